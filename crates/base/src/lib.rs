@@ -1,0 +1,11 @@
+//! Small things that every room needs: validated names, redaction, text made safe to show, and the clock.
+//!
+//! Deliberately absent: anything that does I/O, knows a protocol, or holds state. A helper that only one room
+//! uses belongs in that room.
+
+pub mod clock;
+pub mod names;
+pub mod redact;
+pub mod text;
+
+pub use redact::Secret;

@@ -1,0 +1,557 @@
+//! Secrets kept out of what is shown, logged or stored.
+//!
+//! Two ways, used together: by name (`DB_PASSWORD`, `api_key`) and by shape (private keys, bearer tokens,
+//! passwords in URLs, the well-known token prefixes). Redaction is a safety net, not a boundary: a secret with
+//! an innocent name and no shape passes. It never removes text around a secret, so that a log stays readable.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde_json::Value;
+
+/// What stands where a secret was.
+pub const REDACTED: &str = "[redacted]";
+
+/// A secret text. Printing it prints [`REDACTED`]; only [`Secret::expose`] gives it away.
+#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a secret into custody.
+    #[must_use]
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The secret itself, for the one place that must send it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+/// Whether a variable, label, key or field of this name usually holds a secret. Words are looked for at word
+/// boundaries (`_`, `-`, `.`, a change of case), so that `TOKEN` hits `GITHUB_TOKEN` and `accessToken` but not
+/// `tokenizer`, and `KEY` alone does not hit `KEYBOARD` or `PUBLIC_KEY`.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    const WORDS: [&str; 19] = [
+        "password",
+        "passwd",
+        "passphrase",
+        "pass",
+        "pwd",
+        "pw",
+        "secret",
+        "secrets",
+        "token",
+        "tokens",
+        "apikey",
+        "credential",
+        "credentials",
+        "auth",
+        "authorization",
+        "bearer",
+        "cookie",
+        "dsn",
+        "pgpassword",
+    ];
+    const BEFORE_KEY: [&str; 11] = [
+        "api",
+        "access",
+        "private",
+        "secret",
+        "signing",
+        "encryption",
+        "master",
+        "auth",
+        "account",
+        "service",
+        "ssh",
+    ];
+    /// Joined spellings that have no boundary to split at.
+    const JOINED: [&str; 11] = [
+        "password",
+        "passwd",
+        "passphrase",
+        "apikey",
+        "secretkey",
+        "accesskey",
+        "privatekey",
+        "authtoken",
+        "accesstoken",
+        "identitytoken",
+        "registrytoken",
+    ];
+
+    let words = words(name);
+    // File names and switches about secrets are not secrets: POSTGRES_PASSWORD_FILE, AUTH_ENABLED.
+    if words.last().is_some_and(|last| {
+        [
+            "file", "path", "dir", "enabled", "method", "type", "url", "sock", "ttl",
+        ]
+        .contains(&last.as_str())
+    }) && !words.iter().any(|word| word == "webhook")
+    {
+        return false;
+    }
+    words.iter().enumerate().any(|(at, word)| {
+        let is_key = matches!(word.as_str(), "key" | "keys");
+        WORDS.contains(&word.as_str())
+            || JOINED.iter().any(|joined| word.contains(joined))
+            || is_key
+                && at
+                    .checked_sub(1)
+                    .is_some_and(|before| BEFORE_KEY.contains(&words[before].as_str()))
+            || is_key && words.len() == 1
+    })
+}
+
+fn words(name: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut before_lower = false;
+    for c in name.chars() {
+        if !c.is_alphanumeric() || c.is_uppercase() && before_lower {
+            words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
+        }
+        if c.is_alphanumeric() {
+            word.extend(c.to_lowercase());
+        }
+        before_lower = c.is_lowercase() || c.is_ascii_digit();
+    }
+    words.extend((!word.is_empty()).then_some(word));
+    words
+}
+
+/// An environment entry `NAME=VALUE` with its value replaced if the name is a secret's, and with secrets of
+/// known shape replaced in any value.
+#[must_use]
+pub fn env_entry(entry: &str) -> Cow<'_, str> {
+    match entry.split_once('=') {
+        Some((name, value)) if !value.is_empty() && is_secret_name(name) => {
+            Cow::Owned(format!("{name}={REDACTED}"))
+        }
+        _ => text(entry),
+    }
+}
+
+/// Replaces secrets of known shape in free text: PEM private keys, `Bearer`/`Basic` credentials, passwords in
+/// URLs, tokens with well-known prefixes, and values assigned to a secret's name (`--password=x`,
+/// `"token": "x"`, `API_KEY=x`).
+#[must_use]
+pub fn text(text: &str) -> Cow<'_, str> {
+    let mut spans: Vec<(usize, usize)> = Vec::new();
+    pem_keys(text, &mut spans);
+    url_passwords(text, &mut spans);
+    schemes(text, &mut spans);
+    known_prefixes(text, &mut spans);
+    assignments(text, &mut spans);
+    if spans.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    spans.sort_unstable();
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    for (start, end) in spans {
+        if end <= done {
+            continue;
+        }
+        if start >= done {
+            out.push_str(&text[done..start]);
+            out.push_str(REDACTED);
+        }
+        done = end;
+    }
+    out.push_str(&text[done..]);
+    Cow::Owned(out)
+}
+
+/// Redacts a JSON tree in place: values under secret names (objects and arrays below such a name whole), `Env`
+/// arrays entry by entry, the value after a secret flag in `Cmd`, `Args` and `Entrypoint` arrays, and every
+/// other text by shape.
+pub fn json(value: &mut Value) {
+    match value {
+        Value::String(content) => {
+            if let Cow::Owned(clean) = text(content) {
+                *content = clean;
+            }
+        }
+        Value::Array(items) => redact_list(items),
+        Value::Object(members) => {
+            for (name, member) in members.iter_mut() {
+                if is_secret_name(name) && holds_something(member) {
+                    *member = Value::from(REDACTED);
+                } else {
+                    json(member);
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn holds_something(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) => false,
+        Value::String(content) => !content.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Number(_) => true,
+    }
+}
+
+/// Entries of a list: `NAME=VALUE` as environment, and the value that follows a secret flag (`--password x`).
+fn redact_list(items: &mut [Value]) {
+    let mut after_flag = false;
+    for item in items {
+        let Value::String(content) = item else {
+            after_flag = false;
+            json(item);
+            continue;
+        };
+        let is_flag = content.starts_with('-');
+        if after_flag && !is_flag {
+            REDACTED.clone_into(content);
+            after_flag = false;
+            continue;
+        }
+        after_flag = is_flag && !content.contains('=') && is_secret_name(content.trim_start_matches('-'));
+        if let Cow::Owned(clean) = env_entry(content) {
+            *content = clean;
+        }
+    }
+}
+
+fn pem_keys(text: &str, spans: &mut Vec<(usize, usize)>) {
+    let mut from = 0;
+    while let Some(at) = text[from..].find("-----BEGIN ").map(|at| from + at) {
+        let head_end = text[at..].find('\n').map_or(text.len(), |end| at + end);
+        let is_private = text[at..head_end.min(text.floor_char_boundary(at + 80))].contains("PRIVATE KEY");
+        if !is_private {
+            from = at + 11;
+            continue;
+        }
+        let end = text[at..].find("-----END ").map_or(text.len(), |end| {
+            let tail = at + end + 9;
+            text[tail..]
+                .find("-----")
+                .map_or(text.len(), |dashes| tail + dashes + 5)
+        });
+        spans.push((at, end));
+        from = end;
+    }
+}
+
+/// The password of `scheme://user:password@host`.
+fn url_passwords(text: &str, spans: &mut Vec<(usize, usize)>) {
+    for (at, _) in text.match_indices("://") {
+        let authority = at + 3;
+        let end = text[authority..]
+            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>' | '`'))
+            .map_or(text.len(), |end| authority + end);
+        let Some(at_sign) = text[authority..end].rfind('@') else {
+            continue;
+        };
+        if let Some(colon) = text[authority..authority + at_sign].find(':')
+            && colon + 1 < at_sign
+        {
+            spans.push((authority + colon + 1, authority + at_sign));
+        }
+    }
+}
+
+/// The credential after `Bearer ` or `Basic `, in any case.
+fn schemes(text: &str, spans: &mut Vec<(usize, usize)>) {
+    for scheme in ["bearer ", "basic "] {
+        for at in find_ignoring_case(text, scheme) {
+            let start = at + scheme.len();
+            let end = token_end(text, start);
+            // Shorter is a word of a sentence ("basic usage"), not a credential.
+            if end - start >= 12 && looks_random(&text[start..end]) {
+                spans.push((start, end));
+            }
+        }
+    }
+}
+
+fn known_prefixes(text: &str, spans: &mut Vec<(usize, usize)>) {
+    /// Prefix and the least length of the whole token.
+    const PREFIXES: [(&str, usize); 19] = [
+        ("ghp_", 20),
+        ("gho_", 20),
+        ("ghs_", 20),
+        ("ghu_", 20),
+        ("ghr_", 20),
+        ("github_pat_", 30),
+        ("glpat-", 20),
+        ("sk-", 20),
+        ("sk_live_", 16),
+        ("rk_live_", 16),
+        ("xoxb-", 20),
+        ("xoxp-", 20),
+        ("xapp-", 20),
+        ("AKIA", 20),
+        ("ASIA", 20),
+        ("AIza", 35),
+        ("npm_", 30),
+        ("dckr_pat_", 20),
+        ("eyJ", 40),
+    ];
+    for (prefix, least) in PREFIXES {
+        for (at, _) in text.match_indices(prefix) {
+            let before = text[..at].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+                continue;
+            }
+            let end = token_end(text, at);
+            if end - at >= least {
+                spans.push((at, end));
+            }
+        }
+    }
+    for prefix in ["SWMTKN-1-", "SWMKEY-1-"] {
+        spans.extend(
+            text.match_indices(prefix)
+                .map(|(at, _)| (at, token_end(text, at))),
+        );
+    }
+}
+
+/// Values given to a secret's name: `NAME=value`, `name: value`, `"name": "value"`, `--name value` after `=`.
+fn assignments(text: &str, spans: &mut Vec<(usize, usize)>) {
+    for (at, separator) in text.match_indices(['=', ':']) {
+        let name_end = text[..at].trim_end_matches(['"', '\'', ' ']).len();
+        // A gap before `=` is prose or code, and `: ` is only an assignment after a quoted or bare key.
+        if at - name_end > 2 {
+            continue;
+        }
+        let name_start = text[..name_end]
+            .rfind(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')))
+            .map_or(0, |before| {
+                before + text[before..].chars().next().map_or(1, char::len_utf8)
+            });
+        let name = &text[name_start..name_end];
+        if name.is_empty() || name.len() > 64 || !is_secret_name(name) {
+            continue;
+        }
+        let value = value_span(text, at + separator.len());
+        if let Some((start, end)) = value
+            && !is_harmless(&text[start..end])
+        {
+            spans.push((start, end));
+        }
+    }
+}
+
+fn value_span(text: &str, from: usize) -> Option<(usize, usize)> {
+    let rest = &text[from..];
+    let start = from + (rest.len() - rest.trim_start_matches(' ').len());
+    let first = text[start..].chars().next()?;
+    if let quote @ ('"' | '\'') = first {
+        let inner = start + 1;
+        let mut escaped = false;
+        let length = text[inner..].find(|c: char| {
+            let ends = c == quote && !escaped;
+            escaped = c == '\\' && !escaped;
+            ends || c == '\n'
+        });
+        let end = length.map_or(text.len(), |length| inner + length);
+        return (end > inner).then_some((inner, end));
+    }
+    let end = text[start..]
+        .find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '"' | '\'' | '&' | ')' | '}' | ']'))
+        .map_or(text.len(), |length| start + length);
+    (end > start).then_some((start, end))
+}
+
+/// Values that say something about a secret rather than being one, and those already redacted.
+fn is_harmless(value: &str) -> bool {
+    let lower = value.to_ascii_lowercase();
+    matches!(
+        lower.as_str(),
+        "true"
+            | "false"
+            | "null"
+            | "none"
+            | "yes"
+            | "no"
+            | "required"
+            | "optional"
+            | "missing"
+            | "invalid"
+            | "string"
+            | "bearer"
+            | "basic"
+    ) || value.starts_with("[redacted")
+        || value.starts_with("${")
+        || value.starts_with("//")
+}
+
+fn token_end(text: &str, start: usize) -> usize {
+    text[start..]
+        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '+' | '/' | '=' | '~')))
+        .map_or(text.len(), |length| start + length)
+}
+
+fn looks_random(text: &str) -> bool {
+    text.bytes()
+        .any(|b| b.is_ascii_digit() || b.is_ascii_uppercase() || b"_+/=.".contains(&b))
+}
+
+fn find_ignoring_case<'a>(text: &'a str, needle: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let wanted = needle.as_bytes();
+    text.as_bytes()
+        .windows(wanted.len())
+        .enumerate()
+        .filter_map(move |(at, window)| window.eq_ignore_ascii_case(wanted).then_some(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names() {
+        for name in [
+            "DB_PASSWORD",
+            "GITHUB_TOKEN",
+            "accessToken",
+            "api_key",
+            "API-KEY",
+            "apikey",
+            "AWS_SECRET_ACCESS_KEY",
+            "private.key",
+            "PGPASSWORD",
+            "MYSQL_ROOT_PASSWORD",
+            "client_secret",
+            "Authorization",
+            "SENTRY_DSN",
+            "key",
+            "dbPassword",
+            "SSH_KEY",
+            "identitytoken",
+        ] {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in [
+            "PATH",
+            "KEYBOARD",
+            "PUBLIC_KEY",
+            "tokenizer",
+            "POSTGRES_PASSWORD_FILE",
+            "AUTH_ENABLED",
+            "SSH_AUTH_SOCK",
+            "compass",
+            "bypass",
+            "MONKEY",
+            "HOME",
+            "author",
+            "",
+        ] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn free_text() {
+        for (given, wanted) in [
+            ("nothing here: see docs", "nothing here: see docs"),
+            (
+                "postgres://app:hunter2@db:5432/x",
+                "postgres://app:[redacted]@db:5432/x",
+            ),
+            ("http://user@host/", "http://user@host/"),
+            (
+                "Authorization: Bearer abcDEF123456.xyz",
+                "Authorization: Bearer [redacted]",
+            ),
+            ("basic usage of containers", "basic usage of containers"),
+            (
+                "token ghp_0123456789abcdefghijABCDEFGHIJ end",
+                "token [redacted] end",
+            ),
+            ("--password=s3cret --user=me", "--password=[redacted] --user=me"),
+            (
+                r#"{"api_key": "a\"b", "x": 1}"#,
+                r#"{"api_key": "[redacted]", "x": 1}"#,
+            ),
+            ("DB_PASSWORD=p4ss w", "DB_PASSWORD=[redacted] w"),
+            ("password: required", "password: required"),
+            (
+                "k -----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY----- z",
+                "k [redacted] z",
+            ),
+            (
+                "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----",
+                "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----",
+            ),
+            (
+                "docker swarm join --token SWMTKN-1-abc-def 10.0.0.1:2377",
+                "docker swarm join --token [redacted] 10.0.0.1:2377",
+            ),
+        ] {
+            assert_eq!(text(given), wanted);
+        }
+    }
+
+    #[test]
+    fn trees() {
+        let mut tree = json!({
+            "Env": ["PATH=/bin", "API_TOKEN=abc", "URL=redis://:pw@r/0"],
+            "Cmd": ["run", "--password", "hunter2", "--verbose"],
+            "Labels": {"team": "blue", "app.secret": "xyz"},
+            "auth": {"user": "u", "pass": "p"},
+            "AuthEnabled": true,
+        });
+        json(&mut tree);
+        assert_eq!(
+            tree,
+            json!({
+                "Env": ["PATH=/bin", "API_TOKEN=[redacted]", "URL=redis://:[redacted]@r/0"],
+                "Cmd": ["run", "--password", "[redacted]", "--verbose"],
+                "Labels": {"team": "blue", "app.secret": "[redacted]"},
+                "auth": "[redacted]",
+                "AuthEnabled": true,
+            })
+        );
+    }
+
+    #[test]
+    fn a_secret_does_not_print() {
+        let secret = Secret::new("hunter2");
+        assert_eq!(format!("{secret} {secret:?}"), "[redacted] [redacted]");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_accepted_and_redacting_twice_changes_nothing(given in "\\PC{0,80}|[a-z:=@/\" -]{0,60}") {
+            let once = text(&given).into_owned();
+            prop_assert_eq!(text(&once).into_owned(), once);
+        }
+
+        #[test]
+        fn an_assigned_secret_is_gone(value in "[A-Za-z0-9]{8,20}") {
+            prop_assume!(!is_harmless(&value));
+            for given in [format!("MY_TOKEN={value}"), format!("\"password\": \"{value}\""), format!("x://u:{value}@h/")] {
+                prop_assert!(!text(&given).contains(&value));
+            }
+        }
+    }
+}
