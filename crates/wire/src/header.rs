@@ -1,0 +1,111 @@
+//! HTTP headers that mirror the body of a modern request (2026-07-28, Streamable HTTP, "Request Metadata").
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+/// The revision of the request.
+pub const PROTOCOL_VERSION: &str = "mcp-protocol-version";
+/// Its method.
+pub const METHOD: &str = "mcp-method";
+/// The tool, prompt or resource that it names.
+pub const NAME: &str = "mcp-name";
+/// Before the name that a tool's schema gives to a mirrored parameter.
+pub const PARAM_PREFIX: &str = "mcp-param-";
+/// A legacy session.
+pub const SESSION_ID: &str = "mcp-session-id";
+
+/// The keyword in a tool's `inputSchema` that asks for a parameter to be mirrored.
+const ANNOTATION: &str = "x-mcp-header";
+
+/// A header value with the Base64 wrapping (`=?base64?…?=`) undone; `None` if what is wrapped is not Base64 of
+/// UTF-8 text. A value without the wrapping stands for itself.
+#[must_use]
+pub fn decode(value: &str) -> Option<Cow<'_, str>> {
+    let Some(wrapped) = value
+        .strip_prefix("=?base64?")
+        .and_then(|rest| rest.strip_suffix("?="))
+    else {
+        return Some(Cow::Borrowed(value));
+    };
+    String::from_utf8(STANDARD.decode(wrapped).ok()?)
+        .ok()
+        .map(Cow::Owned)
+}
+
+/// A parameter that a tool's schema wants mirrored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirrored {
+    /// The header, in lower case, with its prefix.
+    pub header: String,
+    /// Member names from the arguments down to the value.
+    pub path: Vec<String>,
+}
+
+impl Mirrored {
+    /// The parameters which `schema` mirrors: those marked along chains of `properties`, the only place where
+    /// the mark may stand.
+    #[must_use]
+    pub fn of_schema(schema: &Value) -> Vec<Self> {
+        let mut found = Vec::new();
+        collect(schema, &mut Vec::new(), &mut found);
+        found
+    }
+
+    /// Whether `header` (still wrapped, `None` if absent) agrees with the arguments.
+    #[must_use]
+    pub fn agrees(&self, arguments: &Value, header: Option<&str>) -> bool {
+        let value = self
+            .path
+            .iter()
+            .try_fold(arguments, |value, name| value.get(name));
+        let header = header.map(decode);
+        match (value, header) {
+            (None | Some(Value::Null), header) => header.is_none(),
+            (Some(Value::String(text)), Some(Some(header))) => *text == header,
+            (Some(Value::Bool(flag)), Some(Some(header))) => header == if *flag { "true" } else { "false" },
+            // Numbers compare as numbers: 42 and 42.0 are the same (section "Server Validation").
+            (Some(Value::Number(number)), Some(Some(header))) => {
+                match (number.as_i64(), header.parse::<i64>()) {
+                    (Some(number), Ok(header)) => number == header,
+                    _ => header
+                        .parse::<f64>()
+                        .is_ok_and(|header| number.as_f64() == Some(header)),
+                }
+            }
+            _ => false,
+        }
+    }
+}
+
+fn collect(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Mirrored>) {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+        return;
+    };
+    for (name, property) in properties {
+        path.push(name.clone());
+        if let Some(header) = property
+            .get(ANNOTATION)
+            .and_then(Value::as_str)
+            .filter(|name| is_token(name))
+        {
+            let header = format!("{PARAM_PREFIX}{}", header.to_ascii_lowercase());
+            found.push(Mirrored {
+                header,
+                path: path.clone(),
+            });
+        }
+        collect(property, path, found);
+        path.pop();
+    }
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}

@@ -1,0 +1,52 @@
+//! Method names of requests and notifications.
+
+/// Opens a legacy session.
+pub const INITIALIZE: &str = "initialize";
+/// The client's word that the legacy session is open.
+pub const INITIALIZED: &str = "notifications/initialized";
+/// Asks whether the peer is there (legacy).
+pub const PING: &str = "ping";
+/// Asks what a server is and can (modern).
+pub const DISCOVER: &str = "server/discover";
+/// Opens a stream of change notifications (modern).
+pub const LISTEN: &str = "subscriptions/listen";
+/// First message on such a stream.
+pub const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
+/// Lists tools.
+pub const TOOLS_LIST: &str = "tools/list";
+/// Calls a tool.
+pub const TOOLS_CALL: &str = "tools/call";
+/// The list of tools changed.
+pub const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
+/// Lists resources.
+pub const RESOURCES_LIST: &str = "resources/list";
+/// Lists resource templates.
+pub const TEMPLATES_LIST: &str = "resources/templates/list";
+/// Reads a resource.
+pub const RESOURCES_READ: &str = "resources/read";
+/// Asks to be told of changes of one resource (legacy).
+pub const SUBSCRIBE: &str = "resources/subscribe";
+/// Ends that (legacy).
+pub const UNSUBSCRIBE: &str = "resources/unsubscribe";
+/// A resource changed.
+pub const RESOURCE_UPDATED: &str = "notifications/resources/updated";
+/// The list of resources changed.
+pub const RESOURCES_CHANGED: &str = "notifications/resources/list_changed";
+/// Lists prompts.
+pub const PROMPTS_LIST: &str = "prompts/list";
+/// Gets a prompt.
+pub const PROMPTS_GET: &str = "prompts/get";
+/// The list of prompts changed.
+pub const PROMPTS_CHANGED: &str = "notifications/prompts/list_changed";
+/// Completes an argument.
+pub const COMPLETE: &str = "completion/complete";
+/// Sets the level of log messages (legacy).
+pub const SET_LEVEL: &str = "logging/setLevel";
+/// A log message.
+pub const LOG_MESSAGE: &str = "notifications/message";
+/// How far a request is.
+pub const PROGRESS: &str = "notifications/progress";
+/// A request is no longer wanted.
+pub const CANCELLED: &str = "notifications/cancelled";
+/// Asks the person behind the client.
+pub const ELICIT: &str = "elicitation/create";

@@ -1,0 +1,102 @@
+//! Walking the strings of a raw JSON text, and replacing some of them, without a tree.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::Raw;
+
+/// Gives every string value of `raw` to `replace`, with the name of the member that it stands under (that of
+/// the nearest object around it; `None` at the top). Where it returns a text, that stands there instead.
+/// Member names are left alone. `None`: nothing was replaced.
+pub fn rewrite(raw: &RawValue, mut replace: impl FnMut(Option<&str>, &str) -> Option<String>) -> Option<Raw> {
+    let json = raw.get();
+    let bytes = json.as_bytes();
+    let mut out = String::new();
+    let (mut copied, mut at) = (0, 0);
+    // For each open array or object: the member name that values in it stand under, and whether the next string
+    // is a name.
+    let mut open: Vec<Level<'_>> = Vec::new();
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'{' => open.push(Level {
+                name: None,
+                wants_name: true,
+                is_object: true,
+            }),
+            b'[' => {
+                let name = open.last().and_then(|level| level.name.clone());
+                open.push(Level {
+                    name,
+                    wants_name: false,
+                    is_object: false,
+                });
+            }
+            b'}' | b']' => {
+                open.pop();
+            }
+            b',' => {
+                if let Some(level) = open.last_mut() {
+                    level.wants_name = level.is_object;
+                }
+            }
+            b'"' => {
+                let end = string_end(bytes, at);
+                let literal = &json[at..end];
+                match open.last_mut() {
+                    Some(level) if level.wants_name => {
+                        level.name = decode(literal);
+                        level.wants_name = false;
+                    }
+                    level => {
+                        let name = level.and_then(|level| level.name.as_deref());
+                        if let Some(text) = decode(literal)
+                            && let Some(new) = replace(name, &text)
+                        {
+                            out.push_str(&json[copied..at]);
+                            out.push_str(crate::to_raw(&new).get());
+                            copied = end;
+                        }
+                    }
+                }
+                at = end;
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    if copied == 0 {
+        return None;
+    }
+    out.push_str(&json[copied..]);
+    RawValue::from_string(out).ok()
+}
+
+struct Level<'a> {
+    name: Option<Cow<'a, str>>,
+    wants_name: bool,
+    is_object: bool,
+}
+
+/// Where the string that opens at `start` ends, past its closing quote.
+fn string_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+/// The text of a string literal; `None` for one that holds half of a surrogate pair, which is left alone.
+fn decode(literal: &str) -> Option<Cow<'_, str>> {
+    let inner = literal.get(1..literal.len().checked_sub(1)?)?;
+    if !inner.contains('\\') {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str::<String>(literal).ok().map(Cow::Owned)
+}
