@@ -1,0 +1,174 @@
+//! What a tool answers when it did not work: a code, the cause, the object, and what to do about it.
+//!
+//! Such an answer goes back in-band (`isError`), because the model that called can act on it. Only a request that
+//! reaches no tool at all becomes a JSON-RPC error.
+
+use base::names::NameError;
+use std::fmt;
+
+/// What kind of failure it was; the first word of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// The arguments do not fit the tool.
+    InvalidArguments,
+    /// The container, image, network, volume or file does not exist.
+    NotFound,
+    /// The object is in a state that does not permit this.
+    Conflict,
+    /// Another container has the name.
+    NameInUse,
+    /// The host port is taken.
+    PortInUse,
+    /// The host's guard or the daemon forbids it.
+    Refused,
+    /// The engine does not answer.
+    Unreachable,
+    /// The answer took too long.
+    Timeout,
+    /// The client cancelled the request.
+    Cancelled,
+    /// A handle or cursor is unknown, used or too old.
+    Stale,
+    /// It ran, and failed by itself: a build step, a command, a health check.
+    Failed,
+    /// The daemon or the server made a mistake.
+    Internal,
+}
+
+impl Code {
+    /// The code as it is written in answers.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidArguments => "invalid_arguments",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::NameInUse => "name_in_use",
+            Self::PortInUse => "port_in_use",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timeout",
+            Self::Cancelled => "cancelled",
+            Self::Stale => "stale",
+            Self::Failed => "failed",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// What kind of thing an error is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A container, by name or id.
+    Container,
+    /// An image, by reference or id.
+    Image,
+    /// A network, by name or id.
+    Network,
+    /// A volume, by name.
+    Volume,
+    /// An exec instance or session.
+    Exec,
+    /// A port of the host.
+    Port,
+    /// A path in a container or on the host.
+    Path,
+}
+
+impl Kind {
+    /// The word for it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Image => "image",
+            Self::Network => "network",
+            Self::Volume => "volume",
+            Self::Exec => "exec session",
+            Self::Port => "port",
+            Self::Path => "path",
+        }
+    }
+}
+
+/// The one thing an error is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Object {
+    /// What kind of thing.
+    pub(crate) kind: Kind,
+    /// Its name as the caller gave it.
+    pub(crate) name: String,
+}
+
+/// Why a tool did not do what it was asked, and what the caller can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ToolError {
+    /// What kind of failure.
+    pub(crate) code: Code,
+    /// What happened, in one or a few lines.
+    pub(crate) cause: String,
+    /// What it happened to, where it is one thing.
+    pub(crate) object: Option<Object>,
+    /// What to do about it.
+    pub(crate) fix: Option<String>,
+}
+
+impl ToolError {
+    /// A failure of this kind.
+    pub(crate) fn new(code: Code, cause: impl Into<String>) -> Self {
+        Self {
+            code,
+            cause: cause.into(),
+            object: None,
+            fix: None,
+        }
+    }
+
+    /// Arguments that do not fit.
+    pub(crate) fn arguments(cause: impl Into<String>) -> Self {
+        Self::new(Code::InvalidArguments, cause)
+    }
+
+    /// Names what it is about, so that the answer can offer what exists instead.
+    pub(crate) fn about(mut self, kind: Kind, name: impl fmt::Display) -> Self {
+        self.object = Some(Object {
+            kind,
+            name: name.to_string(),
+        });
+        self
+    }
+
+    /// Says what to do.
+    pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+
+    /// Puts what was being done before the cause: "starting web: ...".
+    pub(crate) fn during(mut self, what: impl fmt::Display) -> Self {
+        self.cause = format!("{what}: {}", self.cause);
+        self
+    }
+
+    /// Adds a sentence to the cause, such as what was left behind.
+    pub(crate) fn also(mut self, more: impl fmt::Display) -> Self {
+        self.cause = format!("{}; {more}", self.cause);
+        self
+    }
+}
+
+impl fmt::Display for ToolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.cause)?;
+        if let Some(fix) = &self.fix {
+            write!(f, "\nfix: {fix}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ToolError {}
+
+impl From<NameError> for ToolError {
+    fn from(error: NameError) -> Self {
+        Self::arguments(error.to_string())
+    }
+}

@@ -1,0 +1,101 @@
+//! The reference of all tools, as Markdown, made from the same table that serves them.
+
+use crate::schema::accepts;
+use crate::tool::{Tool, Toolset};
+use crate::tools;
+use policy::Effect;
+use serde_json::Value;
+use std::fmt::Write as _;
+
+/// Every tool with its parameters, effect and other names: the content of `docs/tools.md`.
+pub fn reference() -> String {
+    let mut text = String::from(
+        "# Tools of the Docker server\n\n\
+         Made by `dockmaster` from its own table of tools; do not edit.\n\n\
+         Every tool can be called whatever toolset is listed. What a parameter is usually called elsewhere\n\
+         (`container_id`, `working_dir`, `environment` …) is understood too; anything else is an error.\n",
+    );
+    for (toolset, about) in [
+        (Toolset::Standard, "Listed by `standard` and `full`."),
+        (Toolset::Compact, "Listed by `compact`."),
+        (Toolset::Full, "Listed by `full` only."),
+    ] {
+        _ = write!(text, "\n## {}\n\n{about}\n", title(toolset));
+        for tool in tools::all().filter(|tool| tool.spec.toolset == Some(toolset)) {
+            entry(&mut text, tool);
+        }
+    }
+    text.push_str("\n## Not listed\n\nCan be called, for clients that know them from elsewhere.\n");
+    for tool in tools::all().filter(|tool| tool.spec.toolset.is_none()) {
+        entry(&mut text, tool);
+    }
+    text
+}
+
+fn title(toolset: Toolset) -> &'static str {
+    match toolset {
+        Toolset::Standard => "Standard",
+        Toolset::Compact => "Compact",
+        Toolset::Full => "Full",
+    }
+}
+
+fn entry(text: &mut String, tool: &Tool) {
+    let spec = &tool.spec;
+    _ = write!(text, "\n### {}\n\n{}\n\n", spec.name, spec.description);
+    _ = write!(text, "{}", effect(tool));
+    if !spec.aliases.is_empty() {
+        let aliases: Vec<String> = spec.aliases.iter().map(|alias| format!("`{alias}`")).collect();
+        _ = write!(text, " Also called {}.", aliases.join(", "));
+    }
+    text.push('\n');
+    let schema = (tool.schema)();
+    let Some(properties) = schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .filter(|all| !all.is_empty())
+    else {
+        return;
+    };
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    text.push_str("\n| parameter | accepts | |\n| --- | --- | --- |\n");
+    for (name, property) in properties {
+        let needed = if required.contains(&name.as_str()) {
+            "required. "
+        } else {
+            ""
+        };
+        let description = property["description"].as_str().unwrap_or_default();
+        let accepted = accepts(property).replace('|', "\\|");
+        _ = writeln!(
+            text,
+            "| `{name}` | {accepted} | {} |",
+            format!("{needed}{description}").trim()
+        );
+    }
+}
+
+fn effect(tool: &Tool) -> String {
+    let does = match tool.spec.effect {
+        Effect::Read => return "Reads.".to_owned(),
+        Effect::Change => "Changes",
+        Effect::Destroy => "May destroy",
+    };
+    let idempotent = if tool.spec.hints.idempotent {
+        "; twice is as good as once"
+    } else {
+        ""
+    };
+    let world = if tool.spec.hints.open_world {
+        "; reaches a registry"
+    } else {
+        ""
+    };
+    format!("{does}{idempotent}{world}.")
+}

@@ -1,0 +1,6 @@
+//! Building images.
+
+use crate::tool::Tool;
+
+/// The tools of this group.
+pub(crate) const TOOLS: &[Tool] = &[];
