@@ -80,11 +80,11 @@ wait_engine() {
   die "no engine answers on $1 after 60 s; its log is $2"
 }
 
-# need_engine: an engine that this user may talk to; starts one where none runs.
+# need_engine machine|default: an engine that this user may talk to; starts one where none runs (see `engine`).
 need_engine() {
   have curl || apt_install curl ca-certificates
   engine_answers && return 0
-  "$HERE/scripts/engine" up default
+  "$HERE/scripts/engine" up "$1"
   engine_answers || die "an engine runs, but $(id -un) may not use its socket: add yourself to its group
 (sudo usermod -aG docker $(id -un); mind that this is as good as root), log in anew, and run this again"
 }
