@@ -1,81 +1,102 @@
-//! `server/tool` patterns, in which `*` stands for any run of characters inside its own half.
+//! Which tools of which servers are meant: `docker/list_*`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use wildmatch::WildMatchPattern;
+use wildmatch::WildMatch;
 
-/// Only `*`: `?` is a plain character, and so in no name, and a pattern with it is refused.
-type Wild = WildMatchPattern<'*', '\0'>;
-
-/// A pattern for tools of servers: `docker/remove_*`, `*/list_*`, or `docker` for all of a server's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// `server/tool`, in which `*` stands for any text, also none, but never for the `/`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Pattern {
-    server: String,
-    tool: String,
+    text: String,
+    server: WildMatch,
+    tool: WildMatch,
 }
 
-/// Why a text is no pattern.
+/// Why a text is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{text:?} is not a pattern: write SERVER/TOOL with letters, digits, '_', '.', '-' and '*' for anything, such as \"docker/remove_*\""
-)]
-pub struct BadPattern {
-    text: String,
+pub enum PatternError {
+    /// There is no `/`.
+    #[error("{0:?} names no server and tool; write \"server/tool\", for all tools of a server \"server/*\"")]
+    NoSlash(String),
+    /// One side of the `/` is empty.
+    #[error("{0:?} leaves one side of the '/' empty; write * for all")]
+    Empty(String),
+    /// A character that neither names nor patterns have.
+    #[error(
+        "{text:?} has {character:?}; names of servers and tools are letters, digits, '_', '.' and '-', and * stands for any text"
+    )]
+    Character {
+        /// The whole text.
+        text: String,
+        /// The first that is not accepted.
+        character: char,
+    },
 }
 
 impl Pattern {
-    /// Whether the tool of this server is meant. The halves are matched apart, so that no name with a slash in it
-    /// can reach into the other half.
+    /// Reads a pattern.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let shown = || base::text::cut(text, 160).to_owned();
+        let (server, tool) = text
+            .split_once('/')
+            .ok_or_else(|| PatternError::NoSlash(shown()))?;
+        if server.is_empty() || tool.is_empty() {
+            return Err(PatternError::Empty(shown()));
+        }
+        let accepted = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '*');
+        if let Some(character) = server.chars().chain(tool.chars()).find(|&c| !accepted(c)) {
+            return Err(PatternError::Character {
+                text: shown(),
+                character,
+            });
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            server: WildMatch::new(server),
+            tool: WildMatch::new(tool),
+        })
+    }
+
+    /// Whether this tool of this server is meant. Upper and lower case differ.
     #[must_use]
     pub fn matches(&self, server: &str, tool: &str) -> bool {
-        Wild::new(&self.server).matches(server) && Wild::new(&self.tool).matches(tool)
+        self.server.matches(server) && self.tool.matches(tool)
     }
-}
 
-impl FromStr for Pattern {
-    type Err = BadPattern;
-
-    fn from_str(text: &str) -> Result<Self, BadPattern> {
-        let (server, tool) = text.split_once('/').unwrap_or((text, "*"));
-        let is_half = |half: &str| {
-            !half.is_empty()
-                && half.len() <= 128
-                && half
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"_.-*".contains(&b))
-        };
-        if is_half(server) && is_half(tool) {
-            Ok(Self {
-                server: server.to_owned(),
-                tool: tool.to_owned(),
-            })
-        } else {
-            Err(BadPattern {
-                text: base::text::cut(&base::text::clean(text), 100).to_owned(),
-            })
-        }
-    }
-}
-
-impl TryFrom<String> for Pattern {
-    type Error = BadPattern;
-
-    fn try_from(text: String) -> Result<Self, BadPattern> {
-        text.parse()
-    }
-}
-
-impl From<Pattern> for String {
-    fn from(pattern: Pattern) -> Self {
-        pattern.to_string()
+    /// The pattern as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 }
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.server, self.tool)
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = PatternError;
+
+    fn try_from(text: String) -> Result<Self, PatternError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> Self {
+        pattern.text
     }
 }

@@ -1,207 +1,193 @@
 use proptest::prelude::*;
 
-use super::*;
+use crate::{Ask, Decision, Effect, Pattern, Rules};
 
-fn patterns(texts: &[&str]) -> Vec<Pattern> {
-    texts.iter().map(|text| text.parse().unwrap()).collect()
+fn rules(toml: &str) -> Rules {
+    toml::from_str(toml).unwrap()
 }
 
-fn decide(rules: &Rules, tool: &str, effect: Effect) -> Decision {
-    rules.decide(&Ask {
+fn ask<'a>(server: &'a str, tool: &'a str, effect: Effect) -> Ask<'a> {
+    Ask {
         principal: "local",
-        server: "docker",
+        server,
         tool,
         effect,
-    })
+    }
 }
 
-/// `allow`, `ask` or `deny`.
-fn word(decision: &Decision) -> &'static str {
-    match decision {
+/// `allow`, `ask` or `deny` for a call written as `server/tool effect`.
+fn check(policy: &str, call: &str, expected: &str) {
+    let (name, effect) = call.split_once(' ').unwrap();
+    let (server, tool) = name.split_once('/').unwrap();
+    let effect = serde_json::from_value(effect.into()).unwrap();
+    let decision = match rules(policy).decide(&ask(server, tool, effect)) {
         Decision::Allow => "allow",
         Decision::Ask { .. } => "ask",
         Decision::Deny { .. } => "deny",
-    }
+    };
+    assert_eq!(decision, expected, "{call} under {policy:?}");
 }
 
 #[test]
-fn presets_and_what_is_asked() {
-    use {AskBefore as A, Preset as P};
-    // preset, ask, then the decision for a call that reads, changes, destroys
-    for (preset, ask, wanted) in [
-        (P::Full, A::Destroy, ["allow", "allow", "ask"]),
-        (P::Full, A::Change, ["allow", "ask", "ask"]),
-        (P::Full, A::Never, ["allow", "allow", "allow"]),
-        (P::NoDestroy, A::Destroy, ["allow", "allow", "deny"]),
-        (P::NoDestroy, A::Change, ["allow", "ask", "deny"]),
-        (P::ReadOnly, A::Destroy, ["allow", "deny", "deny"]),
-        (P::ReadOnly, A::Never, ["allow", "deny", "deny"]),
-    ] {
-        let rules = Rules {
-            preset,
-            ask,
-            ..Rules::default()
-        };
-        let decided = [Effect::Read, Effect::Change, Effect::Destroy]
-            .map(|effect| word(&decide(&rules, "tool", effect)));
-        assert_eq!(decided, wanted, "{preset:?} {ask:?}");
-    }
-}
-
-#[test]
-fn lists_of_patterns() {
-    // preset, allow, deny, tool, effect, wanted
-    for (preset, allow, deny, tool, effect, wanted) in [
+fn decisions() {
+    for (policy, call, expected) in [
+        // No configuration.
+        ("", "docker/list_containers read", "allow"),
+        ("", "docker/create_container change", "allow"),
+        ("", "docker/remove_container destroy", "ask"),
+        // Presets.
+        ("preset = 'read-only'", "docker/list_containers read", "allow"),
+        ("preset = 'read-only'", "docker/create_container change", "deny"),
+        ("preset = 'read-only'", "docker/remove_container destroy", "deny"),
+        ("preset = 'no-destroy'", "docker/create_container change", "allow"),
+        ("preset = 'no-destroy'", "docker/remove_container destroy", "deny"),
+        ("preset = 'full'", "docker/remove_container destroy", "ask"),
+        ("preset = 'allow-list'", "docker/list_containers read", "deny"),
+        // The lists come before the preset, deny before allow.
         (
-            Preset::ReadOnly,
-            &["docker/start_container"][..],
-            &[][..],
-            "start_container",
-            Effect::Change,
+            "preset = 'read-only'\nallow = ['docker/create_*']",
+            "docker/create_container change",
             "allow",
         ),
         (
-            Preset::ReadOnly,
-            &["docker/*"],
-            &[],
-            "remove_container",
-            Effect::Destroy,
+            "preset = 'read-only'\nallow = ['docker/create_*']",
+            "docker/start_container change",
+            "deny",
+        ),
+        (
+            "preset = 'allow-list'\nallow = ['docker/list_*']",
+            "docker/list_images read",
+            "allow",
+        ),
+        (
+            "preset = 'allow-list'\nallow = ['docker/list_*']",
+            "files/list_images read",
+            "deny",
+        ),
+        ("deny = ['*/list_*']", "docker/list_images read", "deny"),
+        (
+            "allow = ['docker/x']\ndeny = ['docker/x']",
+            "docker/x read",
+            "deny",
+        ),
+        ("allow = ['docker/x']\ndeny = ['*/*']", "docker/x read", "deny"),
+        ("deny = ['docker/X']", "docker/x read", "allow"),
+        // What is allowed is asked about all the same.
+        (
+            "preset = 'no-destroy'\nallow = ['docker/rm']",
+            "docker/rm destroy",
             "ask",
         ),
-        (
-            Preset::ReadOnly,
-            &["other/*"],
-            &[],
-            "start_container",
-            Effect::Change,
-            "deny",
-        ),
-        (
-            Preset::Full,
-            &[],
-            &["docker/list_*"],
-            "list_images",
-            Effect::Read,
-            "deny",
-        ),
-        (
-            Preset::Full,
-            &["docker/list_images"],
-            &["*/list_*"],
-            "list_images",
-            Effect::Read,
-            "deny",
-        ),
-        (Preset::Full, &[], &["docker"], "anything", Effect::Read, "deny"),
-        (
-            Preset::Full,
-            &[],
-            &["docker/remove"],
-            "remove_container",
-            Effect::Read,
-            "allow",
-        ),
-        (
-            Preset::Full,
-            &[],
-            &["docker/Remove_*"],
-            "remove_container",
-            Effect::Read,
-            "allow",
-        ),
+        ("ask = 'never'", "docker/rm destroy", "allow"),
+        ("ask = 'change'", "docker/create change", "ask"),
+        ("ask = 'change'", "docker/rm destroy", "ask"),
+        ("ask = 'change'", "docker/list read", "allow"),
+        ("ask = 'never'\ndeny = ['docker/rm']", "docker/rm destroy", "deny"),
+        // Names that nothing can have.
+        ("ask = 'never'", "/list read", "deny"),
+        ("ask = 'never'", "docker/ read", "deny"),
+        ("ask = 'never'", "Docker/list read", "deny"),
+        ("allow = ['*/*']", "docker/li/st read", "deny"),
+        ("allow = ['*/*']", "docker/li\u{202e}st read", "deny"),
     ] {
-        let rules = Rules {
-            preset,
-            allow: patterns(allow),
-            deny: patterns(deny),
-            ..Rules::default()
-        };
-        assert_eq!(
-            word(&decide(&rules, tool, effect)),
-            wanted,
-            "{preset:?} {allow:?} {deny:?} {tool}"
-        );
+        check(policy, call, expected);
+    }
+}
+
+fn reasons(policy: &str, tool: &str, effect: Effect) -> String {
+    match rules(policy).decide(&ask("docker", tool, effect)) {
+        Decision::Allow => "allowed".to_owned(),
+        Decision::Ask { why } => format!("asked: {why}"),
+        Decision::Deny { rule, how_to_allow } => format!("denied: {rule}. {how_to_allow}"),
     }
 }
 
 #[test]
-fn a_denial_says_what_would_allow_it() {
-    let rules = Rules {
-        preset: Preset::ReadOnly,
-        deny: patterns(&["docker/exec*"]),
-        ..Rules::default()
-    };
-    let Decision::Deny { rule, how_to_allow } = decide(&rules, "start_container", Effect::Change) else {
-        panic!("allowed")
-    };
-    assert_eq!(rule, "it changes something and the preset is \"read-only\"");
-    assert_eq!(
-        how_to_allow,
-        "To permit it, the owner of the configuration sets `preset = \"no-destroy\"`, or adds \"docker/start_container\" to `allow`, under [policy]"
-    );
-    let Decision::Deny { rule, how_to_allow } = decide(&rules, "execute", Effect::Read) else {
-        panic!("allowed")
-    };
-    assert_eq!(rule, "the configuration denies \"docker/exec*\"");
-    assert_eq!(
-        how_to_allow,
-        "To permit it, the owner of the configuration removes \"docker/exec*\" from `deny` under [policy]"
-    );
+fn reasons_name_the_rule_and_the_lines() {
+    insta::assert_snapshot!(reasons("preset = 'read-only'", "start_container", Effect::Change), @r#"denied: policy.preset is "read-only", and this call changes. To allow it, write under [policy]: allow = ["docker/start_container"]"#);
+    insta::assert_snapshot!(reasons("preset = 'no-destroy'\nallow = ['files/*']", "remove_container", Effect::Destroy), @r#"denied: policy.preset is "no-destroy", and this call destroys. To allow it, write under [policy]: allow = ["files/*", "docker/remove_container"]"#);
+    insta::assert_snapshot!(reasons("preset = 'allow-list'\ndeny = ['docker/rm*', 'x/*']", "rmi", Effect::Read), @r#"
+    denied: policy.deny has "docker/rm*". To allow it, write under [policy]: deny = ["x/*"]
+    allow = ["docker/rmi"]
+    "#);
+    insta::assert_snapshot!(reasons("preset = 'allow-list'", "ps", Effect::Read), @r#"denied: policy.preset is "allow-list", and policy.allow does not name it. To allow it, write under [policy]: allow = ["docker/ps"]"#);
+    insta::assert_snapshot!(reasons("", "remove_container", Effect::Destroy), @r#"asked: it destroys, and policy.ask is "destroy""#);
+    insta::assert_snapshot!(reasons("", "a b", Effect::Read), @r#"denied: no rule can name it ("a b" is not a valid tool name: use letters, digits, '_', '.' and '-'). No configuration allows it"#);
 }
 
 #[test]
-fn patterns_as_text() {
-    for (text, wanted) in [
-        ("docker/list_*", Some("docker/list_*")),
-        ("docker", Some("docker/*")),
-        ("*/*", Some("*/*")),
-        ("", None),
-        ("/x", None),
-        ("docker/", None),
-        ("a/b/c", None),
-        ("docker/re?ove", None),
-        ("docker/ü", None),
-        ("docker / x", None),
-    ] {
-        assert_eq!(
-            text.parse::<Pattern>().ok().map(String::from).as_deref(),
-            wanted,
-            "{text:?}"
-        );
+fn what_is_not_a_pattern() {
+    let fault = |text: &str| Pattern::parse(text).unwrap_err().to_string();
+    insta::assert_snapshot!(fault("docker"), @r#""docker" names no server and tool; write "server/tool", for all tools of a server "server/*""#);
+    insta::assert_snapshot!(fault("docker/"), @r#""docker/" leaves one side of the '/' empty; write * for all"#);
+    insta::assert_snapshot!(fault("docker/list?"), @r#""docker/list?" has '?'; names of servers and tools are letters, digits, '_', '.' and '-', and * stands for any text"#);
+    insta::assert_snapshot!(fault("a/b/c"), @r#""a/b/c" has '/'; names of servers and tools are letters, digits, '_', '.' and '-', and * stands for any text"#);
+}
+
+#[test]
+fn a_key_that_is_not_known_is_an_error() {
+    assert!(toml::from_str::<Rules>("denny = []").is_err());
+    assert!(toml::from_str::<Rules>("preset = 'open'").is_err());
+    assert!(toml::from_str::<Rules>("deny = ['docker']").is_err());
+}
+
+prop_compose! {
+    fn any_pattern()(server in "[a-z*]{1,3}", tool in "[a-c_*]{1,4}") -> String {
+        format!("{server}/{tool}")
     }
 }
 
-#[test]
-fn configuration_with_an_unknown_member_is_refused() {
-    let parsed: Result<Rules, _> = serde_json::from_str(r#"{"preset": "full", "alow": []}"#);
-    assert!(parsed.unwrap_err().to_string().contains("alow"));
+prop_compose! {
+    fn any_rules()(
+        preset in prop::sample::select(vec!["read-only", "no-destroy", "full", "allow-list"]),
+        ask in prop::sample::select(vec!["destroy", "change", "never"]),
+        allow in prop::collection::vec(any_pattern(), 0..4),
+        deny in prop::collection::vec(any_pattern(), 0..4),
+    ) -> Rules {
+        rules(&format!("preset = '{preset}'\nask = '{ask}'\nallow = {allow:?}\ndeny = {deny:?}"))
+    }
+}
+
+fn any_effect() -> impl Strategy<Value = Effect> {
+    prop::sample::select(vec![Effect::Read, Effect::Change, Effect::Destroy])
 }
 
 proptest! {
     #[test]
-    fn what_is_denied_is_never_let_through(
-        tool in "[a-z_]{1,12}", preset in 0usize..3, effect in 0usize..3, ask in 0usize..3, cut in 0usize..12,
-    ) {
-        let deny = format!("docker/{}*", base::text::cut(&tool, cut));
-        let rules = Rules {
-            preset: [Preset::ReadOnly, Preset::NoDestroy, Preset::Full][preset],
-            allow: patterns(&["*/*", "docker/*"]),
-            deny: patterns(&[&deny]),
-            ask: [AskBefore::Destroy, AskBefore::Change, AskBefore::Never][ask],
-            when_unable: WhenUnable::Allow,
-        };
-        let effect = [Effect::Read, Effect::Change, Effect::Destroy][effect];
-        prop_assert_eq!(word(&decide(&rules, &tool, effect)), "deny");
+    fn the_lines_of_a_denial_lift_it(own in any_rules(), tool in "[a-c_]{1,4}", effect in any_effect()) {
+        let call = ask("ab", &tool, effect);
+        let lines = own.lines_to_allow(&call);
+        let denied = matches!(own.decide(&call), Decision::Deny { .. });
+        prop_assert_eq!(denied, !lines.is_empty());
+        let mut changed = toml::Table::try_from(&own).unwrap();
+        changed.extend(lines.join("\n").parse::<toml::Table>().unwrap());
+        let changed: Rules = changed.try_into().unwrap();
+        prop_assert!(!matches!(changed.decide(&call), Decision::Deny { .. }), "{:?}", changed);
     }
 
     #[test]
-    fn more_harm_is_never_judged_milder(preset in 0usize..3, ask in 0usize..3) {
-        let rules = Rules {
-            preset: [Preset::ReadOnly, Preset::NoDestroy, Preset::Full][preset],
-            ask: [AskBefore::Destroy, AskBefore::Change, AskBefore::Never][ask],
-            ..Rules::default()
+    fn no_allow_list_lifts_a_denial(mut own in any_rules(), tool in "[a-c_]{1,4}", effect in any_effect()) {
+        own.deny.push(Pattern::parse(&format!("ab/{tool}")).unwrap());
+        own.allow.push(Pattern::parse("*/*").unwrap());
+        let denied = matches!(own.decide(&ask("ab", &tool, effect)), Decision::Deny { .. });
+        prop_assert!(denied);
+    }
+
+    #[test]
+    fn a_worse_effect_is_never_treated_better(own in any_rules(), tool in "[a-c_]{1,4}") {
+        let rank = |effect| match own.decide(&ask("ab", &tool, effect)) {
+            Decision::Allow => 0,
+            Decision::Ask { .. } => 1,
+            Decision::Deny { .. } => 2,
         };
-        let rank = |effect| ["allow", "ask", "deny"].iter().position(|w| *w == word(&decide(&rules, "t", effect)));
-        prop_assert!(rank(Effect::Read) <= rank(Effect::Change) && rank(Effect::Change) <= rank(Effect::Destroy));
+        prop_assert!(rank(Effect::Read) <= rank(Effect::Change));
+        prop_assert!(rank(Effect::Change) <= rank(Effect::Destroy));
+    }
+
+    #[test]
+    fn any_text_is_a_pattern_or_an_error(text in "\\PC{0,40}") {
+        if let Ok(pattern) = Pattern::parse(&text) {
+            prop_assert_eq!(pattern.as_str(), &text);
+        }
     }
 }
