@@ -1,0 +1,209 @@
+//! The size of an answer. Text over the limit is cut off, kept for a while, and can be read page by page as the
+//! resource `dockmaster://answer/ID/PAGE`; the answer says so. Structured content, images and links pass whole.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base::text::{cut, tokens};
+use serde_json::json;
+use wire::edit::{Object, items};
+use wire::{Fault, Raw, code, to_raw};
+
+use crate::caller::Caller;
+use crate::seal::random_id;
+use crate::{Limits, Principal};
+
+const SCHEME: &str = "dockmaster://answer/";
+const BYTES_PER_TOKEN: usize = 4;
+
+/// Rests of answers that were too long.
+pub(crate) struct Kept {
+    page_bytes: usize,
+    most_bytes: usize,
+    life: Duration,
+    rests: Mutex<VecDeque<Rest>>,
+}
+
+struct Rest {
+    id: String,
+    owner: Principal,
+    text: String,
+    until: Instant,
+}
+
+impl Kept {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            page_bytes: limits
+                .answer_tokens
+                .saturating_mul(BYTES_PER_TOKEN)
+                .max(BYTES_PER_TOKEN),
+            most_bytes: limits.kept_bytes,
+            life: limits.kept_for,
+            rests: Mutex::default(),
+        }
+    }
+
+    /// Whether `uri` names the rest of an answer.
+    pub(crate) fn is_ours(uri: &str) -> bool {
+        uri.starts_with(SCHEME)
+    }
+
+    /// `result` with its text cut to the limit, if it is over it.
+    pub(crate) fn fit(&self, caller: &Caller, result: Raw) -> Raw {
+        // The text can't be longer than the JSON that holds it.
+        if result.get().len() <= self.page_bytes {
+            return result;
+        }
+        self.cut_text(caller, &result).unwrap_or(result)
+    }
+
+    /// A page of a rest: the result of `resources/read`.
+    pub(crate) fn read(&self, reader: &Principal, uri: &str) -> Result<Raw, Fault> {
+        let not_there = || {
+            Fault::new(
+                code::RESOURCE_NOT_FOUND,
+                format!("{uri} is not kept (any more); make the call again that gave it"),
+            )
+        };
+        let (id, page) = uri
+            .strip_prefix(SCHEME)
+            .and_then(|rest| rest.split_once('/'))
+            .ok_or_else(not_there)?;
+        let page: usize = page.parse().map_err(|_| not_there())?;
+        let rests = self.rests.lock().unwrap_or_else(PoisonError::into_inner);
+        let rest = rests
+            .iter()
+            .find(|rest| rest.id == id && rest.owner == *reader && rest.until > Instant::now())
+            .ok_or_else(not_there)?;
+        let text = pages(&rest.text, self.page_bytes)
+            .nth(page.wrapping_sub(1))
+            .ok_or_else(not_there)?;
+        let count = pages(&rest.text, self.page_bytes).count();
+        let text = if page < count {
+            format!(
+                "{text}\n[page {page} of {count}; it goes on at {SCHEME}{id}/{}]",
+                page + 1
+            )
+        } else {
+            text.to_owned()
+        };
+        Ok(to_raw(
+            &json!({"contents": [{"uri": uri, "mimeType": "text/plain", "text": text}]}),
+        ))
+    }
+
+    /// `None`: there is nothing to cut.
+    fn cut_text(&self, caller: &Caller, result: &Raw) -> Option<Raw> {
+        let mut object = Object::parse(result).ok()?;
+        let blocks: Vec<Object<'_>> = items(object.get("content")?)?
+            .into_iter()
+            .map(Object::parse)
+            .collect::<Result<_, _>>()
+            .ok()?;
+        let texts: Vec<_> = blocks
+            .iter()
+            .map(|block| block.text("text").unwrap_or_default())
+            .collect();
+        let total: usize = texts.iter().map(|text| text.len()).sum();
+        if total <= self.page_bytes {
+            return None;
+        }
+        let mut left = self.page_bytes;
+        let mut rest = String::with_capacity(total - left);
+        let mut shown = Vec::with_capacity(blocks.len() + 2);
+        for (block, text) in blocks.iter().zip(&texts) {
+            let here = if rest.is_empty() { cut(text, left) } else { "" };
+            left -= here.len();
+            rest.push_str(&text[here.len()..]);
+            let mut block = block.clone();
+            if here.len() < text.len() {
+                // A block of which nothing is left would only confuse.
+                if here.is_empty() {
+                    continue;
+                }
+                block.set("text", here);
+            }
+            shown.push(block.to_raw());
+        }
+        let shown_tokens = tokens(total - rest.len());
+        let count = pages(&rest, self.page_bytes).count();
+        let (note, link) = match self.keep(&caller.principal, rest) {
+            Some(uri) => (
+                format!(
+                    "[cut: {shown_tokens} of {} tokens. The rest is at {uri} ({count} page(s), kept for {} \
+                     minutes); asking for less is cheaper]",
+                    tokens(total),
+                    self.life.as_secs().div_ceil(60),
+                ),
+                Some(uri),
+            ),
+            None => (
+                format!(
+                    "[cut: {shown_tokens} of {} tokens; the rest is too long to keep, ask for less]",
+                    tokens(total)
+                ),
+                None,
+            ),
+        };
+        shown.push(to_raw(&json!({"type": "text", "text": note})));
+        if let Some(uri) = link
+            && caller.era.version().has_resource_links()
+        {
+            shown.push(to_raw(&json!({
+                "type": "resource_link", "uri": uri, "name": "rest of this answer", "mimeType": "text/plain",
+            })));
+        }
+        object.set("content", &shown);
+        Some(object.to_raw())
+    }
+
+    /// Keeps `text` for its owner and gives the address of its first page; `None` if it is too long.
+    fn keep(&self, owner: &Principal, text: String) -> Option<String> {
+        if text.len() > self.most_bytes {
+            return None;
+        }
+        let id = random_id().ok()?;
+        let uri = format!("{SCHEME}{id}/1");
+        let now = Instant::now();
+        let mut rests = self.rests.lock().unwrap_or_else(PoisonError::into_inner);
+        rests.retain(|rest| rest.until > now);
+        let mut bytes: usize = rests.iter().map(|rest| rest.text.len()).sum();
+        while bytes + text.len() > self.most_bytes
+            && let Some(oldest) = rests.pop_front()
+        {
+            bytes -= oldest.text.len();
+        }
+        rests.push_back(Rest {
+            id,
+            owner: owner.clone(),
+            text,
+            until: now + self.life,
+        });
+        Some(uri)
+    }
+}
+
+/// `text` in pieces of at most `bytes`, ending after a line where one ends in the last quarter.
+fn pages(text: &str, bytes: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let page = cut(rest, bytes);
+        let page = match page.rfind('\n') {
+            Some(end) if page.len() < rest.len() && end >= bytes / 4 * 3 => &page[..=end],
+            _ => page,
+        };
+        // A character may be longer than a tiny page.
+        let page = if page.is_empty() {
+            &rest[..rest.chars().next().map_or(0, char::len_utf8)]
+        } else {
+            page
+        };
+        rest = &rest[page.len()..];
+        Some(page)
+    })
+}

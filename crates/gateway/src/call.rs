@@ -1,0 +1,396 @@
+//! The way of a call, from top to bottom. Every call takes it, whoever asks and whichever server answers; reading
+//! a resource and getting a prompt are calls too.
+
+use std::time::Instant;
+
+use policy::{Ask, Decision, Effect, WhenUnable};
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+use wire::edit::Object;
+use wire::{Fault, Raw, code, meta, method, mrtr, strict_value, to_raw};
+
+use crate::budget::Kept;
+use crate::caller::Caller;
+use crate::confirm::{self, Asked, Question, Reply};
+use crate::core::Core;
+use crate::dispatch::strip_era;
+use crate::journal::{Outcome, Row};
+use crate::outlet::Outlet;
+use crate::upstream::{NoAnswer, Sending, set_meta};
+
+/// What kind of call it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Tool,
+    Resource,
+    Prompt,
+}
+
+impl Kind {
+    fn method(self) -> &'static str {
+        match self {
+            Self::Tool => method::TOOLS_CALL,
+            Self::Resource => method::RESOURCES_READ,
+            Self::Prompt => method::PROMPTS_GET,
+        }
+    }
+
+    /// The member of `params` that says of what.
+    pub(crate) fn subject(self) -> &'static str {
+        match self {
+            Self::Resource => "uri",
+            Self::Tool | Self::Prompt => "name",
+        }
+    }
+}
+
+/// A call as it came in.
+pub(crate) struct Incoming<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) params: Object<'a>,
+    /// Where progress and questions go.
+    pub(crate) outlet: Option<&'a Outlet>,
+    pub(crate) cancel: &'a CancellationToken,
+}
+
+/// The call, read.
+struct Call<'a> {
+    incoming: &'a Incoming<'a>,
+    /// The tool, prompt or resource, as the client names it.
+    subject: String,
+    arguments: Value,
+}
+
+/// Where it goes.
+struct Target {
+    /// `None`: the gateway itself answers, with the rest of an answer that was too long.
+    server: Option<usize>,
+    server_name: String,
+    /// What permissions and audit call it.
+    tool: String,
+    /// What the server calls it.
+    subject: String,
+    effect: Effect,
+}
+
+/// Ends the way before its end.
+enum Stop {
+    /// An error of the protocol.
+    Fault(Fault),
+    /// The rules or a person say no: a result that tells the model why.
+    Refused(String),
+    /// The client has to ask a person and to call again.
+    Later(Raw),
+    Cancelled,
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<NoAnswer> for Stop {
+    fn from(error: NoAnswer) -> Self {
+        match error {
+            NoAnswer::Cancelled => Self::Cancelled,
+            other => Self::Fault(other.into()),
+        }
+    }
+}
+
+/// Makes a call and writes it down; the row stands before the answer is given.
+pub(crate) async fn call(core: &Core, caller: &Caller, incoming: &Incoming<'_>) -> Result<Raw, Fault> {
+    let started = Instant::now();
+    let _counted = core.counters.begin();
+    let mut row = Row::new(caller);
+    let ended = way(core, caller, incoming, &mut row).await;
+    let (outcome, answer) = match ended {
+        Ok(result) => (
+            if is_error(&result) {
+                Outcome::ToolError
+            } else {
+                Outcome::Ok
+            },
+            Ok(result),
+        ),
+        Err(Stop::Fault(fault)) => (Outcome::Failed(fault.message()), Err(fault)),
+        Err(Stop::Refused(why)) => (Outcome::Refused(why.clone()), refusal(incoming.kind, &why)),
+        Err(Stop::Later(result)) => (Outcome::Asked, Ok(result)),
+        Err(Stop::Cancelled) => (
+            Outcome::Cancelled,
+            Err(Fault::new(code::INTERNAL_ERROR, "cancelled by the client")),
+        ),
+    };
+    core.counters.end(&outcome);
+    let bytes = answer
+        .as_ref()
+        .map_or_else(|fault| fault.message().len(), |result| result.get().len());
+    let made = row.reached_server();
+    core.journal
+        .append(row.close(&outcome, bytes, started.elapsed()))
+        .await
+        .map_err(|error| {
+            core.counters.unwritten();
+            tracing::error!("the audit can't be written: {error}");
+            let state = if made {
+                "The call reached the server, but its answer is withheld"
+            } else {
+                "Nothing was done"
+            };
+            Fault::new(
+                code::INTERNAL_ERROR,
+                format!("the audit can't be written: {error}. {state}. Mend the audit file, then call again"),
+            )
+        })?;
+    answer
+}
+
+/// The way itself.
+async fn way(core: &Core, caller: &Caller, incoming: &Incoming<'_>, row: &mut Row) -> Result<Raw, Stop> {
+    let call = read(incoming)?;
+    row.asked(&call.subject, core.screen.audited(&call.arguments));
+    let target = resolve(core, &call).await?;
+    row.resolved(
+        &target.server_name,
+        &target.tool,
+        call.incoming.kind,
+        &target.subject,
+    );
+    let Some(server) = target.server else {
+        row.decided("allow");
+        return Ok(core.kept.read(&caller.principal, &call.subject)?);
+    };
+    match decide(core, caller, &target) {
+        Decision::Allow => row.decided("allow"),
+        Decision::Deny { rule, how_to_allow } => {
+            row.decided("deny");
+            let Target {
+                server_name, tool, ..
+            } = &target;
+            return Err(Stop::Refused(format!(
+                "{server_name}/{tool} is not permitted: {rule}. {how_to_allow}"
+            )));
+        }
+        Decision::Ask { why } => confirm(core, caller, &call, &target, why, row).await?,
+    }
+    let params = screen_arguments(core, &call, &target);
+    row.sent();
+    let result = send(core, server, &call, params).await?;
+    let result = core.screen.result(result);
+    Ok(core.kept.fit(caller, result))
+}
+
+/// Reads what is asked. A member or argument that stands twice is refused: what is judged here must be what the
+/// server reads.
+fn read<'a>(incoming: &'a Incoming<'a>) -> Result<Call<'a>, Fault> {
+    let invalid = |message: String| Fault::new(code::INVALID_PARAMS, message);
+    let subject = incoming.kind.subject();
+    let name = incoming
+        .params
+        .text(subject)
+        .ok_or_else(|| invalid(format!("params.{subject} is required")))?;
+    let arguments = match incoming.params.get("arguments") {
+        _ if incoming.kind == Kind::Resource => json!({"uri": name}),
+        None => Value::Object(Map::new()),
+        Some(raw) => match strict_value(raw) {
+            Ok(Value::Null) => Value::Object(Map::new()),
+            Ok(arguments @ Value::Object(_)) => arguments,
+            Ok(_) => return Err(invalid("params.arguments has to be an object".to_owned())),
+            Err(error) => return Err(invalid(format!("params.arguments: {error}"))),
+        },
+    };
+    Ok(Call {
+        incoming,
+        subject: name.into_owned(),
+        arguments,
+    })
+}
+
+/// Finds the server and the tool's own name there.
+async fn resolve(core: &Core, call: &Call<'_>) -> Result<Target, Fault> {
+    match call.incoming.kind {
+        Kind::Tool => {
+            let (server, tool) = core.find_tool(&call.subject).await?;
+            let upstream = &core.upstreams[server];
+            Ok(Target {
+                server: Some(server),
+                server_name: upstream.name.clone(),
+                effect: upstream.describe.effect(&tool, &call.arguments),
+                subject: tool.clone(),
+                tool,
+            })
+        }
+        Kind::Resource if Kept::is_ours(&call.subject) => Ok(Target {
+            server: None,
+            server_name: core.name.clone(),
+            tool: "resources.read".to_owned(),
+            subject: call.subject.clone(),
+            effect: Effect::Read,
+        }),
+        Kind::Resource | Kind::Prompt => {
+            let (server, tool) = match call.incoming.kind {
+                Kind::Prompt => (core.find_prompt(&call.subject).await?, "prompts.get"),
+                _ => (core.find_resource(&call.subject).await?, "resources.read"),
+            };
+            Ok(Target {
+                server: Some(server),
+                server_name: core.upstreams[server].name.clone(),
+                tool: tool.to_owned(),
+                subject: call.subject.clone(),
+                effect: Effect::Read,
+            })
+        }
+    }
+}
+
+/// What the rules say now. Lists hide what is denied, but that is a courtesy; this is the boundary.
+fn decide(core: &Core, caller: &Caller, target: &Target) -> Decision {
+    core.rules.decide(&Ask {
+        principal: caller.principal.as_str(),
+        server: &target.server_name,
+        tool: &target.tool,
+        effect: target.effect,
+    })
+}
+
+/// Asks the person. Returns only when the call may be made.
+async fn confirm(
+    core: &Core,
+    caller: &Caller,
+    call: &Call<'_>,
+    target: &Target,
+    why: String,
+    row: &mut Row,
+) -> Result<(), Stop> {
+    let describe = match target.server {
+        Some(server) if call.incoming.kind == Kind::Tool => Some(&core.upstreams[server].describe),
+        _ => None,
+    };
+    let about = describe.map(|describe| describe.about(&target.subject, &call.arguments));
+    let about = about.unwrap_or_else(|| format!("read {}", call.subject));
+    let tool = format!("{}/{}", target.server_name, target.tool);
+    let question = Question {
+        about: one_line(&about),
+        type_back: describe.and_then(|describe| describe.data_loss(&target.subject, &call.arguments)),
+        client: caller.client.clone(),
+        tool: tool.clone(),
+        why,
+    };
+    let Incoming {
+        params,
+        outlet,
+        cancel,
+        ..
+    } = call.incoming;
+    let request = fingerprint(call, target);
+    let asked = confirm::ask(core, caller, &question, &request, params, *outlet, cancel).await?;
+    let refused = |what: String| Err(Stop::Refused(format!("{tool} was not made: {what}")));
+    let about = &question.about;
+    match asked {
+        Asked::Replied(Reply::Yes) => {
+            row.decided("confirmed");
+            Ok(())
+        }
+        Asked::Replied(Reply::No) => {
+            row.decided("declined");
+            refused(format!(
+                "the person declined to {about}. Do not repeat it unasked"
+            ))
+        }
+        Asked::Replied(Reply::WrongName) => {
+            row.decided("declined");
+            refused(format!(
+                "the name that was typed to confirm is not the one asked for, to {about}"
+            ))
+        }
+        Asked::Replied(Reply::Nothing) => {
+            row.decided("unanswered");
+            refused(format!("nobody confirmed to {about}"))
+        }
+        Asked::Later(result) => {
+            row.decided("ask");
+            Err(Stop::Later(result))
+        }
+        Asked::Cancelled => {
+            row.decided("ask");
+            Err(Stop::Cancelled)
+        }
+        Asked::Unable if core.rules.when_unable == WhenUnable::Allow => {
+            row.decided("unable to ask, allowed");
+            Ok(())
+        }
+        Asked::Unable => {
+            row.decided("unable to ask");
+            refused(format!(
+                "to {about} needs a person's yes ({}), and this client has no way to ask for it (MCP elicitation). \
+                 Use one that has, or set `when_unable = \"allow\"` or another `ask` under [policy] in the \
+                 configuration",
+                question.why
+            ))
+        }
+    }
+}
+
+/// The call in one spelling: a confirmation holds for exactly this.
+fn fingerprint(call: &Call<'_>, target: &Target) -> String {
+    let arguments = call
+        .incoming
+        .params
+        .get("arguments")
+        .map(wire::canonical)
+        .unwrap_or_default();
+    format!(
+        "{}\n{}\n{}\n{arguments}",
+        call.incoming.kind.method(),
+        target.server_name,
+        target.subject
+    )
+}
+
+/// The parameters for the server: its own name for the tool, no secrets of ours, nothing of the client's era.
+fn screen_arguments<'a>(core: &Core, call: &'a Call<'_>, target: &Target) -> Object<'a> {
+    let mut params = call.incoming.params.clone();
+    params.set(call.incoming.kind.subject(), &target.subject);
+    if let Some(screened) = params.get("arguments").and_then(|raw| core.screen.arguments(raw)) {
+        params.set("arguments", &screened);
+    }
+    params.remove(mrtr::INPUT_RESPONSES);
+    params.remove(mrtr::REQUEST_STATE);
+    set_meta(&mut params, strip_era);
+    params
+}
+
+/// Passes the call to the server.
+async fn send(core: &Core, server: usize, call: &Call<'_>, params: Object<'_>) -> Result<Raw, Stop> {
+    let request_meta = meta::RequestMeta::of(&call.incoming.params);
+    let token = request_meta.progress_token().map(ToOwned::to_owned);
+    let sending = Sending {
+        cancel: call.incoming.cancel,
+        limit: core.limits.call,
+        progress: call.incoming.outlet.cloned().zip(token),
+    };
+    let answer = core.upstreams[server]
+        .request(call.incoming.kind.method(), params, sending)
+        .await?;
+    answer.map_err(|error| Stop::Fault(Fault::Relayed(core.screen.result(error))))
+}
+
+/// A refusal that a model can read, where the kind of call has a place for it.
+fn refusal(kind: Kind, why: &str) -> Result<Raw, Fault> {
+    match kind {
+        Kind::Tool => Ok(to_raw(
+            &json!({"content": [{"type": "text", "text": why}], "isError": true}),
+        )),
+        Kind::Resource | Kind::Prompt => Err(Fault::new(code::INVALID_REQUEST, why)),
+    }
+}
+
+fn is_error(result: &Raw) -> bool {
+    Object::parse(result).is_ok_and(|result| result.get("isError").is_some_and(|flag| flag.get() == "true"))
+}
+
+fn one_line(text: &str) -> String {
+    let line = base::text::clean(text).replace(['\n', '\t'], " ");
+    base::text::cut(&line, 300).to_owned()
+}

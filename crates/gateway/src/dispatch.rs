@@ -1,0 +1,126 @@
+//! Requests that both eras have.
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use wire::edit::Object;
+use wire::{Fault, Raw, code, method};
+
+use crate::call::{self, Incoming, Kind};
+use crate::caller::Caller;
+use crate::core::Core;
+use crate::lists::{self, List};
+use crate::outlet::Outlet;
+use crate::upstream::{Sending, set_meta};
+
+/// A request, from whom, and where its stream goes.
+pub(crate) struct Asked<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) method: &'a str,
+    pub(crate) params: Object<'a>,
+    pub(crate) outlet: Option<&'a Outlet>,
+    pub(crate) cancel: &'a CancellationToken,
+}
+
+/// The members of `params`.
+pub(crate) fn members(params: Option<&Raw>) -> Result<Object<'_>, Fault> {
+    match params {
+        None => Ok(Object::empty()),
+        Some(raw) => {
+            Object::parse(raw).map_err(|error| Fault::new(code::INVALID_PARAMS, format!("params: {error}")))
+        }
+    }
+}
+
+/// Answers what is the same in both eras.
+pub(crate) async fn answer(core: &Core, asked: Asked<'_>) -> Result<Raw, Fault> {
+    let Asked {
+        caller,
+        method,
+        params,
+        outlet,
+        cancel,
+    } = asked;
+    if let Some(list) = List::of(method) {
+        return lists::page(core, caller, list, &params).await;
+    }
+    let kind = match method {
+        method::TOOLS_CALL => Kind::Tool,
+        method::RESOURCES_READ => Kind::Resource,
+        method::PROMPTS_GET => Kind::Prompt,
+        method::COMPLETE => return complete(core, params, cancel).await,
+        _ => return Err(unknown(method)),
+    };
+    call::call(
+        core,
+        caller,
+        &Incoming {
+            kind,
+            params,
+            outlet,
+            cancel,
+        },
+    )
+    .await
+}
+
+pub(crate) fn unknown(method: &str) -> Fault {
+    Fault::new(
+        code::METHOD_NOT_FOUND,
+        format!("there is no method {:?}", base::text::cut(method, 100)),
+    )
+}
+
+/// Completes an argument: asked of the server that has the prompt or the resource.
+async fn complete(core: &Core, mut params: Object<'_>, cancel: &CancellationToken) -> Result<Raw, Fault> {
+    let invalid = |message: &str| Fault::new(code::INVALID_PARAMS, message);
+    let reference = params.get("ref").and_then(|raw| Object::parse(raw).ok());
+    let reference = reference.ok_or_else(|| invalid("params.ref is required"))?;
+    let server = match reference.text("type").as_deref() {
+        Some("ref/prompt") => {
+            let name = reference
+                .text("name")
+                .ok_or_else(|| invalid("params.ref.name is required"))?;
+            core.find_prompt(&name).await?
+        }
+        Some("ref/resource") => {
+            let uri = reference
+                .text("uri")
+                .ok_or_else(|| invalid("params.ref.uri is required"))?;
+            core.find_resource(&uri).await?
+        }
+        _ => {
+            return Err(invalid(
+                "params.ref.type has to be \"ref/prompt\" or \"ref/resource\"",
+            ));
+        }
+    };
+    drop(reference);
+    let upstream = &core.upstreams[server];
+    if !upstream.has("completions").await? {
+        return Ok(wire::to_raw(&json!({"completion": {"values": []}})));
+    }
+    set_meta(&mut params, strip_era);
+    let sending = Sending {
+        cancel,
+        limit: core.limits.list,
+        progress: None,
+    };
+    let answer = upstream.request(method::COMPLETE, params, sending).await?;
+    answer
+        .map(|result| core.screen.result(result))
+        .map_err(Fault::Relayed)
+}
+
+/// Takes out of `_meta` what concerns only the hop between client and gateway.
+pub(crate) fn strip_era(meta: &mut Object<'_>) {
+    use wire::meta::{CLIENT_CAPABILITIES, CLIENT_INFO, LOG_LEVEL, PROGRESS_TOKEN, PROTOCOL_VERSION};
+    for key in [
+        PROGRESS_TOKEN,
+        PROTOCOL_VERSION,
+        CLIENT_INFO,
+        CLIENT_CAPABILITIES,
+        LOG_LEVEL,
+    ] {
+        meta.remove(key);
+    }
+}

@@ -1,0 +1,247 @@
+//! Who is let in: requests that name a host and come from a web origin that we know (against DNS rebinding and
+//! pages that call what runs on the user's machine), with a bearer token.
+
+use std::net::SocketAddr;
+
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+
+use super::{HttpOptions, Refused};
+use crate::{Principal, seal};
+
+pub(crate) struct Gate {
+    hosts: Vec<String>,
+    origins: Vec<String>,
+    /// A fresh key for each run, so that the tags say nothing about tokens.
+    key: [u8; 32],
+    tags: Vec<(Principal, [u8; 32])>,
+}
+
+impl Gate {
+    pub(crate) fn new(options: &HttpOptions, address: SocketAddr) -> std::io::Result<Self> {
+        let key = seal::random().map_err(std::io::Error::other)?;
+        let mut hosts: Vec<String> = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).into();
+        if address.ip().is_loopback() {
+            hosts.push(match address {
+                SocketAddr::V4(address) => address.ip().to_string(),
+                SocketAddr::V6(address) => format!("[{}]", address.ip()),
+            });
+        }
+        hosts.extend(options.hosts.iter().map(|host| host.to_ascii_lowercase()));
+        Ok(Self {
+            hosts,
+            origins: options
+                .origins
+                .iter()
+                .map(|origin| origin.trim_end_matches('/').to_ascii_lowercase())
+                .collect(),
+            tags: options
+                .keys
+                .iter()
+                .map(|known| (known.principal.clone(), tag(&key, known.token.expose())))
+                .collect(),
+            key,
+        })
+    }
+
+    /// Checks where the request wants to go and where it comes from (2026-07-28, Streamable HTTP, "Security &
+    /// Endpoint").
+    pub(crate) fn place(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), Refused> {
+        // Two Host headers are refused by hyper's parser only in part; a proxy may read the other one.
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let (Some(Ok(host)), None) = (hosts.next().map(|host| host.to_str()), hosts.next()) else {
+            return Err(Refused::new(
+                StatusCode::FORBIDDEN,
+                "the request has to have one Host header",
+            ));
+        };
+        let named = uri.authority().map_or(host, |authority| authority.as_str());
+        if !self.knows_host(host) || !self.knows_host(named) {
+            return Err(Refused::new(
+                StatusCode::FORBIDDEN,
+                "the Host header names a host that is not allowed here; use localhost or 127.0.0.1, or add the name to \
+                 `hosts` under [gateway] in the configuration",
+            ));
+        }
+        let origins = headers.get_all(header::ORIGIN);
+        if origins
+            .iter()
+            .all(|origin| origin.to_str().is_ok_and(|origin| self.knows_origin(origin)))
+        {
+            return Ok(());
+        }
+        Err(Refused::new(
+            StatusCode::FORBIDDEN,
+            "pages of this Origin may not call here; add it to `origins` under [gateway] in the configuration if they may",
+        ))
+    }
+
+    /// Finds out whose token it is, in the same time for every wrong one.
+    pub(crate) fn principal(&self, headers: &HeaderMap) -> Result<Principal, Refused> {
+        let token = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim());
+        let given = tag(&self.key, token.unwrap_or_default());
+        let mut found = None;
+        for (principal, known) in &self.tags {
+            // Tags are keyed hashes: how many of their bytes agree says nothing about the token.
+            if *known == given && token.is_some() {
+                found = Some(principal.clone());
+            }
+        }
+        found.ok_or_else(|| {
+            let challenge = match token {
+                None => "Bearer realm=\"dockmaster\"",
+                Some(_) => "Bearer realm=\"dockmaster\", error=\"invalid_token\"",
+            };
+            Refused::new(
+                StatusCode::UNAUTHORIZED,
+                "a bearer token is required: send the header `Authorization: Bearer TOKEN`",
+            )
+            .with(header::WWW_AUTHENTICATE, challenge)
+        })
+    }
+
+    fn knows_host(&self, host: &str) -> bool {
+        let name = without_port(host).to_ascii_lowercase();
+        self.hosts.contains(&name)
+    }
+
+    fn knows_origin(&self, origin: &str) -> bool {
+        let origin = origin.to_ascii_lowercase();
+        if self.origins.contains(&origin) {
+            return true;
+        }
+        let rest = origin
+            .strip_prefix("http://")
+            .or_else(|| origin.strip_prefix("https://"));
+        rest.is_some_and(|host| ["localhost", "127.0.0.1", "[::1]"].contains(&without_port(host)))
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    // An IPv6 address stands in brackets and holds colons of its own.
+    match host.rfind(':') {
+        Some(colon)
+            if !host[colon..].contains(']') && host[colon + 1..].bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            &host[..colon]
+        }
+        _ => host,
+    }
+}
+
+fn tag(key: &[u8; 32], token: &str) -> [u8; 32] {
+    // HMAC takes keys of any length, so the fallback, which matches no tag of a token, is never reached.
+    Hmac::<Sha256>::new_from_slice(key).map_or([0; 32], |mut mac| {
+        mac.update(token.as_bytes());
+        mac.finalize().into_bytes().into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use base::Secret;
+
+    use super::*;
+    use crate::Key;
+
+    fn gate(hosts: &[&str]) -> Gate {
+        let options = HttpOptions {
+            address: "127.0.0.1:0".parse().unwrap(),
+            keys: vec![
+                Key {
+                    principal: Principal::new("ann"),
+                    token: Secret::new("a-token-of-ann-1"),
+                },
+                Key {
+                    principal: Principal::new("bob"),
+                    token: Secret::new("a-token-of-bob-1"),
+                },
+            ],
+            hosts: hosts.iter().map(ToString::to_string).collect(),
+            origins: vec!["https://app.example/".to_owned()],
+        };
+        Gate::new(&options, "127.0.0.1:8811".parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn hosts_and_origins() {
+        for (host, origin, wanted) in [
+            (Some("localhost"), None, true),
+            (Some("localhost:8811"), None, true),
+            (Some("LOCALHOST:8811"), Some("http://localhost:3000"), true),
+            (Some("127.0.0.1:8811"), Some("http://127.0.0.1"), true),
+            (Some("[::1]:8811"), Some("http://[::1]:8811"), true),
+            (Some("box.lan:8811"), None, true),
+            (Some("box.lan"), Some("https://app.example"), true),
+            (None, None, false),
+            (Some(""), None, false),
+            (Some("evil.example"), None, false),
+            (Some("evil.example:8811"), None, false),
+            (Some("localhost.evil.example"), None, false),
+            (Some("localhost:8811.evil.example"), None, false),
+            (Some("localhost:x"), None, false),
+            (Some("127.0.0.2"), None, false),
+            (Some("localhost"), Some("http://evil.example"), false),
+            (Some("localhost"), Some("http://localhost.evil.example"), false),
+            (Some("localhost"), Some("null"), false),
+            (Some("localhost"), Some(""), false),
+            (Some("localhost"), Some("file://localhost"), false),
+            (Some("localhost"), Some("http://app.example"), false),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(host) = host {
+                headers.insert(header::HOST, HeaderValue::from_static(host));
+            }
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            }
+            let passed = gate(&["box.lan"]).place(&headers, &Uri::from_static("/mcp"));
+            assert_eq!(passed.is_ok(), wanted, "{host:?} {origin:?}");
+        }
+        let mut two = HeaderMap::new();
+        two.append(header::HOST, HeaderValue::from_static("localhost"));
+        two.append(header::HOST, HeaderValue::from_static("evil.example"));
+        assert!(gate(&[]).place(&two, &Uri::from_static("/mcp")).is_err());
+        two.remove(header::HOST);
+        two.insert(header::HOST, HeaderValue::from_static("localhost"));
+        assert!(
+            gate(&[])
+                .place(&two, &Uri::from_static("http://evil.example/mcp"))
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn tokens() {
+        for (value, wanted) in [
+            (Some("Bearer a-token-of-ann-1"), Some("ann")),
+            (Some("bearer  a-token-of-bob-1"), Some("bob")),
+            (Some("Bearer a-token-of-ann-2"), None),
+            (Some("Bearer a-token-of-ann-1x"), None),
+            (Some("Bearer "), None),
+            (Some("Basic a-token-of-ann-1"), None),
+            (Some("a-token-of-ann-1"), None),
+            (None, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(value) = value {
+                headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
+            }
+            match gate(&[]).principal(&headers) {
+                Ok(principal) => assert_eq!(Some(principal.as_str()), wanted, "{value:?}"),
+                Err(refused) => {
+                    assert_eq!(wanted, None, "{value:?}");
+                    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+                    assert_eq!(refused.header.unwrap().0, header::WWW_AUTHENTICATE);
+                }
+            }
+        }
+    }
+}

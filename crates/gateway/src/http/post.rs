@@ -1,0 +1,440 @@
+//! POST to the endpoint: one message, or a batch of 2025-03-26. A request is answered as plain JSON when nothing
+//! comes before the answer, as a stream when something does, or when the answer takes long.
+
+use std::sync::Arc;
+
+use axum::extract::Request as HttpRequest;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use wire::edit::Object;
+use wire::header::{METHOD, NAME, PROTOCOL_VERSION, SESSION_ID, decode};
+use wire::meta::{ModernMeta, RequestMeta};
+use wire::{Era, Fault, Frame, Malformed, Message, Raw, Request, Version, code, meta, method};
+
+use super::{Refused, Site, body, fault, json, sessions, text};
+use crate::call::Kind;
+use crate::core::Core;
+use crate::dispatch::members;
+use crate::modern::Stream;
+use crate::outlet::{Outgoing, Outlet};
+use crate::session::{Session, Work};
+use crate::{Principal, legacy, modern, pipe};
+
+pub(crate) async fn post(site: &Arc<Site>, principal: Principal, request: HttpRequest) -> Response {
+    let core = &site.core;
+    let (head, content) = request.into_parts();
+    let headers = &head.headers;
+    if !is_json(headers) {
+        return Refused::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send `Content-Type: application/json`",
+        )
+        .into_response();
+    }
+    if !body::takes_json(headers) && !body::takes_stream(headers) {
+        return Refused::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "send `Accept: application/json, text/event-stream`",
+        )
+        .into_response();
+    }
+    let most = core.limits.message_bytes;
+    let content = match timeout(core.limits.receive, Limited::new(content, most).collect()).await {
+        Ok(Ok(content)) => content.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            return Refused::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("at most {most} bytes are accepted"),
+            )
+            .into_response();
+        }
+        Ok(Err(error)) => {
+            return Refused::new(
+                StatusCode::BAD_REQUEST,
+                format!("the body can't be read: {error}"),
+            )
+            .into_response();
+        }
+        Err(_) => {
+            return Refused::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")
+                .into_response();
+        }
+    };
+    let limits = wire::Limits {
+        bytes: most,
+        ..wire::Limits::default()
+    };
+    let frame = wire::parse(&content, &limits);
+    drop(content);
+    let post = Post {
+        core,
+        principal,
+        headers,
+    };
+    match frame {
+        Ok(Frame::Single(message)) => post.single(message).await,
+        Ok(Frame::Batch(messages)) => post.batch(messages).await,
+        Err(error) => fault(StatusCode::BAD_REQUEST, error.id.clone(), error.fault()),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
+    kind.split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .eq_ignore_ascii_case("application/json")
+}
+
+/// What a POST comes with.
+struct Post<'a> {
+    core: &'a Arc<Core>,
+    principal: Principal,
+    headers: &'a HeaderMap,
+}
+
+/// What the version header says.
+enum Spoken {
+    Nothing,
+    Known(Version),
+    Unknown(String),
+}
+
+impl Post<'_> {
+    fn spoken(&self) -> Spoken {
+        match text(self.headers, PROTOCOL_VERSION) {
+            Ok(None) => Spoken::Nothing,
+            Ok(Some(name)) => {
+                Version::parse(name).map_or_else(|| Spoken::Unknown(name.to_owned()), Spoken::Known)
+            }
+            Err(()) => Spoken::Unknown("(not ASCII)".to_owned()),
+        }
+    }
+
+    async fn single(self, message: Message) -> Response {
+        let spoken = self.spoken();
+        match message {
+            Message::Request(request) => {
+                let params = request.params.clone();
+                let object = match members(params.as_ref()) {
+                    Ok(object) => object,
+                    Err(error) => return fault(StatusCode::BAD_REQUEST, Some(request.id), error),
+                };
+                let is_modern = matches!(spoken, Spoken::Known(version) if version.era() == Era::Modern)
+                    || pipe::is_modern(&request);
+                if is_modern {
+                    return self.modern(spoken, request, &object).await;
+                }
+                if let Some(refused) = unknown_version(&spoken, Some(&request)) {
+                    return refused;
+                }
+                if request.method == method::INITIALIZE {
+                    return self.initialize(request);
+                }
+                self.legacy(request).await
+            }
+            other => self.one_way(&spoken, vec![other]),
+        }
+    }
+
+    /// Notifications and answers: taken, and that is all.
+    fn one_way(&self, spoken: &Spoken, messages: Vec<Message>) -> Response {
+        if let Some(refused) = unknown_version(spoken, None) {
+            return refused;
+        }
+        // The modern era has no notification for HTTP, and no session that one could be for.
+        if matches!(spoken, Spoken::Known(version) if version.era() == Era::Modern) {
+            return StatusCode::ACCEPTED.into_response();
+        }
+        let session = match sessions::named(self.core, &self.principal, self.headers) {
+            Ok(session) => session,
+            Err(refused) => return refused.into_response(),
+        };
+        for message in messages {
+            match message {
+                Message::Notification(notification) => session.hear(&notification),
+                Message::Response(response) => session.answered(response),
+                Message::Request(_) => {}
+            }
+        }
+        StatusCode::ACCEPTED.into_response()
+    }
+
+    /// A handshake makes a session.
+    fn initialize(self, request: Request) -> Response {
+        let session = Session::new(self.principal, self.core.limits.in_flight);
+        let result = match legacy::initialize(self.core, &session, request.params.as_ref()) {
+            Ok(result) => result,
+            Err(error) => return fault(StatusCode::BAD_REQUEST, Some(request.id), error),
+        };
+        let id = match self.core.sessions.add(session) {
+            Ok(id) => id,
+            Err(refused) => return refused.into_response(),
+        };
+        let mut response = json(
+            StatusCode::OK,
+            Message::response(Some(request.id), Ok(result)).to_line(),
+        );
+        if let Ok(id) = header::HeaderValue::from_str(&id) {
+            response
+                .headers_mut()
+                .insert(header::HeaderName::from_static(SESSION_ID), id);
+        }
+        response
+    }
+
+    async fn legacy(self, request: Request) -> Response {
+        let session = match sessions::named(self.core, &self.principal, self.headers) {
+            Ok(session) => session,
+            Err(refused) => return refused.into_response(),
+        };
+        let work = match session.begin(&request) {
+            Ok(work) => work,
+            Err(error) => return fault(StatusCode::OK, Some(request.id), error),
+        };
+        let (core, can_stream) = (Arc::clone(self.core), body::takes_stream(self.headers));
+        let (outlet, queue) = Outlet::new();
+        // A client that goes away has not cancelled (2025-11-25, Transports, "Sending Messages"), so the task
+        // belongs to the gateway.
+        self.core.tasks.spawn(async move {
+            let answer = legacy_answer(&core, &session, request, work, can_stream.then_some(&outlet)).await;
+            if let Some(answer) = answer {
+                drop(outlet.send_line(answer.to_line(), Some(StatusCode::OK)).await);
+            }
+        });
+        self.respond(queue, CancellationToken::new()).await
+    }
+
+    /// A batch of a legacy session; its answers come as one array.
+    async fn batch(self, messages: Vec<Result<Message, Malformed>>) -> Response {
+        let spoken = self.spoken();
+        if let Some(refused) = unknown_version(&spoken, None) {
+            return refused;
+        }
+        let session = match sessions::named(self.core, &self.principal, self.headers) {
+            Ok(session) => session,
+            Err(refused) => return refused.into_response(),
+        };
+        if !session.hello().is_some_and(|hello| hello.version.has_batches()) {
+            return Refused::new(
+                StatusCode::BAD_REQUEST,
+                "the protocol version of this session has no batches",
+            )
+            .into_response();
+        }
+        let mut answers = Vec::new();
+        let mut working = Vec::new();
+        for message in messages {
+            match message {
+                Err(error) => answers.push(Message::response(error.id.clone(), Err(error.fault()))),
+                Ok(Message::Notification(notification)) => session.hear(&notification),
+                Ok(Message::Response(response)) => session.answered(response),
+                Ok(Message::Request(request)) => match session.begin(&request) {
+                    Ok(work) => working.push((request, work)),
+                    Err(error) => answers.push(Message::response(Some(request.id), Err(error))),
+                },
+            }
+        }
+        if answers.is_empty() && working.is_empty() {
+            return StatusCode::ACCEPTED.into_response();
+        }
+        let (core, can_stream) = (Arc::clone(self.core), body::takes_stream(self.headers));
+        let (outlet, queue) = Outlet::new();
+        self.core.tasks.spawn(async move {
+            let streamed = can_stream.then_some(&outlet);
+            let work = working
+                .into_iter()
+                .map(|(request, work)| legacy_answer(&core, &session, request, work, streamed));
+            answers.extend(futures_util::future::join_all(work).await.into_iter().flatten());
+            drop(outlet.send_line(pipe::join(&answers), Some(StatusCode::OK)).await);
+        });
+        self.respond(queue, CancellationToken::new()).await
+    }
+
+    async fn modern(self, spoken: Spoken, request: Request, params: &Object<'_>) -> Response {
+        let meta = match self.check(&spoken, &request, params).await {
+            Ok(meta) => meta,
+            Err(error) => return fault(StatusCode::BAD_REQUEST, Some(request.id), error),
+        };
+        let (core, principal) = (Arc::clone(self.core), self.principal.clone());
+        let can_stream = body::takes_stream(self.headers);
+        let (outlet, queue) = Outlet::new();
+        // Closing the response is how a client of this era cancels.
+        let cancel = CancellationToken::new();
+        let cancelled = cancel.clone();
+        self.core.tasks.spawn(async move {
+            let params = request.params.clone();
+            let answer = match members(params.as_ref()) {
+                Ok(params) => {
+                    let stream = Stream {
+                        outlet: can_stream.then_some(&outlet),
+                        cancel: &cancelled,
+                        ending: &core.stop,
+                    };
+                    modern::answer(&core, &principal, meta, &request, params, stream).await
+                }
+                Err(error) => Err(error),
+            };
+            let status = status_of(&answer);
+            let line = Message::response(Some(request.id), answer).to_line();
+            drop(outlet.send_line(line, Some(status)).await);
+        });
+        self.respond(queue, cancel).await
+    }
+
+    /// What a modern request has to say of itself, and that its headers say the same as its body (2026-07-28,
+    /// Streamable HTTP, "Server Validation").
+    async fn check(
+        &self,
+        spoken: &Spoken,
+        request: &Request,
+        params: &Object<'_>,
+    ) -> Result<ModernMeta, Fault> {
+        let request_meta = RequestMeta::of(params);
+        let named = request_meta.version();
+        let header = match spoken {
+            Spoken::Known(version) => Some(version.as_str()),
+            Spoken::Unknown(name) => Some(name.as_str()),
+            Spoken::Nothing => None,
+        };
+        let mismatch = |header: &str, why: String| {
+            Fault::new(code::HEADER_MISMATCH, format!("header mismatch: {header} {why}"))
+        };
+        match (header, named.as_deref()) {
+            (Some(header), Some(named)) if header != named => {
+                return Err(mismatch(
+                    "MCP-Protocol-Version",
+                    format!("is {header:?}, the body says {named:?}"),
+                ));
+            }
+            (None, Some(_)) => return Err(mismatch("MCP-Protocol-Version", "is missing".to_owned())),
+            _ => {}
+        }
+        let meta = request_meta.modern()?;
+        self.same(METHOD, Some(&request.method))?;
+        let kind = match request.method.as_str() {
+            method::TOOLS_CALL => Some(Kind::Tool),
+            method::RESOURCES_READ => Some(Kind::Resource),
+            method::PROMPTS_GET => Some(Kind::Prompt),
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            let subject = params.text(kind.subject());
+            self.same(NAME, subject.as_deref())?;
+            if kind == Kind::Tool
+                && let Some(subject) = subject
+            {
+                self.mirrored(&subject, params).await?;
+            }
+        }
+        Ok(meta)
+    }
+
+    /// That the header says what the body says. A body that lacks it is found wrong later, with a better reason.
+    fn same(&self, header: &str, wanted: Option<&str>) -> Result<(), Fault> {
+        let mismatch =
+            |why: String| Fault::new(code::HEADER_MISMATCH, format!("header mismatch: {header} {why}"));
+        let given = text(self.headers, header).map_err(|()| mismatch("is not ASCII".to_owned()))?;
+        match (given, wanted) {
+            (None, Some(wanted)) => Err(mismatch(format!("is missing; the body says {wanted:?}"))),
+            (Some(given), Some(wanted)) => {
+                // The method is never wrapped, and no method looks as if it were.
+                let given = decode(given).ok_or_else(|| mismatch("is not valid Base64".to_owned()))?;
+                if given == wanted {
+                    return Ok(());
+                }
+                Err(mismatch(format!("is {given:?}, the body says {wanted:?}")))
+            }
+            (_, None) => Ok(()),
+        }
+    }
+
+    /// The same for parameters that the tool's schema mirrors.
+    async fn mirrored(&self, tool: &str, params: &Object<'_>) -> Result<(), Fault> {
+        let index = self.core.index().await?;
+        let Some(tool) = index.find(tool).filter(|tool| !tool.mirrored.is_empty()) else {
+            return Ok(());
+        };
+        let arguments = params
+            .get("arguments")
+            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default();
+        for mirrored in &tool.mirrored {
+            let header = text(self.headers, &mirrored.header);
+            if !header.is_ok_and(|header| mirrored.agrees(&arguments, header)) {
+                let (header, path) = (&mirrored.header, mirrored.path.join("."));
+                return Err(Fault::new(
+                    code::HEADER_MISMATCH,
+                    format!("header mismatch: {header} does not say what arguments.{path} says"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the first message: an answer goes out as JSON, anything else opens a stream.
+    async fn respond(self, mut queue: mpsc::Receiver<Outgoing>, cancel: CancellationToken) -> Response {
+        let limits = &self.core.limits;
+        // Hyper drops this future when the client goes away.
+        let guard = cancel.drop_guard();
+        let can_stream = body::takes_stream(self.headers);
+        let first = match timeout(limits.quiet, queue.recv()).await {
+            Ok(first) => first,
+            Err(_) if can_stream => return body::stream(queue, Vec::new(), limits.keep_alive, guard),
+            Err(_) => queue.recv().await,
+        };
+        match first {
+            Some(Outgoing {
+                line,
+                last: Some(status),
+            }) if body::takes_json(self.headers) => {
+                drop(guard.disarm());
+                json(status, line)
+            }
+            Some(message) => body::stream(queue, vec![message], limits.keep_alive, guard),
+            // Cancelled by the client in another request: there is no answer.
+            None => StatusCode::ACCEPTED.into_response(),
+        }
+    }
+}
+
+async fn legacy_answer(
+    core: &Core,
+    session: &Arc<Session>,
+    request: Request,
+    work: Work,
+    outlet: Option<&Outlet>,
+) -> Option<Message> {
+    let answer = legacy::answer(core, session, &request, outlet, &work.cancel).await;
+    let is_cancelled = work.cancel.is_cancelled();
+    drop(work);
+    (!is_cancelled).then(|| Message::response(Some(request.id), answer))
+}
+
+/// The status of an answer of the modern era that goes out alone.
+fn status_of(answer: &Result<Raw, Fault>) -> StatusCode {
+    match answer.as_ref().err().and_then(Fault::code) {
+        Some(code::METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
+        Some(code::HEADER_MISMATCH | code::UNSUPPORTED_VERSION | code::MISSING_CLIENT_CAPABILITY) => {
+            StatusCode::BAD_REQUEST
+        }
+        _ => StatusCode::OK,
+    }
+}
+
+/// A version that nobody knows is answered in the words of the modern era, which tell a client what to use instead.
+fn unknown_version(spoken: &Spoken, request: Option<&Request>) -> Option<Response> {
+    let Spoken::Unknown(name) = spoken else {
+        return None;
+    };
+    let id = request.map(|request| request.id.clone());
+    Some(fault(StatusCode::BAD_REQUEST, id, meta::unsupported(name)))
+}

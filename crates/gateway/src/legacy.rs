@@ -1,0 +1,157 @@
+//! Requests of the legacy era: the handshake, and what only it has.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use wire::edit::Object;
+use wire::meta::{ClientCapabilities, Implementation};
+use wire::{Fault, Raw, Request, Version, code, method, to_raw};
+
+use crate::caller::client_name;
+use crate::core::Core;
+use crate::dispatch::{self, Asked, members};
+use crate::events::{Level, Watch};
+use crate::outlet::Outlet;
+use crate::session::{Hello, Session};
+
+/// Answers `initialize`. Nothing is waited for: what the servers are is known before they run.
+pub(crate) fn initialize(core: &Core, session: &Arc<Session>, params: Option<&Raw>) -> Result<Raw, Fault> {
+    let params = members(params)?;
+    let requested = params
+        .text("protocolVersion")
+        .ok_or_else(|| Fault::new(code::INVALID_PARAMS, "params.protocolVersion is required"))?;
+    let version = Version::negotiate(&requested);
+    let client: Implementation = params
+        .get("clientInfo")
+        .and_then(|raw| serde_json::from_str(raw.get()).ok())
+        .unwrap_or_default();
+    let hello = Hello {
+        version,
+        client: client_name(&client),
+        capabilities: params
+            .get("capabilities")
+            .map(ClientCapabilities::read)
+            .unwrap_or_default(),
+    };
+    let listener = Arc::downgrade(session);
+    if !session.greet(hello, core.hub.register(listener)) {
+        return Err(Fault::new(
+            code::INVALID_REQUEST,
+            "this session is initialized already",
+        ));
+    }
+    let mut result = json!({
+        "protocolVersion": version.as_str(),
+        "capabilities": capabilities(),
+        "serverInfo": {"name": core.name, "version": core.version},
+    });
+    if let Some(instructions) = core.instructions() {
+        result["instructions"] = instructions.into();
+    }
+    Ok(to_raw(&result))
+}
+
+/// What the gateway offers in either era, whatever its servers do.
+pub(crate) fn capabilities() -> Value {
+    json!({
+        "tools": {"listChanged": true},
+        "resources": {"subscribe": true, "listChanged": true},
+        "prompts": {"listChanged": true},
+        "completions": {},
+        "logging": {},
+    })
+}
+
+/// Answers any other request.
+pub(crate) async fn answer(
+    core: &Core,
+    session: &Arc<Session>,
+    request: &Request,
+    outlet: Option<&Outlet>,
+    cancel: &CancellationToken,
+) -> Result<Raw, Fault> {
+    let nothing = || Ok(to_raw(&json!({})));
+    if request.method == method::PING {
+        return nothing();
+    }
+    let Some(hello) = session.hello() else {
+        return Err(Fault::new(code::INVALID_REQUEST, "send `initialize` first"));
+    };
+    let params = members(request.params.as_ref())?;
+    match request.method.as_str() {
+        method::SET_LEVEL => {
+            let text = params.text("level");
+            let level = text.as_deref().and_then(Level::parse).ok_or_else(|| {
+                Fault::new(code::INVALID_PARAMS, "params.level has to be debug, info, notice, warning, error, critical, alert or emergency")
+            })?;
+            session.set_level(level);
+            set_level(core, &params).await;
+            nothing()
+        }
+        method::SUBSCRIBE => {
+            let uri = uri_of(&params)?;
+            if session.watches(&uri) {
+                return nothing();
+            }
+            if session.watching() >= core.limits.watched {
+                return Err(Fault::new(
+                    code::INVALID_REQUEST,
+                    format!(
+                        "at most {} resources can be watched by one client",
+                        core.limits.watched
+                    ),
+                ));
+            }
+            session.watch(&uri, watch(core, &uri).await?);
+            nothing()
+        }
+        method::UNSUBSCRIBE => {
+            session.unwatch(&uri_of(&params)?);
+            nothing()
+        }
+        method => {
+            let caller = session.caller(hello, outlet.is_some());
+            dispatch::answer(
+                core,
+                Asked {
+                    caller: &caller,
+                    method,
+                    params,
+                    outlet,
+                    cancel,
+                },
+            )
+            .await
+        }
+    }
+}
+
+/// Begins to watch a resource for one client.
+pub(crate) async fn watch(core: &Core, uri: &str) -> Result<Watch, Fault> {
+    let upstream = &core.upstreams[core.find_resource(uri).await?];
+    upstream.watch(uri).await?;
+    Ok(Watch::new(Arc::clone(upstream), uri.to_owned()))
+}
+
+fn uri_of(params: &Object<'_>) -> Result<String, Fault> {
+    let uri = params
+        .text("uri")
+        .ok_or_else(|| Fault::new(code::INVALID_PARAMS, "params.uri is required"))?;
+    Ok(uri.into_owned())
+}
+
+/// Tells the servers. They are shared, so one may give more than a client wants; the session filters.
+async fn set_level(core: &Core, params: &Object<'_>) {
+    let mut wanted = Object::empty();
+    if let Some(level) = params.get("level") {
+        wanted.set("level", level);
+    }
+    for upstream in &core.upstreams {
+        if let Ok(true) = upstream.has("logging").await
+            && let Err(fault) = upstream.ask(method::SET_LEVEL, wanted.clone()).await
+        {
+            tracing::debug!(server = upstream.name, "logging/setLevel: {}", fault.message());
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The gateway: MCP servers behind one endpoint, with permissions, confirmations, screening and an audit trail.
+//!
+//! Clients of every protocol revision from 2024-11-05 to 2026-07-28 come in over stdio ([`Gateway::serve_stdio`])
+//! or Streamable HTTP ([`Gateway::bind`]); the CLI calls directly ([`Gateway::call`]). Whoever asks, a call takes
+//! the one way that `call.rs` shows from top to bottom. Behind, each server is a stream of messages
+//! ([`Server`]); bodies are relayed as they came.
+//!
+//! Deliberately absent: what servers exist and how they are started (the floor above passes [`Server`]s), what
+//! may be done (crate `policy` decides), where rows are kept (`store`), and anything about Docker. The bridge for
+//! servers that ask their client for something (sampling, roots, elicitation) is not here yet: a server is told
+//! that its client offers none of it.
+
+mod budget;
+mod call;
+mod caller;
+mod confirm;
+mod core;
+mod dispatch;
+mod events;
+mod http;
+mod index;
+mod journal;
+mod legacy;
+mod limits;
+mod lines;
+mod lists;
+mod modern;
+mod outlet;
+mod parts;
+mod pipe;
+mod screen;
+mod seal;
+mod session;
+mod status;
+mod upstream;
+
+pub use caller::Principal;
+pub use confirm::{Confirmer, Question, Reply};
+pub use core::{CallError, Direct, Gateway};
+pub use http::{BindError, HttpOptions, HttpServer, Key};
+pub use journal::Journal;
+pub use limits::Limits;
+pub use parts::{ByteStream, Connect, Describe, Link, Parts, Server};
+pub use status::{ServerState, ServerStatus, Status};
+pub use tokio_util::sync::CancellationToken;

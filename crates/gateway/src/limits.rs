@@ -1,0 +1,77 @@
+//! The bounds within which the gateway works; each has a default that suits one user's machine.
+
+use std::time::Duration;
+
+/// Bounds on size, number and time.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Most bytes of one message from a client (a line, an HTTP body).
+    pub message_bytes: usize,
+    /// Most bytes of one message from a server.
+    pub answer_bytes: usize,
+    /// Most text of one tool result, in tokens of 4 bytes; what is over it is kept for a while and can be read
+    /// as a resource. Servers that page for themselves should stay below it: it is a backstop.
+    pub answer_tokens: usize,
+    /// How long the rest of a long answer, cut for [`Self::answer_tokens`], is kept.
+    pub kept_for: Duration,
+    /// Most bytes of such rests kept altogether; the oldest give way.
+    pub kept_bytes: usize,
+    /// Most requests of one connection or session at work at a time.
+    pub in_flight: usize,
+    /// Most items on a page of a list.
+    pub page: usize,
+    /// How long starting a server and its handshake may take.
+    pub start: Duration,
+    /// How long a list or another small request to a server may take.
+    pub list: Duration,
+    /// How long one call may take, whatever progress it reports.
+    pub call: Duration,
+    /// How long a person may think about a confirmation.
+    pub confirm: Duration,
+    /// Most confirmations that wait for a retry at a time.
+    pub parked: usize,
+    /// How long requests that are at work may go on after the end of input or the order to stop.
+    pub drain: Duration,
+    /// Most Streamable HTTP sessions; the longest idle one gives way.
+    pub sessions: usize,
+    /// After how long without any request a session ends.
+    pub session_idle: Duration,
+    /// Most HTTP connections at a time.
+    pub connections: usize,
+    /// How long an HTTP client may take to send head and body of a request.
+    pub receive: Duration,
+    /// After how long without an answer an HTTP response begins as a stream, so that nobody in between gives up.
+    pub quiet: Duration,
+    /// How often a comment goes out on a silent stream.
+    pub keep_alive: Duration,
+    /// Most resources one client watches.
+    pub watched: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 4 << 20,
+            answer_bytes: 64 << 20,
+            // A quarter above the 8,000 that our own servers keep to.
+            answer_tokens: 10_000,
+            kept_for: Duration::from_mins(10),
+            kept_bytes: 16 << 20,
+            in_flight: 256,
+            page: 500,
+            start: Duration::from_secs(30),
+            list: Duration::from_secs(30),
+            call: Duration::from_mins(15),
+            confirm: Duration::from_mins(5),
+            parked: 1_000,
+            drain: Duration::from_secs(5),
+            sessions: 1_000,
+            session_idle: Duration::from_mins(30),
+            connections: 2_000,
+            receive: Duration::from_secs(30),
+            quiet: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(15),
+            watched: 100,
+        }
+    }
+}

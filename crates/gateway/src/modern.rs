@@ -1,0 +1,270 @@
+//! Requests of the modern era: each by itself, with all that is known of its sender in it.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use wire::edit::{Object, items};
+use wire::meta::ModernMeta;
+use wire::mrtr::RESULT_TYPE;
+use wire::{Era, Fault, Id, Message, Raw, Request, Version, code, meta, method, to_raw};
+
+use crate::Principal;
+use crate::caller::{Asking, Caller, client_name};
+use crate::core::Core;
+use crate::dispatch::{self, Asked};
+use crate::events::{Event, Listen};
+use crate::legacy;
+use crate::lists::List;
+use crate::outlet::Outlet;
+use crate::upstream::set_meta;
+
+/// How long a client may take the tool list for fresh; a change is announced to those who listen.
+const LIST_TTL_MS: u64 = 60_000;
+/// The same for what the gateway says of itself.
+const DISCOVER_TTL_MS: u64 = 300_000;
+
+/// What a request has beside its content.
+#[derive(Clone, Copy)]
+pub(crate) struct Stream<'a> {
+    /// Where messages before the answer go; `None` if the client takes none.
+    pub(crate) outlet: Option<&'a Outlet>,
+    /// The client no longer wants the answer.
+    pub(crate) cancel: &'a CancellationToken,
+    /// The connection or the gateway ends, so subscriptions do.
+    pub(crate) ending: &'a CancellationToken,
+}
+
+/// Answers a request. `meta` is what it says of its sender, checked.
+pub(crate) async fn answer(
+    core: &Core,
+    principal: &Principal,
+    meta: ModernMeta,
+    request: &Request,
+    params: Object<'_>,
+    stream: Stream<'_>,
+) -> Result<Raw, Fault> {
+    let Stream { outlet, cancel, .. } = stream;
+    let method = request.method.as_str();
+    let result = match method {
+        method::DISCOVER => return Ok(dress(core, discover(core), Some(DISCOVER_TTL_MS))),
+        method::LISTEN => return listen(core, &request.id, &params, stream).await,
+        _ => {
+            let caller = Caller {
+                principal: principal.clone(),
+                client: client_name(&meta.client),
+                era: Era::Modern,
+                asking: if meta.capabilities.form {
+                    Asking::Retry
+                } else {
+                    Asking::Unable
+                },
+            };
+            dispatch::answer(
+                core,
+                Asked {
+                    caller: &caller,
+                    method,
+                    params,
+                    outlet,
+                    cancel,
+                },
+            )
+            .await
+        }
+    };
+    let ttl = match (List::of(method), method) {
+        (Some(_), _) => Some(LIST_TTL_MS),
+        // What a resource holds may change at any time.
+        (None, method::RESOURCES_READ) => Some(0),
+        _ => None,
+    };
+    result
+        .map(|result| dress(core, result, ttl))
+        .map_err(modern_fault)
+}
+
+/// A legacy error in the words of this era, where it has others.
+fn modern_fault(fault: Fault) -> Fault {
+    if fault.code() != Some(code::RESOURCE_NOT_FOUND) {
+        return fault;
+    }
+    match fault {
+        Fault::Own { message, data, .. } => Fault::Own {
+            code: code::INVALID_PARAMS,
+            message,
+            data,
+        },
+        Fault::Relayed(raw) => match Object::parse(&raw) {
+            Ok(mut error) => {
+                error.set("code", &code::INVALID_PARAMS);
+                Fault::Relayed(error.to_raw())
+            }
+            Err(_) => Fault::Relayed(raw),
+        },
+    }
+}
+
+fn discover(core: &Core) -> Raw {
+    let versions: Vec<_> = Version::ALL
+        .iter()
+        .rev()
+        .map(|version| version.as_str())
+        .collect();
+    let mut result = json!({"supportedVersions": versions, "capabilities": legacy::capabilities()});
+    if let Some(instructions) = core.instructions() {
+        result["instructions"] = instructions.into();
+    }
+    to_raw(&result)
+}
+
+/// Adds what every result of this era has: its type, who gives it, and for how long it may be kept. Lists differ
+/// by principal, so nothing may be kept for others.
+fn dress(core: &Core, result: Raw, ttl_ms: Option<u64>) -> Raw {
+    let Ok(mut object) = Object::parse(&result) else {
+        return result;
+    };
+    let is_complete = match object.text(RESULT_TYPE) {
+        None => {
+            object.set(RESULT_TYPE, "complete");
+            true
+        }
+        Some(kind) => kind == "complete",
+    };
+    if let Some(ttl) = ttl_ms.filter(|_| is_complete) {
+        if object.get("ttlMs").is_none() {
+            object.set("ttlMs", &ttl);
+        }
+        // An upstream's `public` speaks for its own answer, not for what the gateway's rules left of it.
+        object.set("cacheScope", "private");
+    }
+    set_meta(&mut object, |meta| {
+        meta.set(
+            meta::SERVER_INFO,
+            &json!({"name": core.name, "version": core.version}),
+        );
+    });
+    object.to_raw()
+}
+
+/// Answers `subscriptions/listen`: acknowledges, then passes on what was asked for until the client or the
+/// gateway ends it.
+async fn listen(core: &Core, id: &Id, params: &Object<'_>, stream: Stream<'_>) -> Result<Raw, Fault> {
+    let outlet = stream.outlet.ok_or_else(|| {
+        Fault::new(
+            code::INVALID_REQUEST,
+            "subscriptions/listen needs Accept: text/event-stream",
+        )
+    })?;
+    let wanted = params
+        .get("notifications")
+        .and_then(|raw| Object::parse(raw).ok());
+    let wanted =
+        wanted.ok_or_else(|| Fault::new(code::INVALID_PARAMS, "params.notifications is required"))?;
+    let flag = |name| wanted.get(name).is_some_and(|value| value.get() == "true");
+    let mut filter = Filter {
+        tools: flag("toolsListChanged"),
+        prompts: flag("promptsListChanged"),
+        resources: flag("resourcesListChanged"),
+        uris: Vec::new(),
+    };
+    let mut watches = Vec::new();
+    for uri in wanted
+        .get("resourceSubscriptions")
+        .and_then(items)
+        .into_iter()
+        .flatten()
+    {
+        let Some(uri) = wire::edit::text(uri) else {
+            continue;
+        };
+        if watches.len() >= core.limits.watched {
+            break;
+        }
+        // What can't be watched is left out of the acknowledgement; that is how the client learns of it.
+        match legacy::watch(core, &uri).await {
+            Ok(watch) => {
+                watches.push(watch);
+                filter.uris.push(uri.into_owned());
+            }
+            Err(fault) => tracing::debug!("a resource can't be watched: {}", fault.message()),
+        }
+    }
+    let tag = json!({meta::SUBSCRIPTION_ID: id});
+    let acknowledged = to_raw(&json!({"_meta": tag, "notifications": filter.to_json()}));
+    let gone = || Fault::new(code::INTERNAL_ERROR, "the client is gone");
+    outlet
+        .send(&Message::notification(method::ACKNOWLEDGED, acknowledged))
+        .await
+        .map_err(|_| gone())?;
+    let listener = Arc::new(Subscription {
+        id: id.clone(),
+        filter,
+        outlet: Mutex::new(Some(outlet.clone())),
+    });
+    let weak: Weak<Subscription> = Arc::downgrade(&listener);
+    let _registration = core.hub.register(weak);
+    tokio::select! {
+        () = stream.cancel.cancelled() => {}
+        () = stream.ending.cancelled() => {}
+        () = outlet.closed() => {}
+    }
+    listener
+        .outlet
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    let mut ended = Object::empty();
+    ended.set(meta::META, &tag);
+    Ok(dress(core, ended.to_raw(), None))
+}
+
+struct Filter {
+    tools: bool,
+    prompts: bool,
+    resources: bool,
+    uris: Vec<String>,
+}
+
+impl Filter {
+    /// In the form of the request: only what is honoured.
+    fn to_json(&self) -> Value {
+        let mut filter = serde_json::Map::new();
+        for (name, wanted) in [
+            ("toolsListChanged", self.tools),
+            ("promptsListChanged", self.prompts),
+            ("resourcesListChanged", self.resources),
+        ] {
+            if wanted {
+                filter.insert(name.to_owned(), true.into());
+            }
+        }
+        if !self.uris.is_empty() {
+            filter.insert("resourceSubscriptions".to_owned(), self.uris.clone().into());
+        }
+        filter.into()
+    }
+}
+
+struct Subscription {
+    id: Id,
+    filter: Filter,
+    /// Taken away when the subscription ends, so that nothing follows its result.
+    outlet: Mutex<Option<Outlet>>,
+}
+
+impl Listen for Subscription {
+    fn hear(&self, event: &Event) {
+        let wanted = match event {
+            Event::ToolsChanged => self.filter.tools,
+            Event::PromptsChanged => self.filter.prompts,
+            Event::ResourcesChanged => self.filter.resources,
+            Event::ResourceUpdated { uri, .. } => self.filter.uris.contains(uri),
+            // Belongs to a request, and only if that asked for it.
+            Event::Log { .. } => false,
+        };
+        if wanted && let Some(outlet) = &*self.outlet.lock().unwrap_or_else(PoisonError::into_inner) {
+            outlet.offer(event.message(Some(&self.id)).to_line());
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The way out to a client: a bounded queue of messages, and the task that writes them to a pipe.
+
+use axum::http::StatusCode;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use wire::Message;
+
+/// Messages that wait for a client to read. When it is full, answers wait and notifications are dropped.
+const QUEUE: usize = 64;
+/// Waiting messages leave in one write up to this size.
+const WRITE: usize = 256 << 10;
+
+/// A message on its way, as one line of JSON.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) line: Vec<u8>,
+    /// It answers the request that the queue is for (HTTP), so nothing follows; the status that it has when it
+    /// goes out alone.
+    pub(crate) last: Option<StatusCode>,
+}
+
+/// Where messages to one client go.
+#[derive(Debug, Clone)]
+pub(crate) struct Outlet(mpsc::Sender<Outgoing>);
+
+/// The client is gone.
+#[derive(Debug)]
+pub(crate) struct Gone;
+
+impl Outlet {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Outgoing>) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self(sender), receiver)
+    }
+
+    /// Sends `message` once there is room.
+    pub(crate) async fn send(&self, message: &Message) -> Result<(), Gone> {
+        self.send_line(message.to_line(), None).await
+    }
+
+    pub(crate) async fn send_line(&self, line: Vec<u8>, last: Option<StatusCode>) -> Result<(), Gone> {
+        self.0.send(Outgoing { line, last }).await.map_err(|_| Gone)
+    }
+
+    /// Sends a message that may be lost: a client that does not read its progress must not hold up the server's
+    /// other clients.
+    pub(crate) fn offer(&self, line: Vec<u8>) {
+        if self.0.try_send(Outgoing { line, last: None }).is_err() {
+            tracing::debug!("a client does not read; a notification was dropped");
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    /// Ends when nobody reads any more.
+    pub(crate) async fn closed(&self) {
+        self.0.closed().await;
+    }
+}
+
+/// Writes what comes out of `queue` as lines, until all its senders are gone or the pipe breaks.
+pub(crate) async fn write_lines(
+    mut writer: impl AsyncWrite + Unpin,
+    mut queue: mpsc::Receiver<Outgoing>,
+) -> std::io::Result<()> {
+    let mut block = Vec::new();
+    while let Some(first) = queue.recv().await {
+        push(&mut block, first);
+        while block.len() < WRITE
+            && let Ok(next) = queue.try_recv()
+        {
+            push(&mut block, next);
+        }
+        writer.write_all(&block).await?;
+        writer.flush().await?;
+        // One huge answer must not keep its memory for good.
+        if block.capacity() > WRITE {
+            block = Vec::new();
+        }
+        block.clear();
+    }
+    writer.shutdown().await
+}
+
+fn push(block: &mut Vec<u8>, message: Outgoing) {
+    if block.is_empty() {
+        *block = message.line;
+    } else {
+        block.extend_from_slice(&message.line);
+    }
+    block.push(b'\n');
+}

@@ -1,0 +1,286 @@
+//! A legacy client over one stdio pipe or one HTTP session: what it said of itself, what it has running, what
+//! it was asked, what it watches. The stdio pipe uses it for modern requests too, for the ids in flight.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::json;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use wire::meta::ClientCapabilities;
+use wire::{Era, Fault, Id, Message, Raw, Request, Response, Version, code, method, to_raw};
+
+use crate::Principal;
+use crate::caller::{Asking, Caller};
+use crate::events::{Event, Level, Listen, Registration, Watch};
+use crate::outlet::Outlet;
+
+pub(crate) struct Session {
+    principal: Principal,
+    most_in_flight: usize,
+    hello: Mutex<Option<Hello>>,
+    in_flight: Mutex<HashMap<Id, CancellationToken>>,
+    asks: Mutex<Asks>,
+    next_ask: AtomicU64,
+    /// Takes what belongs to no request: the pipe, or the stream that an HTTP client opened with GET.
+    stream: Mutex<Option<Outlet>>,
+    watches: Mutex<HashMap<String, Watch>>,
+    level: Mutex<Option<Level>>,
+    registration: Mutex<Option<Registration>>,
+}
+
+/// What `initialize` settled.
+#[derive(Clone)]
+pub(crate) struct Hello {
+    pub(crate) version: Version,
+    pub(crate) client: String,
+    pub(crate) capabilities: ClientCapabilities,
+}
+
+#[derive(Default)]
+struct Asks {
+    /// Nobody can answer any more.
+    closed: bool,
+    open: HashMap<u64, oneshot::Sender<Result<Raw, Raw>>>,
+}
+
+impl Session {
+    pub(crate) fn new(principal: Principal, most_in_flight: usize) -> Arc<Self> {
+        Arc::new(Self {
+            principal,
+            most_in_flight,
+            hello: Mutex::default(),
+            in_flight: Mutex::default(),
+            asks: Mutex::default(),
+            next_ask: AtomicU64::new(1),
+            stream: Mutex::default(),
+            watches: Mutex::default(),
+            level: Mutex::default(),
+            registration: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// Keeps what `initialize` settled; `false` if that was settled before.
+    pub(crate) fn greet(&self, hello: Hello, registration: Registration) -> bool {
+        let mut slot = lock(&self.hello);
+        if slot.is_some() {
+            return false;
+        }
+        *slot = Some(hello);
+        *lock(&self.registration) = Some(registration);
+        true
+    }
+
+    pub(crate) fn hello(&self) -> Option<Hello> {
+        lock(&self.hello).clone()
+    }
+
+    /// Who asks, in a request of the legacy era.
+    pub(crate) fn caller(self: &Arc<Self>, hello: Hello, can_ask: bool) -> Caller {
+        let asks = can_ask && hello.version.has_elicitation() && hello.capabilities.form;
+        Caller {
+            principal: self.principal.clone(),
+            client: hello.client,
+            era: Era::Legacy(hello.version),
+            asking: if asks {
+                Asking::Elicit(Arc::clone(self))
+            } else {
+                Asking::Unable
+            },
+        }
+    }
+
+    /// Notes that `request` is at work, until the returned value goes.
+    pub(crate) fn begin(self: &Arc<Self>, request: &Request) -> Result<Work, Fault> {
+        let mut in_flight = lock(&self.in_flight);
+        if in_flight.len() >= self.most_in_flight {
+            return Err(Fault::new(
+                code::INTERNAL_ERROR,
+                format!(
+                    "{} requests are at work already, wait for one to end",
+                    in_flight.len()
+                ),
+            ));
+        }
+        if in_flight.contains_key(&request.id) {
+            return Err(Fault::new(
+                code::INVALID_REQUEST,
+                format!("the id {} belongs to a request that is still at work", request.id),
+            ));
+        }
+        let cancel = CancellationToken::new();
+        in_flight.insert(request.id.clone(), cancel.clone());
+        Ok(Work {
+            session: Arc::clone(self),
+            id: request.id.clone(),
+            cancel,
+        })
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        !lock(&self.in_flight).is_empty()
+    }
+
+    /// Takes a notification of the client.
+    pub(crate) fn hear(&self, notification: &wire::Notification) {
+        if notification.method != method::CANCELLED {
+            return;
+        }
+        let params = notification
+            .params
+            .as_deref()
+            .and_then(|raw| wire::edit::Object::parse(raw).ok());
+        let id = params
+            .as_ref()
+            .and_then(|params| Id::from_raw(params.get("requestId")?));
+        if let Some(cancel) = id.and_then(|id| lock(&self.in_flight).get(&id).cloned()) {
+            cancel.cancel();
+        }
+    }
+
+    /// Takes the client's answer to something it was asked.
+    pub(crate) fn answered(&self, response: Response) {
+        let ask = response
+            .id
+            .and_then(|id| id.as_u64())
+            .and_then(|id| lock(&self.asks).open.remove(&id));
+        let Some(ask) = ask else {
+            return tracing::debug!("a client answered what it was not asked");
+        };
+        // An error means that nobody waits any longer; late answers are dropped.
+        drop(ask.send(response.outcome));
+    }
+
+    /// Asks the client and waits for its answer. When the caller stops waiting, the client is told so. `None`:
+    /// the client went away, or can't be asked any more.
+    pub(crate) async fn ask(&self, outlet: &Outlet, method: &str, params: Raw) -> Option<Result<Raw, Raw>> {
+        let number = self.next_ask.fetch_add(1, Ordering::Relaxed);
+        let (sender, answer) = oneshot::channel();
+        {
+            let mut asks = lock(&self.asks);
+            if asks.closed {
+                return None;
+            }
+            asks.open.insert(number, sender);
+        }
+        let open = OpenAsk {
+            session: self,
+            outlet,
+            number,
+        };
+        let request = Request {
+            id: number.into(),
+            method: method.to_owned(),
+            params: Some(params),
+        };
+        outlet.send(&Message::Request(request)).await.ok()?;
+        let answer = tokio::select! {
+            answer = answer => answer.ok(),
+            () = outlet.closed() => None,
+        };
+        drop(open);
+        answer
+    }
+
+    /// Ends all that waits for an answer of the client: it has closed its side.
+    pub(crate) fn stop_asking(&self) {
+        let mut asks = lock(&self.asks);
+        asks.closed = true;
+        asks.open.clear();
+    }
+
+    /// Ends everything.
+    pub(crate) fn close(&self) {
+        self.stop_asking();
+        for cancel in lock(&self.in_flight).values() {
+            cancel.cancel();
+        }
+        lock(&self.registration).take();
+        lock(&self.watches).clear();
+        lock(&self.stream).take();
+    }
+
+    /// Sets where notifications of no request go; a stream that was there before ends.
+    pub(crate) fn set_stream(&self, outlet: Outlet) {
+        *lock(&self.stream) = Some(outlet);
+    }
+
+    pub(crate) fn has_stream(&self) -> bool {
+        lock(&self.stream)
+            .as_ref()
+            .is_some_and(|stream| !stream.is_closed())
+    }
+
+    pub(crate) fn set_level(&self, level: Level) {
+        *lock(&self.level) = Some(level);
+    }
+
+    pub(crate) fn watches(&self, uri: &str) -> bool {
+        lock(&self.watches).contains_key(uri)
+    }
+
+    pub(crate) fn watching(&self) -> usize {
+        lock(&self.watches).len()
+    }
+
+    pub(crate) fn watch(&self, uri: &str, watch: Watch) {
+        lock(&self.watches).insert(uri.to_owned(), watch);
+    }
+
+    pub(crate) fn unwatch(&self, uri: &str) {
+        lock(&self.watches).remove(uri);
+    }
+}
+
+impl Listen for Session {
+    fn hear(&self, event: &Event) {
+        let wanted = match event {
+            Event::ToolsChanged | Event::PromptsChanged | Event::ResourcesChanged => true,
+            Event::ResourceUpdated { uri, .. } => self.watches(uri),
+            Event::Log { level, .. } => lock(&self.level).is_some_and(|least| *level >= least),
+        };
+        if wanted && let Some(stream) = &*lock(&self.stream) {
+            stream.offer(event.message(None).to_line());
+        }
+    }
+}
+
+/// A request at work.
+pub(crate) struct Work {
+    session: Arc<Session>,
+    id: Id,
+    pub(crate) cancel: CancellationToken,
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        lock(&self.session.in_flight).remove(&self.id);
+    }
+}
+
+/// A question that waits for the client's answer; when it is given up, the client is told.
+struct OpenAsk<'a> {
+    session: &'a Session,
+    outlet: &'a Outlet,
+    number: u64,
+}
+
+impl Drop for OpenAsk<'_> {
+    fn drop(&mut self) {
+        if lock(&self.session.asks).open.remove(&self.number).is_some() {
+            let params = to_raw(&json!({"requestId": self.number, "reason": "no longer needed"}));
+            self.outlet
+                .offer(Message::notification(method::CANCELLED, params).to_line());
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every critical section here leaves the value whole, so a panic elsewhere in the holder does no harm.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
