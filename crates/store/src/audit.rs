@@ -1,0 +1,260 @@
+//! The audit: one row for each call, in the order in which they ended.
+
+use std::borrow::Cow;
+use std::io::Write;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rusqlite::ToSql;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::chain::{self, Report};
+use crate::error::Error;
+use crate::{Store, file};
+
+/// A row's number: 1 for the first, without gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seq(pub i64);
+
+/// A call, as it is written down. All texts come in redacted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When it ended; kept to the millisecond.
+    pub time: Timestamp,
+    /// Who asked.
+    pub principal: String,
+    /// With which program.
+    pub client: String,
+    /// The server that was asked; empty if none was found.
+    pub server: String,
+    /// The server's name for the tool; what was asked for, if there is none.
+    pub tool: String,
+    /// With what, redacted.
+    pub arguments: Value,
+    /// What was decided, and how: `allow`, `confirmed`, `deny`, `declined`, …
+    pub decision: String,
+    /// How it ended.
+    pub outcome: String,
+    /// Bytes of the answer.
+    pub result_bytes: u64,
+    /// How long it took.
+    pub milliseconds: u64,
+}
+
+/// A row that stands in the file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Its number.
+    pub seq: Seq,
+    /// Its content.
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// The chain's hash up to and with it, in hexadecimal.
+    pub hash: String,
+}
+
+/// Which rows are wanted. The default is all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+    /// Only of this principal.
+    pub principal: Option<String>,
+    /// Only to this server.
+    pub server: Option<String>,
+    /// Only this tool.
+    pub tool: Option<String>,
+    /// Only with this decision.
+    pub decision: Option<String>,
+    /// Only the newest so many.
+    pub limit: Option<u32>,
+}
+
+/// A row's columns, as they are hashed.
+pub(crate) struct Columns<'a> {
+    pub(crate) time_ms: i64,
+    pub(crate) principal: &'a str,
+    pub(crate) client: &'a str,
+    pub(crate) server: &'a str,
+    pub(crate) tool: &'a str,
+    pub(crate) arguments: Cow<'a, str>,
+    pub(crate) decision: &'a str,
+    pub(crate) outcome: &'a str,
+    pub(crate) result_bytes: i64,
+    pub(crate) milliseconds: i64,
+}
+
+impl Entry {
+    pub(crate) fn columns(&self) -> Columns<'_> {
+        Columns {
+            time_ms: self.time.as_millisecond(),
+            principal: &self.principal,
+            client: &self.client,
+            server: &self.server,
+            tool: &self.tool,
+            arguments: Cow::Owned(self.arguments.to_string()),
+            decision: &self.decision,
+            outcome: &self.outcome,
+            result_bytes: i64::try_from(self.result_bytes).unwrap_or(i64::MAX),
+            milliseconds: i64::try_from(self.milliseconds).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+impl<'a> Columns<'a> {
+    pub(crate) fn read(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let text = |name| Ok::<_, rusqlite::Error>(row.get_ref(name)?.as_str()?);
+        Ok(Self {
+            time_ms: row.get("time_ms")?,
+            principal: text("principal")?,
+            client: text("client")?,
+            server: text("server")?,
+            tool: text("tool")?,
+            arguments: Cow::Borrowed(text("arguments")?),
+            decision: text("decision")?,
+            outcome: text("outcome")?,
+            result_bytes: row.get("result_bytes")?,
+            milliseconds: row.get("milliseconds")?,
+        })
+    }
+
+    fn entry(&self) -> Result<Entry, String> {
+        Ok(Entry {
+            time: Timestamp::from_millisecond(self.time_ms).map_err(|error| error.to_string())?,
+            principal: self.principal.to_owned(),
+            client: self.client.to_owned(),
+            server: self.server.to_owned(),
+            tool: self.tool.to_owned(),
+            arguments: serde_json::from_str(&self.arguments).map_err(|error| error.to_string())?,
+            decision: self.decision.to_owned(),
+            outcome: self.outcome.to_owned(),
+            result_bytes: self.result_bytes.unsigned_abs(),
+            milliseconds: self.milliseconds.unsigned_abs(),
+        })
+    }
+}
+
+/// The audit of a [`Store`]. Reading blocks: it is for commands, not for the way of a call.
+#[derive(Debug, Clone, Copy)]
+pub struct Audit<'a> {
+    store: &'a Store,
+}
+
+impl<'a> Audit<'a> {
+    pub(crate) fn new(store: &'a Store) -> Self {
+        Self { store }
+    }
+
+    /// Writes a row; returns when it is committed.
+    ///
+    /// # Errors
+    /// The row does not stand.
+    pub async fn append(self, entry: Entry) -> Result<Seq, Error> {
+        self.store.writer.append(entry).await
+    }
+
+    /// The rows that `filter` wants, oldest first.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn list(self, filter: &Filter) -> Result<Vec<Row>, Error> {
+        let mut rows = Vec::new();
+        self.each(filter, |row| {
+            rows.push(row);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Writes the rows that `filter` wants as JSON lines, oldest first; how many they were.
+    ///
+    /// # Errors
+    /// The file can't be read, or `out` not be written.
+    pub fn export(self, filter: &Filter, out: &mut dyn Write) -> Result<u64, Error> {
+        let mut count = 0;
+        let failed = |error| Error::Export(Arc::new(error));
+        self.each(filter, |row| {
+            serde_json::to_writer(&mut *out, &row).map_err(|error| failed(error.into()))?;
+            out.write_all(b"\n").map_err(failed)?;
+            count += 1;
+            Ok(())
+        })?;
+        out.flush().map_err(failed)?;
+        Ok(count)
+    }
+
+    /// Checks the chain of all rows.
+    ///
+    /// # Errors
+    /// The file can't be read. That the chain is broken is no error but the report's content.
+    pub fn verify(self) -> Result<Report, Error> {
+        let connection = file::open_to_read(self.store.path())?;
+        chain::verify(&connection).map_err(|cause| Error::sqlite(self.store.path(), cause))
+    }
+
+    fn each(self, filter: &Filter, mut take: impl FnMut(Row) -> Result<(), Error>) -> Result<(), Error> {
+        let path = self.store.path();
+        let sqlite = |cause| Error::sqlite(path, cause);
+        let connection = file::open_to_read(path)?;
+        let (sql, values) = filter.query();
+        let mut statement = connection.prepare(&sql).map_err(sqlite)?;
+        let mut rows = statement
+            .query(rusqlite::params_from_iter(values))
+            .map_err(sqlite)?;
+        while let Some(row) = rows.next().map_err(sqlite)? {
+            let seq: i64 = row.get("seq").map_err(sqlite)?;
+            let unreadable = |why| Error::Row {
+                path: path.to_owned(),
+                seq,
+                why,
+            };
+            let columns = Columns::read(row).map_err(|error| unreadable(error.to_string()))?;
+            let entry = columns.entry().map_err(unreadable)?;
+            let hash: Vec<u8> = row.get("hash").map_err(sqlite)?;
+            let hash = chain::hex(&hash);
+            take(Row {
+                seq: Seq(seq),
+                entry,
+                hash,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Filter {
+    fn query(&self) -> (String, Vec<Box<dyn ToSql>>) {
+        let mut wanted = Vec::new();
+        let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+        let mut want = |condition: &'static str, value: Option<Box<dyn ToSql>>| {
+            if let Some(value) = value {
+                wanted.push(condition);
+                values.push(value);
+            }
+        };
+        let time =
+            |time: Option<Timestamp>| time.map(|time| Box::new(time.as_millisecond()) as Box<dyn ToSql>);
+        let text = |text: &Option<String>| text.clone().map(|text| Box::new(text) as Box<dyn ToSql>);
+        want("time_ms >= ?", time(self.since));
+        want("time_ms < ?", time(self.until));
+        want("principal = ?", text(&self.principal));
+        want("server = ?", text(&self.server));
+        want("tool = ?", text(&self.tool));
+        want("decision = ?", text(&self.decision));
+        let condition = if wanted.is_empty() {
+            "TRUE".to_owned()
+        } else {
+            wanted.join(" AND ")
+        };
+        // A negative limit is none (SQLite, "The LIMIT clause").
+        values.push(Box::new(self.limit.map_or(-1, i64::from)));
+        let sql = format!(
+            "SELECT * FROM (SELECT * FROM audit WHERE {condition} ORDER BY seq DESC LIMIT ?) ORDER BY seq"
+        );
+        (sql, values)
+    }
+}

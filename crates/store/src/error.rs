@@ -1,0 +1,95 @@
+//! What can go wrong with the file, in words that say what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::ErrorCode;
+
+/// Why the store could not do it. Cheap to clone, since rows committed together fail together.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The folder or the file can't be made or reached.
+    #[error("cannot open the state file {path}: {cause}; check the folder's owner and permissions", path = .path.display())]
+    Unreachable {
+        /// The state file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: Arc<io::Error>,
+    },
+    /// SQLite refuses.
+    #[error("cannot use the state file {path}: {cause}; {advice}", path = .path.display())]
+    Sqlite {
+        /// The state file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        cause: Arc<rusqlite::Error>,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A later version of Dockmaster has written it.
+    #[error(
+        "the state file {path} has schema {found}, written by a newer Dockmaster; this one knows schema {known}: upgrade, or use another state folder",
+        path = .path.display()
+    )]
+    Newer {
+        /// The state file.
+        path: PathBuf,
+        /// Its schema's version.
+        found: i64,
+        /// The newest that this program knows.
+        known: i64,
+    },
+    /// A row's arguments aren't JSON any more.
+    #[error("row {seq} of the audit in {path} cannot be read: {why}; `dockmaster audit verify` tells whether it was changed", path = .path.display())]
+    Row {
+        /// The state file.
+        path: PathBuf,
+        /// The row.
+        seq: i64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The export's destination.
+    #[error("cannot write the export: {0}")]
+    Export(#[source] Arc<io::Error>),
+    /// No thread for the writer.
+    #[error("cannot start the thread that writes the state file: {0}")]
+    Thread(#[source] Arc<io::Error>),
+    /// The store was closed.
+    #[error("the state file is closed, because the program is ending")]
+    Closed,
+}
+
+impl Error {
+    pub(crate) fn unreachable(path: &Path, cause: io::Error) -> Self {
+        Self::Unreachable {
+            path: path.to_owned(),
+            cause: Arc::new(cause),
+        }
+    }
+
+    pub(crate) fn sqlite(path: &Path, cause: rusqlite::Error) -> Self {
+        let advice = match cause.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => "the disk is full: free some space",
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                "another program holds it locked: end that one"
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+                "check its owner and permissions, and those of its folder"
+            }
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                "it is damaged or no state file: move it away, and a new one is made"
+            }
+            Some(ErrorCode::SystemIoFailure) => "the disk or file system failed: see the system's log",
+            _ => "run `dockmaster doctor`",
+        };
+        Self::Sqlite {
+            path: path.to_owned(),
+            cause: Arc::new(cause),
+            advice,
+        }
+    }
+}

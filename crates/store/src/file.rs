@@ -1,0 +1,139 @@
+//! Opening the file: its permissions, its pragmas, its schema.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::error::Error;
+
+/// The newest schema that this program knows; SQLite keeps the file's in `user_version`.
+const SCHEMA: i64 = 1;
+
+/// How long one process waits for another's transaction. Ours take well under a millisecond.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Version 1. `audit_head` repeats the last row's number and hash, so that rows cut off the end are missed.
+const VERSION_1: &str = "
+    CREATE TABLE audit (
+        seq INTEGER PRIMARY KEY,
+        time_ms INTEGER NOT NULL,
+        principal TEXT NOT NULL,
+        client TEXT NOT NULL,
+        server TEXT NOT NULL,
+        tool TEXT NOT NULL,
+        arguments TEXT NOT NULL,
+        decision TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        result_bytes INTEGER NOT NULL,
+        milliseconds INTEGER NOT NULL,
+        hash BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE audit_head (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        seq INTEGER NOT NULL,
+        hash BLOB NOT NULL
+    ) STRICT;
+    INSERT INTO audit_head VALUES (1, 0, zeroblob(32));
+    PRAGMA user_version = 1;
+";
+
+/// Opens the file to write, making folder, file and schema where they are missing.
+pub(crate) fn open(path: &Path) -> Result<Connection, Error> {
+    make_private(path).map_err(|cause| Error::unreachable(path, cause))?;
+    let sqlite = |cause| Error::sqlite(path, cause);
+    let mut connection = Connection::open(path).map_err(sqlite)?;
+    connection.busy_timeout(BUSY).map_err(sqlite)?;
+    // WAL: readers don't hold up the writer. With NORMAL a row survives the death of the process at once, and
+    // that of the machine after the next checkpoint; FULL would cost a disk flush for each call.
+    connection
+        .pragma_update(None, "journal_mode", "wal")
+        .map_err(sqlite)?;
+    connection
+        .pragma_update(None, "synchronous", "normal")
+        .map_err(sqlite)?;
+    // The rows are small and written once: 256 KiB of cache instead of 2 MiB.
+    connection
+        .pragma_update(None, "cache_size", -256)
+        .map_err(sqlite)?;
+    migrate(path, &mut connection)?;
+    Ok(connection)
+}
+
+/// Opens the file to read; it is not made.
+pub(crate) fn open_to_read(path: &Path) -> Result<Connection, Error> {
+    let sqlite = |cause| Error::sqlite(path, cause);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+    connection.busy_timeout(BUSY).map_err(sqlite)?;
+    check_version(path, version(path, &connection)?)?;
+    Ok(connection)
+}
+
+fn migrate(path: &Path, connection: &mut Connection) -> Result<(), Error> {
+    if version(path, connection)? == SCHEMA {
+        return Ok(());
+    }
+    let sqlite = |cause| Error::sqlite(path, cause);
+    // Immediate: another process may be making the schema at this moment; then it is there when we get the lock.
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(sqlite)?;
+    let found = version(path, &transaction)?;
+    check_version(path, found)?;
+    if found == 0 {
+        transaction.execute_batch(VERSION_1).map_err(sqlite)?;
+    }
+    transaction.commit().map_err(sqlite)
+}
+
+fn version(path: &Path, connection: &Connection) -> Result<i64, Error> {
+    connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(|cause| Error::sqlite(path, cause))
+}
+
+fn check_version(path: &Path, found: i64) -> Result<(), Error> {
+    if found > SCHEMA {
+        return Err(Error::Newer {
+            path: path.to_owned(),
+            found,
+            known: SCHEMA,
+        });
+    }
+    Ok(())
+}
+
+/// Makes the folder (0700) and the file (0600). SQLite gives its side files the permissions of the main one.
+#[cfg(unix)]
+fn make_private(path: &Path) -> std::io::Result<()> {
+    use fs_err::os::unix::fs::OpenOptionsExt as _;
+    use std::os::unix::fs::DirBuilderExt as _;
+
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+    {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+    }
+    match fs_err::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
+}
+
+#[cfg(not(unix))]
+fn make_private(path: &Path) -> std::io::Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => fs_err::create_dir_all(folder),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,69 @@
+//! The one SQLite file that holds Dockmaster's state; today that is the audit.
+//!
+//! Several processes may use the file at once: each gateway that a client starts over stdio is one. Writing goes
+//! through one thread of this process, which commits all rows that are waiting together. Reading opens the file
+//! for itself. Deliberately absent: any judgement of what is written. Rows come in redacted.
+
+mod audit;
+mod chain;
+mod error;
+mod file;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use crate::audit::{Audit, Entry, Filter, Row, Seq};
+pub use crate::chain::{Problem, Report};
+pub use crate::error::Error;
+use crate::writer::Writer;
+
+/// A handle to the file. Clones share the writer.
+#[derive(Debug, Clone)]
+pub struct Store {
+    path: PathBuf,
+    writer: Arc<Writer>,
+}
+
+impl Store {
+    /// The store in the file at `path`, which is made with its folder when it is missing, readable by its owner
+    /// only.
+    ///
+    /// Returns at once: the file is opened by the writer's thread while the program starts up. What is wrong with
+    /// it is told by [`Store::ready`] and by each write, which tries anew, so that a full disk that has been
+    /// cleared needs no restart.
+    ///
+    /// # Errors
+    /// [`Error::Thread`] if the system gives no thread.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let path = path.into();
+        let writer = Arc::new(Writer::start(&path)?);
+        Ok(Self { path, writer })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits until the file is open.
+    ///
+    /// # Errors
+    /// Why it can't be.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.writer.ready().await
+    }
+
+    /// The audit in it.
+    pub fn audit(&self) -> Audit<'_> {
+        Audit::new(self)
+    }
+
+    /// Writes what is waiting, and ends the writer. Later writes fail.
+    pub async fn close(&self) {
+        self.writer.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

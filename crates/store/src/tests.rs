@@ -1,0 +1,344 @@
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use rusqlite::Connection;
+use serde_json::json;
+
+use super::*;
+
+struct Folder {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+fn folder() -> Folder {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state/dockmaster.db");
+    Folder {
+        _folder: folder,
+        path,
+    }
+}
+
+fn entry(tool: &str) -> Entry {
+    Entry {
+        time: Timestamp::from_millisecond(1_700_000_000_000).unwrap(),
+        principal: "local".to_owned(),
+        client: "test 1.0".to_owned(),
+        server: "docker".to_owned(),
+        tool: tool.to_owned(),
+        arguments: json!({"container": "web", "n": 1}),
+        decision: "allow".to_owned(),
+        outcome: "ok".to_owned(),
+        result_bytes: 42,
+        milliseconds: 7,
+    }
+}
+
+/// A store with `count` rows, closed.
+async fn filled(path: &Path, count: usize) -> Store {
+    let store = Store::open(path).unwrap();
+    for number in 1..=count {
+        let seq = store
+            .audit()
+            .append(entry(&format!("tool-{number}")))
+            .await
+            .unwrap();
+        assert_eq!(seq, Seq(i64::try_from(number).unwrap()));
+    }
+    store.close().await;
+    store
+}
+
+#[tokio::test]
+async fn rows_come_back_as_they_were_written() {
+    let folder = folder();
+    let store = filled(&folder.path, 3).await;
+    let rows = store.audit().list(&Filter::default()).unwrap();
+    assert_eq!(rows.len(), 3);
+    assert_eq!((rows[1].seq, &rows[1].entry), (Seq(2), &entry("tool-2")));
+    let report = store.audit().verify().unwrap();
+    assert_eq!(
+        (report.rows, report.problem, &report.head),
+        (3, None, &rows[2].hash)
+    );
+}
+
+#[tokio::test]
+async fn an_empty_audit_is_in_order() {
+    let folder = folder();
+    let store = Store::open(&folder.path).unwrap();
+    store.ready().await.unwrap();
+    assert_eq!(store.audit().verify().unwrap().problem, None);
+}
+
+#[tokio::test]
+async fn filters() {
+    let folder = folder();
+    let store = Store::open(&folder.path).unwrap();
+    for (second, tool, decision) in [
+        (1, "a", "allow"),
+        (2, "b", "deny"),
+        (3, "a", "deny"),
+        (4, "c", "allow"),
+    ] {
+        let time = Timestamp::from_second(second).unwrap();
+        let entry = Entry {
+            time,
+            decision: decision.to_owned(),
+            ..entry(tool)
+        };
+        store.audit().append(entry).await.unwrap();
+    }
+    let at = |second| Some(Timestamp::from_second(second).unwrap());
+    let text = |text: &str| Some(text.to_owned());
+    for (filter, wanted) in [
+        (Filter::default(), &[1, 2, 3, 4][..]),
+        (
+            Filter {
+                since: at(2),
+                ..Filter::default()
+            },
+            &[2, 3, 4],
+        ),
+        (
+            Filter {
+                until: at(2),
+                ..Filter::default()
+            },
+            &[1],
+        ),
+        (
+            Filter {
+                tool: text("a"),
+                ..Filter::default()
+            },
+            &[1, 3],
+        ),
+        (
+            Filter {
+                tool: text("a"),
+                decision: text("deny"),
+                ..Filter::default()
+            },
+            &[3],
+        ),
+        (
+            Filter {
+                principal: text("other"),
+                ..Filter::default()
+            },
+            &[],
+        ),
+        (
+            Filter {
+                limit: Some(2),
+                ..Filter::default()
+            },
+            &[3, 4],
+        ),
+        (
+            Filter {
+                server: text("docker' OR 1=1 --"),
+                ..Filter::default()
+            },
+            &[],
+        ),
+    ] {
+        let found: Vec<i64> = store
+            .audit()
+            .list(&filter)
+            .unwrap()
+            .iter()
+            .map(|row| row.seq.0)
+            .collect();
+        assert_eq!(found, wanted, "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_export_is_one_json_object_a_line() {
+    let folder = folder();
+    let store = filled(&folder.path, 2).await;
+    let mut out = Vec::new();
+    assert_eq!(store.audit().export(&Filter::default(), &mut out).unwrap(), 2);
+    let lines: Vec<Row> = String::from_utf8(out)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines, store.audit().list(&Filter::default()).unwrap());
+}
+
+#[tokio::test]
+async fn tampering_is_found() {
+    for (sql, wanted) in [
+        (
+            "UPDATE audit SET decision = 'deny' WHERE seq = 3",
+            Problem::Changed { seq: 3 },
+        ),
+        (
+            "UPDATE audit SET arguments = '{}' WHERE seq = 1",
+            Problem::Changed { seq: 1 },
+        ),
+        (
+            "UPDATE audit SET time_ms = time_ms + 1 WHERE seq = 5",
+            Problem::Changed { seq: 5 },
+        ),
+        (
+            "DELETE FROM audit WHERE seq = 2",
+            Problem::Missing { from: 2, to: 2 },
+        ),
+        (
+            "DELETE FROM audit WHERE seq <= 3",
+            Problem::Missing { from: 1, to: 3 },
+        ),
+        (
+            "DELETE FROM audit WHERE seq >= 4",
+            Problem::Missing { from: 4, to: 5 },
+        ),
+        ("DELETE FROM audit", Problem::Missing { from: 1, to: 5 }),
+        ("DELETE FROM audit_head", Problem::NoHead),
+        ("UPDATE audit_head SET seq = 4", Problem::Added { seq: 5 }),
+        (
+            "UPDATE audit_head SET hash = zeroblob(32)",
+            Problem::Changed { seq: 5 },
+        ),
+        (
+            "UPDATE audit SET seq = 100 WHERE seq = 2; UPDATE audit SET seq = 2 WHERE seq = 3; UPDATE audit SET seq = 3 WHERE seq = 100",
+            Problem::Changed { seq: 2 },
+        ),
+        (
+            "INSERT INTO audit SELECT 6, time_ms, principal, client, server, tool, arguments, decision, outcome, result_bytes, milliseconds, hash FROM audit WHERE seq = 5",
+            Problem::Changed { seq: 6 },
+        ),
+        (
+            "INSERT INTO audit SELECT -1, time_ms, principal, client, server, tool, arguments, decision, outcome, result_bytes, milliseconds, hash FROM audit WHERE seq = 5",
+            Problem::Added { seq: -1 },
+        ),
+        // A move of bytes from one column into the next, which a hash without lengths would not see.
+        (
+            "UPDATE audit SET principal = 'localte', client = 'st 1.0' WHERE seq = 4",
+            Problem::Changed { seq: 4 },
+        ),
+    ] {
+        let folder = folder();
+        let store = filled(&folder.path, 5).await;
+        Connection::open(&folder.path)
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap();
+        assert_eq!(store.audit().verify().unwrap().problem, Some(wanted), "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_append_to_one_file() {
+    let folder = folder();
+    let stores = [
+        Store::open(&folder.path).unwrap(),
+        Store::open(&folder.path).unwrap(),
+    ];
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..200 {
+        let store = stores[number % 2].clone();
+        tasks.spawn(async move { store.audit().append(entry(&number.to_string())).await.unwrap() });
+    }
+    let mut seqs: Vec<i64> = tasks.join_all().await.into_iter().map(|seq| seq.0).collect();
+    seqs.sort_unstable();
+    assert_eq!(seqs, (1..=200).collect::<Vec<_>>());
+    assert_eq!(stores[0].audit().verify().unwrap().problem, None);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_is_named_with_what_to_do() {
+    for (content, wanted) in [
+        (Some(&b"this is a text and not a database, long enough to have a header of 100 bytes ............................."[..]), "move it away"),
+        (None, "check the folder's owner"),
+    ] {
+        let folder = folder();
+        let parent = folder.path.parent().unwrap();
+        match content {
+            Some(content) => {
+                fs_err::create_dir_all(parent).unwrap();
+                fs_err::write(&folder.path, content).unwrap();
+            }
+            // A file where the folder should be.
+            None => fs_err::write(parent, "").unwrap(),
+        }
+        let store = Store::open(&folder.path).unwrap();
+        let error = store.audit().append(entry("x")).await.unwrap_err().to_string();
+        assert!(error.contains(wanted) && error.contains("dockmaster.db"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_recovers_once_the_cause_is_gone() {
+    let folder = folder();
+    let parent = folder.path.parent().unwrap();
+    fs_err::write(parent, "").unwrap();
+    let store = Store::open(&folder.path).unwrap();
+    assert!(store.audit().append(entry("x")).await.is_err());
+    fs_err::remove_file(parent).unwrap();
+    assert_eq!(store.audit().append(entry("x")).await.unwrap(), Seq(1));
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_left_alone() {
+    let folder = folder();
+    filled(&folder.path, 1).await;
+    Connection::open(&folder.path)
+        .unwrap()
+        .pragma_update(None, "user_version", 7)
+        .unwrap();
+    let store = Store::open(&folder.path).unwrap();
+    assert!(matches!(
+        store.ready().await.unwrap_err(),
+        Error::Newer {
+            found: 7,
+            known: 1,
+            ..
+        }
+    ));
+    assert!(matches!(store.audit().verify().unwrap_err(), Error::Newer { .. }));
+}
+
+#[tokio::test]
+async fn after_closing_nothing_is_written() {
+    let folder = folder();
+    let store = filled(&folder.path, 1).await;
+    assert!(matches!(
+        store.audit().append(entry("late")).await,
+        Err(Error::Closed)
+    ));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_may_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder();
+    let store = Store::open(&folder.path).unwrap();
+    store.audit().append(entry("x")).await.unwrap();
+    let mode = |path: &Path| fs_err::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(folder.path.parent().unwrap()), 0o700);
+    for name in ["dockmaster.db", "dockmaster.db-wal", "dockmaster.db-shm"] {
+        assert_eq!(mode(&folder.path.with_file_name(name)), 0o600, "{name}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_two_different_rows_have_one_hash(a in proptest::array::uniform4("[ab]{0,3}"), b in proptest::array::uniform4("[ab]{0,3}")) {
+        let row = |texts: &[String; 4]| Entry {
+            principal: texts[0].clone(),
+            client: texts[1].clone(),
+            server: texts[2].clone(),
+            decision: texts[3].clone(),
+            ..entry("t")
+        };
+        let hash = |texts| chain::next(&[0; 32], 1, &row(texts).columns());
+        prop_assert_eq!(hash(&a) == hash(&b), a == b);
+    }
+}
