@@ -36,3 +36,6 @@ pub type Raw = Box<serde_json::value::RawValue>;
 pub fn to_raw(value: &impl serde::Serialize) -> Raw {
     serde_json::value::to_raw_value(value).unwrap_or_else(|_| serde_json::value::RawValue::NULL.to_owned())
 }
+
+#[cfg(test)]
+mod tests;
