@@ -15,7 +15,7 @@ mod rules;
 mod tests;
 
 pub use pattern::{Pattern, PatternError};
-pub use rules::{AskFrom, Preset, Rules, WhenUnable};
+pub use rules::{AskBefore, Preset, Rules, WhenUnable};
 
 use std::fmt;
 

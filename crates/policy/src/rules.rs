@@ -17,8 +17,8 @@ pub struct Rules {
     pub allow: Vec<Pattern>,
     /// Tools that are denied whatever else says otherwise.
     pub deny: Vec<Pattern>,
-    /// From which effect on a person is asked before an allowed call is made.
-    pub ask: AskFrom,
+    /// Which allowed calls a person has to confirm.
+    pub ask: AskBefore,
     /// What happens to a call that has to be confirmed when nobody can be asked.
     pub when_unable: WhenUnable,
 }
@@ -66,10 +66,10 @@ impl fmt::Display for Preset {
     }
 }
 
-/// From which effect on a person is asked.
+/// Which allowed calls a person has to confirm.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum AskFrom {
+pub enum AskBefore {
     /// Before what destroys.
     #[default]
     Destroy,
@@ -79,7 +79,7 @@ pub enum AskFrom {
     Never,
 }
 
-impl AskFrom {
+impl AskBefore {
     /// The name as the configuration writes it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
