@@ -276,14 +276,15 @@ fn host_and_port(text: &str) -> Result<(String, Option<u16>), &'static str> {
     if host.is_empty() || host.starts_with('-') || !host.bytes().all(plain) {
         return Err("the host name is missing or holds a character that none may hold");
     }
-    let port = match port {
-        None => None,
-        Some(port) => match port.parse::<u16>() {
-            Ok(0) | Err(_) => return Err("the port is a number from 1 to 65535"),
-            Ok(port) => Some(port),
-        },
+    let Some(port) = port else {
+        return Ok((host.to_owned(), None));
     };
-    Ok((host.to_owned(), port))
+    // Checked before it is read, because `u16::from_str` takes a plus sign.
+    let digits = port.bytes().all(|b| b.is_ascii_digit());
+    match port.parse::<u16>() {
+        Ok(port @ 1..) if digits => Ok((host.to_owned(), Some(port))),
+        _ => Err("the port is a number from 1 to 65535"),
+    }
 }
 
 fn write_host(f: &mut fmt::Formatter<'_>, host: &str) -> fmt::Result {

@@ -1,28 +1,29 @@
 //! The engine's handle and the one way of a request: guard, version, connection, answer, all within a time limit.
 
+use crate::credentials::Credentials;
 use crate::error::{Fate, causes};
+use crate::guard::{self, Call, Guard, Lookup, LookupError, Object, Verdict};
 use crate::negotiate::{self, ApiVersion, Version};
-use crate::request::{Body, Deadline};
+use crate::request::Body;
 use crate::stream::{About, Chunks, Lines};
 use crate::transport::{Connect, Outgoing, Transport};
-use crate::{Endpoint, EndpointError, Error, Hijacked, Request, path};
-use bytes::{Bytes, BytesMut};
+use crate::trip::Trip;
+use crate::{Endpoint, EndpointError, Error, Hijacked, Path, Request, path};
+use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
+use hyper_util::client::legacy::connect::capture_connection;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-/// Most bytes of an answer that is read as a whole.
-const BODY_LIMIT: usize = 64 << 20;
 /// Most bytes of an error message.
 const MESSAGE_LIMIT: usize = 1 << 20;
 
@@ -36,6 +37,10 @@ pub struct Options {
     /// The time limit of each request until the head of its answer, and to the end of an answer that is read as
     /// a whole; 60 s unless the user says otherwise.
     pub timeout: Duration,
+    /// What may be done there.
+    pub guard: Guard,
+    /// Who we are to registries, for pulls, pushes and builds.
+    pub credentials: Credentials,
 }
 
 /// One Docker Engine. A handle: clones share connections and what is known of the daemon.
@@ -95,35 +100,25 @@ impl Engine {
 
     /// The version of the API that is spoken with it; asks the daemon if that is not known yet.
     pub async fn api_version(&self) -> Result<Version, Error> {
-        let ping = Request::get(path!["_ping"]);
-        in_time(
-            self.limit(&ping),
-            &About::of(&ping),
-            &OnceLock::new(),
-            self.version(),
-        )
-        .await
+        let mut ping = Request::get(path!["_ping"]);
+        Trip::of(self, &mut ping).within(self.version()).await
     }
 
     /// Sends a request and gives the answer once its head is there. An answer of status 400 and above is an error;
     /// 304 (already so) is not. Dropping the answer, or this future, closes the connection.
     pub async fn send(&self, request: Request) -> Result<Response<Incoming>, Error> {
-        let request = request.checked()?;
-        let sent = OnceLock::new();
-        let limit = self.limit(&request);
-        let about = About::of(&request);
-        in_time(limit, &about, &sent, self.pass(request, &about, &sent)).await
+        let mut request = request.checked()?;
+        let trip = Trip::of(self, &mut request);
+        trip.within(self.pass(request, &trip)).await
     }
 
     /// Sends a request and reads its answer as a whole, at most 64 MiB.
     pub async fn raw(&self, request: Request) -> Result<Bytes, Error> {
-        let request = request.checked()?;
-        let sent = OnceLock::new();
-        let limit = self.limit(&request);
-        let about = About::of(&request);
-        in_time(limit, &about, &sent, async {
-            let answer = self.pass(request, &about, &sent).await?;
-            collect(Chunks::new(answer.into_body(), &about), BODY_LIMIT).await
+        let mut request = request.checked()?;
+        let trip = Trip::of(self, &mut request);
+        trip.within(async {
+            let answer = self.pass(request, &trip).await?;
+            Chunks::new(answer.into_body(), &trip.about).whole().await
         })
         .await
     }
@@ -174,22 +169,29 @@ impl Engine {
         }
     }
 
-    async fn chunks(&self, request: Request) -> Result<Chunks, Error> {
+    pub(crate) async fn chunks(&self, request: Request) -> Result<Chunks, Error> {
         let about = About::of(&request);
         let answer = self.send(request).await?;
         Ok(Chunks::new(answer.into_body(), &about))
     }
 
     /// The whole way of one request.
-    async fn pass(&self, request: Request, about: &About, sent: &Sent) -> Result<Response<Incoming>, Error> {
-        self.judge().await?;
+    async fn pass(&self, request: Request, trip: &Trip) -> Result<Response<Incoming>, Error> {
+        let request = self.judge(request).await?;
         let version = self.version().await?;
-        let answer = self.exchange(request, Some(version), about, sent).await?;
+        let answer = self.exchange(request, Some(version), trip).await?;
+        self.accept(answer, &trip.about).await
+    }
+
+    /// The answer, unless it is an error.
+    async fn accept(&self, answer: Response<Incoming>, about: &About) -> Result<Response<Incoming>, Error> {
         let status = answer.status();
         if status.as_u16() < 400 {
             return Ok(answer);
         }
-        let body = collect(Chunks::new(answer.into_body(), about), MESSAGE_LIMIT).await?;
+        let body = Chunks::new(answer.into_body(), about)
+            .at_most(MESSAGE_LIMIT)
+            .await?;
         let message = message(&body, status);
         if status == StatusCode::BAD_REQUEST && message.contains("client version") {
             // Another daemon answers at this address now; the next request asks what it speaks.
@@ -198,15 +200,37 @@ impl Engine {
         Err(Error::status(about.what.clone(), status, message))
     }
 
-    /// The gate of the guard.
-    #[expect(
-        clippy::unused_async,
-        clippy::unnecessary_wraps,
-        clippy::unused_self,
-        reason = "joined next"
-    )]
-    async fn judge(&self) -> Result<(), Error> {
-        Ok(())
+    /// The gate of the guard, which may write the body anew and put an id in the place of a name.
+    async fn judge(&self, mut request: Request) -> Result<Request, Error> {
+        let call = Call {
+            method: &request.method,
+            path: request.path.as_str(),
+            query: &request.query,
+            headers: &request.headers,
+            body: match &request.body {
+                Body::Empty => guard::Body::Empty,
+                Body::Whole(bytes) => guard::Body::Whole(bytes),
+                Body::Stream(_) => guard::Body::Stream,
+            },
+        };
+        let Verdict { path, body } = self
+            .inner
+            .options
+            .guard
+            .judge(&call, self)
+            .await
+            .map_err(Box::new)?;
+        if let Some(path) = path {
+            let fault = || Error::Request {
+                what: request.what(),
+                fault: format!("{path} is not in plain form"),
+            };
+            request.path = Path::written(&path).ok_or_else(fault)?;
+        }
+        if let Some(body) = body {
+            request.body = Body::Whole(body);
+        }
+        Ok(request)
     }
 
     async fn version(&self) -> Result<Version, Error> {
@@ -218,9 +242,9 @@ impl Engine {
         if let Some(version) = *known {
             return Ok(version);
         }
-        let ping = Request::get(path!["_ping"]);
-        let about = About::of(&ping);
-        let answer = self.exchange(ping, None, &about, &OnceLock::new()).await?;
+        let mut ping = Request::get(path!["_ping"]);
+        let trip = Trip::of(self, &mut ping);
+        let answer = self.exchange(ping, None, &trip).await?;
         let said = answer
             .headers()
             .get("api-version")
@@ -230,9 +254,11 @@ impl Engine {
                 "status {} without Api-Version; is this a Docker Engine?",
                 answer.status()
             );
-            return Err(Error::protocol(about.what, cause));
+            return Err(Error::protocol(trip.about.what, cause));
         };
-        let daemon: Version = said.parse().map_err(|error| Error::protocol(about.what, error))?;
+        let daemon: Version = said
+            .parse()
+            .map_err(|error| Error::protocol(trip.about.what, error))?;
         // Read to the end, the connection can be used again.
         drop(answer.into_body().collect().await);
         let endpoint = || self.endpoint().to_string();
@@ -251,18 +277,20 @@ impl Engine {
         &self,
         request: Request,
         version: Option<Version>,
-        about: &About,
-        sent: &Sent,
+        trip: &Trip,
     ) -> Result<Response<Incoming>, Error> {
         let again = request.is_read() && matches!(request.body, Body::Empty);
         let parts = self.parts(&request, version)?;
         let body = outgoing(request.body);
         if !again {
-            return self.attempt(with_parts(parts, body), about, sent).await;
+            return self.attempt(http::Request::from_parts(parts, body), trip).await;
         }
-        match self.attempt(with_parts(parts.clone(), body), about, sent).await {
+        match self
+            .attempt(http::Request::from_parts(parts.clone(), body), trip)
+            .await
+        {
             Err(Error::Broken { .. }) => {
-                self.attempt(with_parts(parts, outgoing(Body::Empty)), about, sent)
+                self.attempt(http::Request::from_parts(parts, outgoing(Body::Empty)), trip)
                     .await
             }
             answer => answer,
@@ -272,27 +300,23 @@ impl Engine {
     async fn attempt(
         &self,
         mut request: http::Request<Outgoing>,
-        about: &About,
-        sent: &Sent,
+        trip: &Trip,
     ) -> Result<Response<Incoming>, Error> {
-        let capture = capture_connection(&mut request);
-        // A second attempt is made for reads alone, where nobody asks what was sent.
-        let _ = sent.set(capture);
-        let start = std::time::Instant::now();
+        trip.hand_over(capture_connection(&mut request));
+        let start = Instant::now();
         let answer = self.inner.transport.send(request).await;
-        let answer = answer.map_err(|error| self.transport_error(&error, about, sent))?;
+        let answer = answer.map_err(|error| self.transport_error(&error, trip))?;
         // Method and path only: queries, headers and bodies hold what must not be written down.
-        tracing::debug!(request = about.what, status = answer.status().as_u16(), after = ?start.elapsed());
+        tracing::debug!(request = trip.about.what, status = answer.status().as_u16(), after = ?start.elapsed());
         Ok(answer)
     }
 
     fn parts(&self, request: &Request, version: Option<Version>) -> Result<http::request::Parts, Error> {
         // There is one engine behind the transport; the authority only keys the pool.
-        let mut uri = String::from("http://engine");
-        if let Some(version) = version {
-            uri.push_str(&format!("/v{version}"));
-        }
-        uri.push_str(request.path.as_str());
+        let mut uri = match version {
+            Some(version) => format!("http://engine/v{version}{}", request.path),
+            None => format!("http://engine{}", request.path),
+        };
         if !request.query.is_empty() {
             uri.push('?');
             uri.push_str(&request.query);
@@ -311,12 +335,7 @@ impl Engine {
         Ok(parts)
     }
 
-    fn transport_error(
-        &self,
-        error: &hyper_util::client::legacy::Error,
-        about: &About,
-        sent: &Sent,
-    ) -> Error {
+    fn transport_error(&self, error: &hyper_util::client::legacy::Error, trip: &Trip) -> Error {
         let io = find::<io::Error>(error);
         if let Some(fault) = io.and_then(|io| io.get_ref()?.downcast_ref::<EndpointError>()) {
             return Error::Endpoint(fault.clone());
@@ -331,66 +350,46 @@ impl Engine {
         if find::<hyper::Error>(error).is_some_and(hyper::Error::is_user) {
             let fault = format!("what was to be sent could not be read: {}", causes(error));
             return Error::Request {
-                what: about.what.clone(),
+                what: trip.about.what.clone(),
                 fault,
             };
         }
         Error::Broken {
-            what: about.what.clone(),
+            what: trip.about.what.clone(),
             cause: causes(error),
-            fate: fate(about, sent),
+            fate: trip.fate(),
         }
     }
 
-    fn limit(&self, request: &Request) -> Option<Duration> {
-        match request.deadline {
-            Deadline::Default => Some(self.inner.options.timeout),
-            Deadline::After(limit) => Some(limit),
-            Deadline::Never => None,
-        }
+    async fn look_at(&self, target: &str) -> Result<Value, Error> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let fault = || Error::Request {
+            what: format!("GET {path}"),
+            fault: "it is not in plain form".to_owned(),
+        };
+        let mut request = Request::get(Path::written(path).ok_or_else(fault)?);
+        query.clone_into(&mut request.query);
+        let trip = Trip::of(self, &mut request);
+        let version = self.version().await?;
+        let answer = self.exchange(request, Some(version), &trip).await?;
+        let answer = self.accept(answer, &trip.about).await?;
+        let body = Chunks::new(answer.into_body(), &trip.about).whole().await?;
+        serde_json::from_slice(&body).map_err(|error| Error::protocol(trip.about.what, error))
     }
 }
 
-/// Set once a request is handed to the transport; knows then whether a connection took it.
-type Sent = OnceLock<CaptureConnection>;
-
-fn fate(about: &About, sent: &Sent) -> Fate {
-    let taken = sent
-        .get()
-        .is_some_and(|capture| capture.connection_metadata().is_some());
-    if taken { about.fate } else { Fate::Unchanged }
-}
-
-async fn in_time<T>(
-    limit: Option<Duration>,
-    about: &About,
-    sent: &Sent,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let Some(limit) = limit else { return work.await };
-    match tokio::time::timeout(limit, work).await {
-        Ok(result) => result,
-        Err(_) => Err(Error::Timeout {
-            what: about.what.clone(),
-            after: limit,
-            fate: fate(about, sent),
-        }),
+impl Lookup for Engine {
+    /// What the guard wants to know goes by the same connections, within the time limit of the request that is
+    /// judged; it is not judged itself, being a fixed list of reads.
+    fn look_up<'a>(&'a self, object: &'a Object) -> guard::Answer<'a> {
+        Box::pin(async move {
+            match self.look_at(&object.path()).await {
+                Ok(value) => Ok(value),
+                Err(Error::NotFound { .. }) => Err(LookupError::NotFound),
+                Err(error) => Err(LookupError::Failed(error.to_string())),
+            }
+        })
     }
-}
-
-async fn collect(mut chunks: Chunks, limit: usize) -> Result<Bytes, Error> {
-    let mut body = BytesMut::new();
-    while let Some(data) = chunks.next().await {
-        let data = data?;
-        if body.len() + data.len() > limit {
-            return Err(Error::TooLarge {
-                what: chunks.what().to_owned(),
-                limit,
-            });
-        }
-        body.extend_from_slice(&data);
-    }
-    Ok(body.freeze())
 }
 
 /// The daemon's words for a failure: `{"message": …}`, or plain text from proxies and old routes.
@@ -407,10 +406,6 @@ fn message(body: &[u8], status: StatusCode) -> String {
         "" => status.canonical_reason().unwrap_or("no reason given").to_owned(),
         text => text.to_owned(),
     }
-}
-
-fn with_parts(parts: http::request::Parts, body: Outgoing) -> http::Request<Outgoing> {
-    http::Request::from_parts(parts, body)
 }
 
 fn outgoing(body: Body) -> Outgoing {

@@ -1,5 +1,6 @@
 //! What can go wrong between a call and the daemon's answer, each with what the reader can do about it.
 
+use crate::guard::Refusal;
 use crate::negotiate::Version;
 use base::names::NameError;
 use http::StatusCode;
@@ -10,6 +11,9 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The guard did not let the request through; nothing was sent.
+    #[error(transparent)]
+    Refused(#[from] Box<Refusal>),
     /// A name is not one.
     #[error(transparent)]
     Name(#[from] NameError),

@@ -23,6 +23,7 @@ mod path;
 mod request;
 mod stream;
 mod transport;
+mod trip;
 mod typed;
 
 pub use bollard::models;

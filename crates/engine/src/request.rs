@@ -3,7 +3,7 @@
 //! A request holds all that is sent, so that the guard judges the very bytes that leave. Bodies that exist as a
 //! whole stay whole and can be judged and sent again; streams can't.
 
-use crate::{Error, Path};
+use crate::{Error, Fate, Path};
 use base::redact::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -30,8 +30,10 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC
 pub type BodyStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// What a request carries.
+#[derive(Default)]
 pub enum Body {
     /// Nothing.
+    #[default]
     Empty,
     /// Bytes that are all there.
     Whole(Bytes),
@@ -109,6 +111,8 @@ pub struct Request {
     pub(crate) body: Body,
     pub(crate) deadline: Deadline,
     pub(crate) idle: Option<Duration>,
+    /// What is known of its effect when it was sent and got no answer.
+    pub(crate) fate: Fate,
     /// Why the request can't be sent, found while it was made.
     pub(crate) fault: Option<String>,
 }
@@ -145,6 +149,11 @@ impl Request {
     }
 
     pub(crate) fn new(method: Method, path: Path) -> Self {
+        let fate = if reads(&method) {
+            Fate::Unchanged
+        } else {
+            Fate::Unknown
+        };
         Self {
             method,
             path,
@@ -153,6 +162,7 @@ impl Request {
             body: Body::Empty,
             deadline: Deadline::Default,
             idle: None,
+            fate,
             fault: None,
         }
     }
@@ -291,7 +301,13 @@ impl Request {
 
     /// Whether sending it twice is the same as sending it once.
     pub(crate) fn is_read(&self) -> bool {
-        matches!(self.method, Method::GET | Method::HEAD)
+        reads(&self.method)
+    }
+
+    /// For a POST that changes nothing: it only waits.
+    pub(crate) fn watches(mut self) -> Self {
+        self.fate = Fate::Unchanged;
+        self
     }
 
     /// This request, or why it can't be sent.
@@ -304,4 +320,8 @@ impl Request {
             }),
         }
     }
+}
+
+fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }

@@ -15,6 +15,7 @@ use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use http_body_util::{BodyExt, Either};
 use hyper::body::Incoming;
 use std::io;
+use std::time::Duration;
 
 /// Nothing above debug may reach bollard's log calls, whatever logger the executable installs.
 const _: () = assert!(log::STATIC_MAX_LEVEL as usize <= log::LevelFilter::Info as usize);
@@ -32,11 +33,24 @@ impl Engine {
     where
         F: Future<Output = Result<T, BollardError>> + Send,
     {
+        self.typed_within(what, self.options().timeout, operation).await
+    }
+
+    /// The same with another time limit for the head of the answer.
+    pub(crate) async fn typed_within<T, F>(
+        &self,
+        what: &str,
+        limit: Duration,
+        operation: impl FnOnce(Docker) -> F + Send,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, BollardError>> + Send,
+    {
         let engine = self.clone();
         let send = move |request: BollardRequest| {
             let engine = engine.clone();
             async move {
-                carry(&engine, request)
+                carry(&engine, request, limit)
                     .await
                     .map_err(|error| io::Error::other(error).into())
             }
@@ -48,7 +62,6 @@ impl Engine {
         };
         let docker = Docker::connect_with_custom_transport(send, Some("http://engine"), NEVER, &version)
             .map_err(|error| translate(what, error))?;
-        let limit = self.options().timeout;
         match tokio::time::timeout(limit * 2, operation(docker)).await {
             Ok(result) => result.map_err(|error| translate(what, error)),
             // The head came in time, so it was sent; its body did not end.
@@ -61,7 +74,11 @@ impl Engine {
     }
 }
 
-async fn carry(engine: &Engine, request: BollardRequest) -> Result<http::Response<Incoming>, Error> {
+async fn carry(
+    engine: &Engine,
+    request: BollardRequest,
+    limit: Duration,
+) -> Result<http::Response<Incoming>, Error> {
     let (parts, body) = request.into_parts();
     let path = without_version(parts.uri.path());
     let what = || format!("{} {path}", parts.method);
@@ -69,7 +86,7 @@ async fn carry(engine: &Engine, request: BollardRequest) -> Result<http::Respons
         what: what(),
         fault: "the path is not in plain form".to_owned(),
     })?;
-    let mut ours = Request::new(parts.method.clone(), written);
+    let mut ours = Request::new(parts.method.clone(), written).deadline(limit);
     ours.query = parts.uri.query().unwrap_or_default().to_owned();
     for (name, value) in &parts.headers {
         if *name == HOST || *name == CONTENT_LENGTH {

@@ -8,6 +8,7 @@
 use crate::Error;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
+use serde_json::Value;
 
 /// Whether a container or exec instance has a terminal (`Config.Tty`, `ProcessConfig.tty`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,18 @@ pub enum Tty {
     Yes,
     /// Standard output and standard error apart.
     No,
+}
+
+impl Tty {
+    /// Reads it from the inspect answer of a container or an exec instance.
+    pub fn of(inspect: &Value) -> Self {
+        let tty = [&inspect["Config"]["Tty"], &inspect["ProcessConfig"]["tty"]];
+        if tty.into_iter().any(|tty| tty == true) {
+            Self::Yes
+        } else {
+            Self::No
+        }
+    }
 }
 
 /// A piece of output, as it came: neither whole lines nor whole characters are promised.
@@ -47,7 +60,7 @@ where
     futures_util::stream::unfold(state, |(mut bytes, demux, what)| async move {
         let mut demux = demux?;
         loop {
-            match demux.next() {
+            match demux.take() {
                 Ok(Some(output)) => return Some((Ok(output), (bytes, Some(demux), what))),
                 Ok(None) => {}
                 Err(cause) => return Some((Err(Error::protocol(what.clone(), cause)), (bytes, None, what))),
@@ -111,7 +124,7 @@ impl Demux {
     }
 
     /// The next piece of output, `None` when more must be fed first; the error says which byte made no sense.
-    pub fn next(&mut self) -> Result<Option<Output>, String> {
+    pub fn take(&mut self) -> Result<Option<Output>, String> {
         if self.tty == Tty::Yes {
             let all = self.buffer.split().freeze();
             return Ok((!all.is_empty()).then_some(Output::Console(all)));
@@ -145,9 +158,8 @@ fn read_head(head: &[u8]) -> Result<Option<Frame>, String> {
     let source = match head {
         // 0 is standard input: the daemon echoes it to those who attach with it.
         [0 | 1, 0, 0, 0, ..] => Source::Stdout,
-        [2, 0, 0, 0, ..] => Source::Stderr,
-        // The daemon's own trouble with the log, written in place of output (`stdcopy.Systemerr`).
-        [3, 0, 0, 0, ..] => Source::Stderr,
+        // 3 is the daemon's own trouble with the log, written in place of output.
+        [2 | 3, 0, 0, 0, ..] => Source::Stderr,
         _ => {
             return Err(format!(
                 "output frames begin with 0 to 3 and three zeros, not {:?}",
@@ -178,7 +190,7 @@ mod tests {
         let mut outputs: Vec<Output> = Vec::new();
         for piece in bytes.chunks(cut) {
             demux.feed(piece);
-            while let Some(output) = demux.next()? {
+            while let Some(output) = demux.take()? {
                 match (outputs.last_mut(), &output) {
                     (Some(Output::Stdout(last)), Output::Stdout(more))
                     | (Some(Output::Stderr(last)), Output::Stderr(more))

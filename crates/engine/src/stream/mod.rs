@@ -14,11 +14,16 @@ pub(crate) use lines::Lines;
 
 use crate::error::Fate;
 use crate::{Error, Request};
-use bytes::Bytes;
-use futures_util::Stream;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, TryStreamExt};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::time::Duration;
+use tokio::io::AsyncRead;
+use tokio_util::io::ReaderStream;
+
+/// Most bytes of an answer that is read as a whole.
+const BODY_LIMIT: usize = 64 << 20;
 
 /// A streamed answer.
 #[derive(Debug)]
@@ -74,6 +79,27 @@ impl Chunks {
         &self.what
     }
 
+    /// All of it, at most 64 MiB.
+    pub(crate) async fn whole(self) -> Result<Bytes, Error> {
+        self.at_most(BODY_LIMIT).await
+    }
+
+    /// All of it; more than `limit` bytes are an error.
+    pub(crate) async fn at_most(mut self, limit: usize) -> Result<Bytes, Error> {
+        let mut body = BytesMut::new();
+        while let Some(data) = self.next().await {
+            let data = data?;
+            if body.len() + data.len() > limit {
+                return Err(Error::TooLarge {
+                    what: self.what,
+                    limit,
+                });
+            }
+            body.extend_from_slice(&data);
+        }
+        Ok(body.freeze())
+    }
+
     /// The pieces as a stream, which ends after the first error.
     pub(crate) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Error>> + Send + use<> {
         futures_util::stream::unfold(Some(self), |chunks| async {
@@ -106,4 +132,16 @@ impl About {
             fate,
         }
     }
+}
+
+/// What comes from a raw connection, to its end.
+pub(crate) fn read_all<R>(source: R, what: String) -> impl Stream<Item = Result<Bytes, Error>> + Send + use<R>
+where
+    R: AsyncRead + Send + Unpin,
+{
+    ReaderStream::new(source).map_err(move |error| Error::Broken {
+        what: what.clone(),
+        cause: error.to_string(),
+        fate: Fate::Unknown,
+    })
 }

@@ -86,19 +86,16 @@ fn configure(authority: &Authority, tls: &Tls) -> Result<ClientConfig, EndpointE
 
 fn authorities(ca: Option<&Path>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    match ca {
-        Some(path) => {
-            for certificate in certificates(path)? {
-                roots.add(certificate).map_err(|error| at(path, error))?;
-            }
+    if let Some(path) = ca {
+        for certificate in certificates(path)? {
+            roots.add(certificate).map_err(|error| at(path, error))?;
         }
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(found.certs);
-            if roots.is_empty() {
-                return Err("this system trusts no authority; name the daemon's (ca.pem)".to_owned());
-            }
-        }
+        return Ok(roots);
+    }
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        return Err("this system trusts no authority; name the daemon's (ca.pem)".to_owned());
     }
     Ok(roots)
 }
