@@ -1,0 +1,143 @@
+//! Networks: which ones containers may join, what new ones are made of.
+
+use base::names::NetworkRef;
+use serde_json::Value;
+
+use super::super::lookup::Object;
+use super::super::policy::Namespace;
+use super::super::refusal::{Refusal, Rule};
+use super::super::shape::Shaped;
+use super::Case;
+
+/// Drivers whose networks stay behind the host.
+const DRIVERS: [&str; 5] = ["", "default", "bridge", "overlay", "null"];
+
+/// Options that change nothing about what a network can reach.
+const OPTIONS: [&str; 9] = [
+    "com.docker.network.driver.mtu",
+    "com.docker.network.bridge.enable_icc",
+    "com.docker.network.bridge.enable_ip_masquerade",
+    "com.docker.network.bridge.inhibit_ipv4",
+    "com.docker.network.container_iface_prefix",
+    "com.docker.network.enable_ipv4",
+    "com.docker.network.enable_ipv6",
+    "com.docker.network.endpoint.ifname",
+    "encrypted",
+];
+
+impl Case<'_> {
+    pub(super) async fn network_create(&self, body: &Value) -> Result<(), Refusal> {
+        self.must_bear_label("Labels", body.at("Labels"))?;
+        if body.flag("Ingress") {
+            self.swarm()?;
+        }
+        self.made_of(body).await
+    }
+
+    /// Drivers and options of a network, wherever it got them from.
+    async fn made_of(&self, network: &Value) -> Result<(), Refusal> {
+        self.network_driver("Driver", network.text("Driver"))?;
+        self.network_driver("IPAM.Driver", network.at("IPAM").text("Driver"))?;
+        self.network_options("Options", network.at("Options"))?;
+        let from = network.at("ConfigFrom").text("Network");
+        if from.is_empty() {
+            return Ok(());
+        }
+        let source = self.must_look_up(self.network("ConfigFrom", from)?).await?;
+        self.in_scope("ConfigFrom", from, source.at("Labels"))?;
+        self.network_driver("ConfigFrom: IPAM.Driver", source.at("IPAM").text("Driver"))?;
+        self.network_options("ConfigFrom: Options", source.at("Options"))
+    }
+
+    pub(super) async fn network_connect(&self, body: &Value) -> Result<(), Refusal> {
+        self.network_joined("the network", self.name()).await?;
+        self.container_in_scope("Container", body.text("Container"))
+            .await?;
+        self.endpoint("EndpointConfig", body.at("EndpointConfig")).await
+    }
+
+    pub(super) async fn network_disconnect(&self, body: &Value) -> Result<(), Refusal> {
+        self.container_in_scope("Container", body.text("Container")).await
+    }
+
+    /// A network that a container is to join, by name or id.
+    pub(super) async fn network_joined(&self, at: &str, name: &str) -> Result<(), Refusal> {
+        match name {
+            "" | "default" | "bridge" | "none" | "nat" => return Ok(()),
+            "host" => return self.namespace(at, name, Namespace::Network),
+            name if name.starts_with("container:") => return self.namespace(at, name, Namespace::Network),
+            _ => {}
+        }
+        let Some(network) = self.look_up(self.network(at, name)?).await? else {
+            return Ok(());
+        };
+        let is_builtin = matches!(network.text("Name"), "bridge" | "none" | "nat");
+        if network.text("Driver") == "host" {
+            return self.namespace(at, "host", Namespace::Network);
+        }
+        if !is_builtin {
+            self.in_scope(at, name, network.at("Labels"))?;
+        }
+        self.network_driver(at, network.text("Driver"))
+    }
+
+    /// The settings of a container in a network.
+    pub(super) async fn endpoint(&self, at: &str, endpoint: &Value) -> Result<(), Refusal> {
+        for link in endpoint.texts("Links") {
+            let name = link.split(':').next().unwrap_or_default();
+            self.container_in_scope(&format!("{at}.Links"), name).await?;
+        }
+        self.network_options(&format!("{at}.DriverOpts"), endpoint.at("DriverOpts"))
+    }
+
+    pub(super) fn network_driver(&self, at: &str, driver: &str) -> Result<(), Refusal> {
+        if DRIVERS.contains(&driver) || self.policy.network_drivers.iter().any(|own| own == driver) {
+            return Ok(());
+        }
+        let reason = "a network of this driver reaches where the host does, or what its plugin decides";
+        Err(self.refuse_unlisted(Rule::Network, at, driver, reason, "network_drivers"))
+    }
+
+    pub(super) fn network_options(&self, at: &str, options: &Value) -> Result<(), Refusal> {
+        for (name, value) in options.as_object().into_iter().flatten() {
+            let at = format!("{at}[{}]", super::super::refusal::shown(name));
+            self.network_option(&at, name, value.as_str().unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    fn network_option(&self, at: &str, name: &str, value: &str) -> Result<(), Refusal> {
+        if OPTIONS.contains(&name) || self.policy.network_options.iter().any(|own| own == name) {
+            return Ok(());
+        }
+        match name {
+            "com.docker.network.bridge.host_binding_ipv4" => self.address(at, value),
+            "com.docker.network.bridge.gateway_mode_ipv4" | "com.docker.network.bridge.gateway_mode_ipv6" => {
+                match value {
+                    "nat" | "isolated" => Ok(()),
+                    // Routed and unprotected networks can be reached past the published ports.
+                    _ => self.everywhere(at, value),
+                }
+            }
+            "com.docker.network.endpoint.sysctls" => {
+                for assignment in value.split(',') {
+                    let name = assignment.split('=').next().unwrap_or_default();
+                    self.sysctl(at, name)?;
+                }
+                Ok(())
+            }
+            _ => {
+                let reason =
+                    "the guard does not know this option, which could tie the network to the host's own";
+                Err(self.refuse_unlisted(Rule::Network, at, name, reason, "network_options"))
+            }
+        }
+    }
+
+    pub(super) fn network(&self, at: &str, name: &str) -> Result<Object, Refusal> {
+        match NetworkRef::parse(name) {
+            Ok(name) => Ok(Object::Network(name.to_string())),
+            Err(error) => Err(Refusal::new(Rule::Network, self.what(at), name, error.reason)),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The guard: every request to an engine, judged as it will be sent.
+//!
+//! It reads method, path, query, headers and body the way the daemon will, looks up what the request refers to,
+//! and says yes or no by a [`Policy`] that comes from a file the agent can't change. What it does not know it
+//! refuses. It sits in the one place through which all requests go, so that no tool, library or plan walks round
+//! it. What it allows is sent exactly as it was judged: bodies are written anew from what was understood.
+//!
+//! Deliberately absent: who may call which tool (`policy`), what a daemon does by itself (restart policies), and
+//! what programs in a container do with what the container was given.
+
+mod body;
+mod endpoints;
+mod host_path;
+mod judge;
+mod lookup;
+mod mode;
+mod path;
+mod policy;
+mod query;
+mod refusal;
+mod shape;
+mod shapes;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+
+pub use host_path::Access;
+pub use lookup::{Answer, Lookup, LookupError, Object};
+pub use mode::{Effect, Mode};
+pub use policy::{Capability, ImagePattern, Label, Namespace, Policy, Root, Symlinks};
+pub use refusal::{Refusal, Rule};
+
+/// Where the engine runs, seen from here: decides whether links in host paths can be followed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DaemonPlace {
+    /// On this machine, with the same files.
+    Local,
+    /// Elsewhere, or in another mount namespace. The default, because it is the one that assumes nothing.
+    #[default]
+    Remote,
+}
+
+/// What the guard must know beside the policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The name of the host, for the line of configuration that refusals name.
+    pub host: String,
+    /// The file that holds the policy.
+    pub file: Option<PathBuf>,
+    /// The home directory of who runs Dockmaster.
+    pub home: Option<PathBuf>,
+    /// Dockmaster's own configuration and state: never mounted, whatever the policy says.
+    pub protected: Vec<PathBuf>,
+    /// Where the engine runs.
+    pub daemon: DaemonPlace,
+}
+
+/// What a request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body<'a> {
+    /// Nothing.
+    Empty,
+    /// All of it.
+    Whole(&'a [u8]),
+    /// Bytes to come, which can't be judged.
+    Stream,
+}
+
+/// A request about to be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The path without version prefix, encoded as it will be sent.
+    pub path: &'a str,
+    /// The query without `?`, encoded; empty if there is none.
+    pub query: &'a str,
+    /// All headers that will be sent.
+    pub headers: &'a HeaderMap,
+    /// The body.
+    pub body: Body<'a>,
+}
+
+/// A request that may be sent, with what has to be sent in place of what was judged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Another path, without version prefix and encoded: a name replaced by the id that was looked at.
+    pub path: Option<String>,
+    /// Another body: the JSON as it was understood, without spellings that the daemon could read otherwise.
+    pub body: Option<Bytes>,
+}
+
+/// The judge of one host.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    policy: Policy,
+    surroundings: Surroundings,
+}
+
+impl Guard {
+    /// A guard by this policy.
+    #[must_use]
+    pub const fn new(policy: Policy, surroundings: Surroundings) -> Self {
+        Self { policy, surroundings }
+    }
+
+    /// The mode of this host.
+    pub const fn mode(&self) -> Mode {
+        self.policy.mode
+    }
+
+    /// The label to which this host is confined.
+    pub const fn label(&self) -> Option<&Label> {
+        self.policy.label.as_ref()
+    }
+
+    /// Judges a request.
+    ///
+    /// # Errors
+    /// [`Refusal`] says which rule it breaks and what would allow it. A look-up that fails is a refusal too.
+    pub async fn judge(&self, call: &Call<'_>, lookup: &dyn Lookup) -> Result<Verdict, Refusal> {
+        judge::request(&self.policy, &self.surroundings, call, lookup)
+            .await
+            .map_err(|refusal| self.placed(refusal))
+    }
+
+    /// Judges a path of this machine that Dockmaster itself is asked to read or write (a build context, a copy
+    /// to or from a container) by the same roots as mounts, and gives back its true place: use that, so that a
+    /// link changed meanwhile does not matter. Blocks on the file system.
+    ///
+    /// # Errors
+    /// [`Refusal`], as for a mount of this path.
+    pub fn host_path(&self, path: &Path, access: Access) -> Result<PathBuf, Refusal> {
+        host_path::own_use(&self.policy, &self.surroundings, path, access)
+            .map_err(|refusal| self.placed(refusal))
+    }
+
+    /// Completes the line of configuration with its table and file.
+    fn placed(&self, mut refusal: Refusal) -> Refusal {
+        let host = if self.surroundings.host.is_empty() {
+            "local"
+        } else {
+            &self.surroundings.host
+        };
+        refusal.allow = refusal.allow.map(|line| {
+            // The mode is the host's, everything else the guard's.
+            let table = if line.starts_with("mode = ") { "" } else { ".guard" };
+            format!("[hosts.{host}{table}] {line}")
+        });
+        refusal.file = self.surroundings.file.as_deref().map(Into::into);
+        refusal
+    }
+}
