@@ -393,117 +393,71 @@ fn explicit(username: &str, password: &str, config: &str, scope: Scope) -> Resul
     Explicit::parse(given).map_err(|error| error.to_string())
 }
 
+/// What is sent to `registry` with these given.
+fn sent_as_given(username: &str, password: &str, config: &str, scope: Scope, registry: &str) -> String {
+    let explicit = explicit(username, password, config, scope).unwrap();
+    sent(ask(
+        Options {
+            explicit,
+            ..Options::default()
+        },
+        registry,
+    ))
+}
+
 #[test]
-fn credentials_given_outright() {
+fn user_and_password_given_outright() {
+    let reg = || Scope::Registries(vec![host("reg.io")]);
+    let login = |server: &str| format!(r#"{{"username":"u","password":"p","serveraddress":"{server}"}}"#);
+    for (scope, registry, expected) in [
+        (Scope::Hub, "docker.io", login("https://index.docker.io/v1/")),
+        (Scope::Hub, "reg.io", String::new()),
+        (reg(), "reg.io", login("reg.io")),
+        (reg(), "docker.io", String::new()),
+        (Scope::Every, "any.io", login("any.io")),
+    ] {
+        assert_eq!(
+            sent_as_given("u", "p", "", scope, registry),
+            expected,
+            "{registry}"
+        );
+    }
+    assert_eq!(sent_as_given("", "", "", Scope::Every, "reg.io"), "");
+}
+
+#[test]
+fn a_configuration_given_outright() {
     let single = r#"{"username":"u","password":"p"}"#;
     let encoded = STANDARD.encode(single);
     let bound = r#"{"username":"u","password":"p","serveraddress":"https://reg.io/v2/"}"#;
     let map = r#"{"reg.io":{"auth":"dXNlcjpzM2NyZXQ="},"other.io":{"identitytoken":"t"}}"#;
     let whole = r#"{"auths":{"reg.io":{"auth":"dXNlcjpzM2NyZXQ="}}}"#;
-    // user, password, configuration, registry, what is sent
-    for (username, password, config, scope, registry, expected) in [
+    let hub = r#"{"username":"u","password":"p","serveraddress":"https://index.docker.io/v1/"}"#;
+    let reg = r#"{"username":"u","password":"p","serveraddress":"reg.io"}"#;
+    let user = r#"{"username":"user","password":"s3cret","serveraddress":"reg.io"}"#;
+    for (config, scope, registry, expected) in [
+        (single, Scope::Hub, "docker.io", hub),
+        (&encoded, Scope::Hub, "docker.io", hub),
+        (bound, Scope::Every, "reg.io", reg),
+        (bound, Scope::Every, "docker.io", ""),
+        (map, Scope::Hub, "reg.io", user),
         (
-            "u",
-            "p",
-            "",
-            Scope::Hub,
-            "docker.io",
-            r#"{"username":"u","password":"p","serveraddress":"https://index.docker.io/v1/"}"#,
-        ),
-        ("u", "p", "", Scope::Hub, "reg.io", ""),
-        (
-            "u",
-            "p",
-            "",
-            Scope::Registries(vec![host("reg.io")]),
-            "reg.io",
-            r#"{"username":"u","password":"p","serveraddress":"reg.io"}"#,
-        ),
-        (
-            "u",
-            "p",
-            "",
-            Scope::Registries(vec![host("reg.io")]),
-            "docker.io",
-            "",
-        ),
-        (
-            "u",
-            "p",
-            "",
-            Scope::Every,
-            "any.io",
-            r#"{"username":"u","password":"p","serveraddress":"any.io"}"#,
-        ),
-        (
-            "",
-            "",
-            single,
-            Scope::Hub,
-            "docker.io",
-            r#"{"username":"u","password":"p","serveraddress":"https://index.docker.io/v1/"}"#,
-        ),
-        (
-            "",
-            "",
-            &encoded,
-            Scope::Hub,
-            "docker.io",
-            r#"{"username":"u","password":"p","serveraddress":"https://index.docker.io/v1/"}"#,
-        ),
-        (
-            "",
-            "",
-            bound,
-            Scope::Every,
-            "reg.io",
-            r#"{"username":"u","password":"p","serveraddress":"reg.io"}"#,
-        ),
-        ("", "", bound, Scope::Every, "docker.io", ""),
-        (
-            "",
-            "",
-            map,
-            Scope::Hub,
-            "reg.io",
-            r#"{"username":"user","password":"s3cret","serveraddress":"reg.io"}"#,
-        ),
-        (
-            "",
-            "",
             map,
             Scope::Hub,
             "other.io",
             r#"{"identitytoken":"t","serveraddress":"other.io"}"#,
         ),
-        (
-            "",
-            "",
-            whole,
-            Scope::Hub,
-            "reg.io",
-            r#"{"username":"user","password":"s3cret","serveraddress":"reg.io"}"#,
-        ),
-        (
-            "x",
-            "y",
-            bound,
-            Scope::Registries(vec![host("reg.io")]),
-            "reg.io",
-            r#"{"username":"u","password":"p","serveraddress":"reg.io"}"#,
-        ),
-        ("", "", "", Scope::Every, "reg.io", ""),
+        (whole, Scope::Hub, "reg.io", user),
     ] {
-        let options = Options {
-            explicit: explicit(username, password, config, scope).unwrap(),
-            ..Options::default()
-        };
         assert_eq!(
-            sent(ask(options, registry)),
+            sent_as_given("", "", config, scope, registry),
             expected,
-            "{username} {config} {registry}"
+            "{config} {registry}"
         );
     }
+    // What names its registry goes before what is bound to it from outside.
+    let scope = Scope::Registries(vec![host("reg.io")]);
+    assert_eq!(sent_as_given("x", "y", bound, scope, "reg.io"), reg);
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Tar streams in both directions: made from host trees and memory for the daemon, and read from the daemon
 //! into memory or onto the host.
 //!
+//! [`Engine::copy_in`](crate::Engine::copy_in) and [`copy_out`](crate::Engine::copy_out) join both to a container.
+//!
 //! The work is blocking and runs on a blocking thread of its own; a bounded channel joins it to the async side,
 //! so a slow daemon slows the reading of files and memory stays at a few chunks. Entries are streamed: nothing
 //! here collects an archive. Deliberately absent: compression (the daemon reads plain tar), sparse files,
 //! extended attributes, devices, and any decision on which host paths may be touched: that is the guard's, and
 //! a path that arrives here has been allowed. What is done here is to stay below that path.
 
+mod copy;
 pub(crate) mod dir;
 mod pack;
 mod place;
@@ -18,6 +21,7 @@ mod unpack;
 #[cfg(test)]
 mod tests;
 
+pub use copy::{Copied, CopyError, HostItem, What};
 pub use pack::{Source, pack};
 pub use place::{Existing, Item, Placement, PlacementError, place};
 pub use read::{Contents, Entry, EntryKind, read};
@@ -150,6 +154,18 @@ impl Error {
         Self::Archive {
             path: dir::show(path),
             reason: reason.into(),
+        }
+    }
+
+    fn too_many(limits: Limits, path: &[u8]) -> Self {
+        let path = match dir::show(path) {
+            path if path.is_empty() => "the top".to_owned(),
+            path => path,
+        };
+        Self::TooMuch {
+            what: "files and directories",
+            limit: limits.entries,
+            path,
         }
     }
 

@@ -63,9 +63,10 @@ pub enum EntryKind {
 
 /// Reads an archive into memory: at most `limits.entries` entries, and of each file at most what `limits.bytes`
 /// leaves. The rest of the stream is not read; dropping the future stops the work.
-pub async fn read<S>(stream: S, limits: Limits) -> Result<Contents, Error>
+pub async fn read<S, E>(stream: S, limits: Limits) -> Result<Contents, Error>
 where
-    S: Stream<Item = io::Result<Bytes>>,
+    S: Stream<Item = Result<Bytes, E>>,
+    E: Into<Cause>,
 {
     bridge(stream, move |source| collect(source, limits)).await
 }
@@ -104,12 +105,13 @@ fn collect(source: Feed, limits: Limits) -> Result<Contents, Error> {
 
 /// Runs `work` on a blocking thread that reads what `stream` yields. `work` may end before the stream does.
 /// If this future is dropped, the reader gets an error at its next read.
-pub(crate) async fn bridge<S, T>(
+pub(crate) async fn bridge<S, E, T>(
     stream: S,
     work: impl FnOnce(Feed) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error>
 where
-    S: Stream<Item = io::Result<Bytes>>,
+    S: Stream<Item = Result<Bytes, E>>,
+    E: Into<Cause>,
     T: Send + 'static,
 {
     let (sender, receiver) = mpsc::channel(WAITING);
@@ -126,7 +128,7 @@ where
             () = sender.closed() => break,
             item = stream.next() => match item {
                 Some(Ok(chunk)) => Piece::Chunk(chunk),
-                Some(Err(cause)) => Piece::Broken(cause),
+                Some(Err(cause)) => Piece::Broken(cause.into()),
                 None => Piece::End,
             },
         };
@@ -139,9 +141,12 @@ where
         .unwrap_or_else(|lost| Err(Error::Source(io::Error::other(lost))))
 }
 
+/// Why a stream from the daemon broke off.
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 enum Piece {
     Chunk(Bytes),
-    Broken(io::Error),
+    Broken(Cause),
     /// Told apart from a sender that was dropped: an archive cut there must not pass for a whole one.
     End,
 }
@@ -158,7 +163,10 @@ impl Read for Feed {
         while self.chunk.is_empty() && !self.ended {
             match self.receiver.blocking_recv() {
                 Some(Piece::Chunk(chunk)) => self.chunk = chunk,
-                Some(Piece::Broken(cause)) => return Err(cause),
+                // Of a kind that no fault of the archive itself has.
+                Some(Piece::Broken(cause)) => {
+                    return Err(io::Error::new(io::ErrorKind::ConnectionAborted, cause));
+                }
                 Some(Piece::End) => self.ended = true,
                 None => return Err(io::ErrorKind::ConnectionAborted.into()),
             }

@@ -280,11 +280,7 @@ impl Packer {
         self.check()?;
         self.entries += 1;
         if self.entries > self.limits.entries {
-            return Err(Error::TooMuch {
-                what: "files and directories",
-                limit: self.limits.entries,
-                path: show(path),
-            });
+            return Err(Error::too_many(self.limits, path));
         }
         let mut header = Header::new_gnu();
         header.set_entry_type(kind);

@@ -70,6 +70,9 @@ impl<C: Choose> Walk<'_, C> {
         }
         let most = usize::try_from(limits.entries).unwrap_or(usize::MAX);
         let names = dir.names(most).map_err(|cause| Error::unreadable(path, cause))?;
+        if names.len() > most {
+            return Err(Error::too_many(limits, path));
+        }
         for name in names {
             self.packer.check()?;
             let path = join(path, &name);

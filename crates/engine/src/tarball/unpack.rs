@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use super::dir::{self, Dir, Kind, bytes_name, show};
-use super::read::{Feed, Member, MemberKind, Next, bridge, members, parts};
+use super::read::{Cause, Feed, Member, MemberKind, Next, bridge, members, parts};
 use super::{Error, Limits, Note, random_digits};
 
 /// What happens where a file is already.
@@ -72,7 +72,6 @@ pub struct Written {
 #[error("{error} (before that, {} files and {} directories were written)", .before.files, .before.directories)]
 pub struct Unfinished {
     /// What stopped it.
-    #[source]
     pub error: Error,
     /// What is on the disk now.
     pub before: Box<Unpacked>,
@@ -87,7 +86,7 @@ const NOTES: usize = 20;
 /// # Errors
 /// [`Unfinished`] says what is on the disk when it ends early. Dropping the future stops the work; the file
 /// under way is then removed.
-pub async fn unpack<S>(
+pub async fn unpack<S, E>(
     stream: S,
     folder: PathBuf,
     root: Root,
@@ -95,7 +94,8 @@ pub async fn unpack<S>(
     limits: Limits,
 ) -> Result<Unpacked, Unfinished>
 where
-    S: Stream<Item = io::Result<Bytes>>,
+    S: Stream<Item = Result<Bytes, E>>,
+    E: Into<Cause>,
 {
     let before = Box::default();
     let outcome = bridge(stream, move |feed| {

@@ -2,13 +2,17 @@
 
 mod here;
 
+mod build_contexts;
 mod containers;
+mod contexts;
+mod copies;
 mod exec;
 mod faults;
 mod files;
 mod gate;
 mod images;
 mod links;
+mod logins;
 mod negotiation;
 mod networks;
 mod output;

@@ -61,10 +61,10 @@ impl Dir {
     pub(crate) fn names(&self, most: usize) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in fs_err::read_dir(&self.0)? {
-            if names.len() == most {
-                return Err(io::Error::other(format!("it holds more than {most} names")));
-            }
             names.push(entry?.file_name());
+            if names.len() > most {
+                break;
+            }
         }
         names.sort_unstable();
         Ok(names)

@@ -369,7 +369,7 @@ fn archives_that_are_none() {
         });
         assert!(error.contains(expected), "{expected}: {error}");
     }
-    let broken = stream::iter([Err(io::ErrorKind::ConnectionReset.into())]);
+    let broken = stream::iter([Err(io::Error::from(io::ErrorKind::ConnectionReset))]);
     let error = run(read(broken, Limits::GENEROUS)).unwrap_err();
     assert!(matches!(error, Error::Source(_)), "{error}");
 }
