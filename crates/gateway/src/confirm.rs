@@ -48,9 +48,9 @@ impl Question {
             type_back,
         } = self;
         match type_back {
-            None => format!("{client} wants to {about} ({tool}). Let it? [{why}]"),
+            None => format!("{client} wants to {about} ({tool}). Allow it? [{why}]"),
             Some(name) => format!(
-                "{client} wants to {about} ({tool}). Data is lost for good. To let it, type the name {name:?}. [{why}]"
+                "{client} wants to {about} ({tool}). Data is lost for good. To allow it, type the name {name:?}. [{why}]"
             ),
         }
     }
@@ -277,11 +277,11 @@ mod tests {
     fn forms() {
         insta::assert_snapshot!(
             question(None).form(Version::V2025_06_18),
-            @""
+            @r#"{"message":"probe 1.0 wants to remove volume data (docker/remove_volume). Allow it? [ask = destroy]","requestedSchema":{"type":"object","properties":{"confirm":{"type":"boolean","title":"Yes, do it","description":"remove volume data","default":false}},"required":["confirm"]}}"#
         );
         insta::assert_snapshot!(
             question(Some("data")).form(Version::V2026_07_28),
-            @""
+            @r#"{"message":"probe 1.0 wants to remove volume data (docker/remove_volume). Data is lost for good. To allow it, type the name \"data\". [ask = destroy]","requestedSchema":{"type":"object","properties":{"name":{"type":"string","title":"Type data to confirm","description":"remove volume data"}},"required":["name"]},"mode":"form"}"#
         );
     }
 }

@@ -16,7 +16,7 @@ use crate::call::{self, Incoming, Kind};
 use crate::caller::{Asking, Caller, Principal};
 use crate::confirm::Confirmer;
 use crate::events::Hub;
-use crate::index::{Index, IndexCell};
+use crate::index::{Index, IndexCell, Tool};
 use crate::journal::Outcome;
 use crate::lists::{self, List};
 use crate::outlet::Outlet;
@@ -256,7 +256,10 @@ impl Core {
 
     /// Server and own name of a tool, by its exposed name, or by an alias or unlisted name that a server has.
     pub(crate) async fn find_tool(&self, name: &str) -> Result<(usize, String), Fault> {
-        let listed = |index: &Index| index.find(name).map(|tool| (tool.server, tool.name.clone()));
+        let listed = |index: &Index| {
+            let tool = index.find(name)?;
+            Some((tool.server, self.own_name(tool)))
+        };
         if let Some(found) = self.index.peek().as_deref().and_then(listed) {
             return Ok(found);
         }
@@ -279,6 +282,12 @@ impl Core {
                 format!("there is no tool {:?}", base::text::cut(name, 100)),
             )
         })
+    }
+
+    /// What permissions and the server call a listed tool: the listed name may itself be an alias.
+    pub(crate) fn own_name(&self, tool: &Tool) -> String {
+        let describe = &self.upstreams[tool.server].describe;
+        describe.canonical(&tool.name).unwrap_or_else(|| tool.name.clone())
     }
 
     /// The server that has the prompt.

@@ -107,12 +107,12 @@ pub(crate) async fn page(
 pub(crate) async fn tools(core: &Core, caller: &Caller) -> Result<Vec<Raw>, Fault> {
     let index = core.index().await?;
     let may_use = |tool: &&Tool| {
-        let upstream = &core.upstreams[tool.server];
+        let (upstream, own) = (&core.upstreams[tool.server], core.own_name(tool));
         let decision = core.rules.decide(&Ask {
             principal: caller.principal.as_str(),
             server: &upstream.name,
-            tool: &tool.name,
-            effect: upstream.describe.mildest(&tool.name),
+            tool: &own,
+            effect: upstream.describe.mildest(&own),
         });
         !matches!(decision, Decision::Deny { .. })
     };

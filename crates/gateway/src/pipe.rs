@@ -95,7 +95,7 @@ impl Pipe {
             Ok(Frame::Batch(messages)) => self.batch(messages).await,
             Err(error) => {
                 self.send(Message::response(error.id.clone(), Err(error.fault())))
-                    .await
+                    .await;
             }
         }
     }

@@ -161,7 +161,7 @@ mod tests {
         let many: Vec<_> = (0..10_000).collect();
         assert_eq!(
             screen().audited(&json!({"many": many})),
-            json!("[48899 bytes of arguments, not kept]")
+            json!("[48900 bytes of arguments, not kept]")
         );
     }
 }

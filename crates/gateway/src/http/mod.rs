@@ -102,11 +102,12 @@ pub(crate) async fn bind(core: Arc<Core>, options: HttpOptions) -> Result<HttpSe
     let failed = |cause| BindError::Address { address, cause };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
+    let ending = core.stop.child_token();
     let gate = Gate::new(&options, address).map_err(failed)?;
     Ok(HttpServer {
         listener,
         address,
-        site: Arc::new(Site { core, gate }),
+        site: Arc::new(Site { core, gate, ending }),
     })
 }
 
@@ -120,6 +121,8 @@ pub struct HttpServer {
 pub(crate) struct Site {
     pub(crate) core: Arc<Core>,
     gate: Gate,
+    /// No new connections are taken: subscriptions end, connections after their present request.
+    pub(crate) ending: CancellationToken,
 }
 
 impl HttpServer {
@@ -131,7 +134,7 @@ impl HttpServer {
     /// Serves until `stop` is cancelled, then lets requests at work end for at most [`crate::Limits::drain`].
     pub async fn serve(self, stop: CancellationToken) {
         let Self { listener, site, .. } = self;
-        let core = Arc::clone(&site.core);
+        let (core, ending) = (Arc::clone(&site.core), site.ending.clone());
         let router = Router::new()
             .route("/mcp", any(mcp))
             .route("/status", get(status))
@@ -143,7 +146,6 @@ impl HttpServer {
             .with_state(site);
         let connections = TaskTracker::new();
         let places = Arc::new(Semaphore::new(core.limits.connections));
-        let ending = CancellationToken::new();
         let sweeping = core.sessions.sweep();
         tokio::pin!(sweeping);
         loop {

@@ -74,6 +74,7 @@ pub(crate) async fn post(site: &Arc<Site>, principal: Principal, request: HttpRe
         core,
         principal,
         headers,
+        ending: &site.ending,
     };
     match frame {
         Ok(Frame::Single(message)) => post.single(message).await,
@@ -99,6 +100,7 @@ struct Post<'a> {
     core: &'a Arc<Core>,
     principal: Principal,
     headers: &'a HeaderMap,
+    ending: &'a CancellationToken,
 }
 
 /// What the version header says.
@@ -269,7 +271,7 @@ impl Post<'_> {
         let (outlet, queue) = Outlet::new();
         // Closing the response is how a client of this era cancels.
         let cancel = CancellationToken::new();
-        let cancelled = cancel.clone();
+        let (cancelled, ending) = (cancel.clone(), self.ending.clone());
         self.core.tasks.spawn(async move {
             let params = request.params.clone();
             let answer = match members(params.as_ref()) {
@@ -277,7 +279,7 @@ impl Post<'_> {
                     let stream = Stream {
                         outlet: can_stream.then_some(&outlet),
                         cancel: &cancelled,
-                        ending: &core.stop,
+                        ending: &ending,
                     };
                     modern::answer(&core, &principal, meta, &request, params, stream).await
                 }

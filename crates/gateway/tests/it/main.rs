@@ -1,0 +1,17 @@
+//! The gateway between a server that speaks raw JSON and clients of every protocol revision, over pipes in memory
+//! and over HTTP on the loopback.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test builds on fails loudly"
+)]
+
+mod audit;
+mod confirm;
+mod eras;
+mod events;
+mod http;
+mod limits;
+mod relay;
+mod rig;
