@@ -179,33 +179,40 @@ impl Digest {
         self
     }
 
-    /// Adds a line if there is a value.
-    pub(crate) fn maybe(self, key: &str, value: Option<impl AsRef<str>>) -> Self {
-        match value {
-            Some(value) => self.line(key, value),
-            None => self,
-        }
-    }
-
-    /// Adds a line with a list, the first `most` of it.
-    pub(crate) fn list<I>(self, key: &str, values: I, most: usize) -> Self
+    /// Adds a line with a list, as much of it as fits into `room` bytes.
+    pub(crate) fn list<I>(self, key: &str, values: I, room: usize) -> Self
     where
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let mut values = values.into_iter();
         let mut shown = String::new();
-        for value in values.by_ref().take(most) {
+        let mut more = 0;
+        for value in values {
+            let value = value.as_ref();
+            if more > 0 || (!shown.is_empty() && shown.len() + value.len() + 2 > room) {
+                more += 1;
+                continue;
+            }
             if !shown.is_empty() {
                 shown.push_str(", ");
             }
-            shown.push_str(value.as_ref());
+            shown.push_str(value);
         }
-        let more = values.count();
         if more > 0 {
             _ = write!(shown, ", and {more} more");
         }
         self.line(key, shown)
+    }
+
+    /// The first lines that have together at most so many bytes, with a remark if that is not all.
+    pub(crate) fn within(mut self, bytes: usize, remark: &str) -> Self {
+        if self.text.len() > bytes {
+            let kept = base::text::cut(&self.text, bytes.saturating_sub(remark.len() + 1));
+            let end = kept.rfind('\n').map_or(0, |newline| newline + 1);
+            self.text.truncate(end);
+            self.text.push_str(remark);
+        }
+        self
     }
 
     /// The digest as text.
@@ -261,11 +268,11 @@ mod tests {
 
     #[test]
     fn digests_leave_out_what_is_empty() {
-        let digest = Digest::new()
-            .line("name", "web")
-            .line("health", "")
-            .maybe("exit", None::<&str>)
-            .list("ports", ["80", "443", "22"], 2);
+        let digest =
+            Digest::new()
+                .line("name", "web")
+                .line("health", "")
+                .list("ports", ["80", "443", "22"], 8);
         assert_eq!(digest.into_text(), "name: web\nports: 80, 443, and 1 more");
     }
 }

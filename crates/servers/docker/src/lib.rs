@@ -7,17 +7,24 @@
 //! would do), audit, transports other than a given stream, and any reading of the environment or files of its own.
 
 mod answer;
+mod create;
 mod ctx;
 pub mod describe;
+mod diagnose;
 mod error;
+mod exec;
 mod explain;
+mod fields;
+mod logs;
 mod near;
 mod pages;
 mod params;
+mod pick;
 mod random;
 mod reference;
 mod schema;
 mod server;
+mod status;
 mod tool;
 mod tools;
 mod values;

@@ -104,6 +104,17 @@ fn constants(variant: &Value) -> Option<Vec<Value>> {
     variant.get("enum").and_then(Value::as_array).cloned()
 }
 
+/// Marks a parameter that is accepted but costs no tokens in the list: `#[schemars(extend("hidden" = true))]`.
+const HIDDEN: &str = "hidden";
+
+/// The schema without the parameters that are not worth listing.
+pub(crate) fn listed(mut schema: JsonObject) -> JsonObject {
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        properties.retain(|_, property| property.get(HIDDEN).is_none());
+    }
+    schema
+}
+
 /// What a schema accepts, in words: "text", "list of text", "one of on, off".
 pub(crate) fn accepts(schema: &Value) -> String {
     if let Some(values) = schema.get("enum").and_then(Value::as_array) {
@@ -166,9 +177,15 @@ pub(crate) fn map(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object" })
 }
 
-/// Schema of a number that may also be written with a unit.
-pub(crate) fn number_or_text(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": ["number", "string"] })
+/// Schema of a size, time or moment. Plain numbers are understood as well; saying so would cost tokens in every
+/// list, and some clients can't read two types for one parameter.
+pub(crate) fn text(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string" })
+}
+
+/// Schema of a value whose forms the description tells.
+pub(crate) fn any(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({})
 }
 
 /// A name for a schema that is always inlined.

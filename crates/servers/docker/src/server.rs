@@ -2,6 +2,7 @@
 
 use crate::ctx::Ctx;
 use crate::error::{Code, ToolError};
+use crate::exec::Sessions;
 use crate::pages::Pages;
 use crate::tool::{Tool, Toolset};
 use crate::{explain, near, tools};
@@ -57,6 +58,7 @@ impl Options {
 pub(crate) struct State {
     pub(crate) options: Options,
     pub(crate) pages: Pages,
+    pub(crate) sessions: Sessions,
     /// Calls, and what outlives a call: undoing, exec sessions, watchers.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the server ends.
@@ -86,6 +88,7 @@ impl DockerServer {
     pub fn new(options: Options) -> Self {
         let state = State {
             pages: Pages::new(options.answer_tokens),
+            sessions: Sessions::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             calls: Semaphore::new(MAX_CALLS),

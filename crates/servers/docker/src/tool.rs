@@ -244,8 +244,12 @@ impl Tool {
 
     /// As it stands in the list.
     pub(crate) fn listed(&self) -> rmcp::model::Tool {
-        rmcp::model::Tool::new(self.spec.name, self.spec.description, (self.schema)())
-            .with_annotations(self.spec.annotations())
+        rmcp::model::Tool::new(
+            self.spec.name,
+            self.spec.description,
+            schema::listed((self.schema)()),
+        )
+        .with_annotations(self.spec.annotations())
     }
 }
 

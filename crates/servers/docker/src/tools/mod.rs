@@ -2,8 +2,8 @@
 
 mod build;
 mod compact;
+pub(crate) mod containers;
 mod images;
-mod lifecycle;
 mod networks;
 mod system;
 mod volumes;
@@ -15,7 +15,7 @@ use crate::tool::Tool;
 
 /// The groups, in the order of the list. The order is part of the interface: clients cache prompts by it.
 static GROUPS: &[&[Tool]] = &[
-    lifecycle::TOOLS,
+    containers::TOOLS,
     images::TOOLS,
     build::TOOLS,
     networks::TOOLS,

@@ -4,6 +4,7 @@
 //! meaning at the edge. What can't be understood is an error that shows the accepted form.
 
 mod command;
+mod filters;
 mod pairs;
 mod ports;
 mod size;
@@ -12,11 +13,12 @@ mod volume;
 mod when;
 
 pub(crate) use command::{Command, Words};
+pub(crate) use filters::Filters;
 pub(crate) use pairs::Pairs;
-pub(crate) use ports::{Port, Ports};
+pub(crate) use ports::Ports;
 pub(crate) use size::Size;
 pub(crate) use span::Span;
-pub(crate) use volume::{Source, Volume};
+pub(crate) use volume::{Access, Source, Volume};
 pub(crate) use when::When;
 
 /// Schema for a type that reads one of the shapes in [`crate::schema`].

@@ -11,7 +11,7 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) i64);
 
-inline_schema!(Size, crate::schema::number_or_text);
+inline_schema!(Size, crate::schema::text);
 
 const FORM: &str = "a size is a number of bytes or text such as 512m or 1.5g";
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span(pub(crate) Duration);
 
-inline_schema!(Span, crate::schema::number_or_text);
+inline_schema!(Span, crate::schema::text);
 
 const FORM: &str = "a time is a number of seconds or text such as 30s, 5m or 1h30m";
 /// Longer than any time that is meant: a hundred years.

@@ -1,0 +1,11 @@
+//! Making containers: what can be set, the engine's body for it, and doing it without leaving halves behind.
+
+mod body;
+mod make;
+mod settings;
+mod words;
+
+pub(crate) use body::{Body, nano_cpus};
+pub(crate) use make::{Made, create, create_and_start, report, run_to_end};
+pub(crate) use settings::Settings;
+pub(crate) use words::Restart;

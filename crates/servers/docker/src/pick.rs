@@ -1,0 +1,92 @@
+//! Reading single values out of what the engine answers, where a missing value is an empty one.
+
+use serde_json::Value;
+
+/// Text at a JSON pointer, empty where there is none.
+pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A number at a JSON pointer, 0 where there is none.
+pub(crate) fn number(value: &Value, pointer: &str) -> i64 {
+    value.pointer(pointer).and_then(Value::as_i64).unwrap_or_default()
+}
+
+/// A count of something at a JSON pointer, 0 where there is none.
+pub(crate) fn count(value: &Value, pointer: &str) -> u64 {
+    value.pointer(pointer).and_then(Value::as_u64).unwrap_or_default()
+}
+
+/// Whether there is a `true` at a JSON pointer.
+pub(crate) fn yes(value: &Value, pointer: &str) -> bool {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_bool)
+        .unwrap_or_default()
+}
+
+/// The elements of a list at a JSON pointer.
+pub(crate) fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+/// The texts of a list at a JSON pointer.
+pub(crate) fn texts<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a str> {
+    list(value, pointer).iter().filter_map(Value::as_str)
+}
+
+/// The members of an object at a JSON pointer.
+pub(crate) fn members<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key.as_str(), value))
+}
+
+/// The name of a container as it is listed or inspected, without the slash.
+pub(crate) fn container_name(value: &Value) -> &str {
+    let name = match value.get("Name").and_then(Value::as_str) {
+        Some(name) => name,
+        // A name with a second slash is a link's alias for the container.
+        None => texts(value, "/Names")
+            .find(|name| !name[1.min(name.len())..].contains('/'))
+            .unwrap_or_default(),
+    };
+    name.strip_prefix('/').unwrap_or(name)
+}
+
+/// An id as people write it: 12 digits, without the algorithm.
+pub(crate) fn short_id(id: &str) -> &str {
+    let id = id.strip_prefix("sha256:").unwrap_or(id);
+    base::text::cut(id, 12)
+}
+
+/// Removes what says nothing: `null`, empty text, empty lists and objects, at every depth. Zeros and `false` stay.
+pub(crate) fn without_empty(value: Value) -> Value {
+    match value {
+        Value::Object(object) => Value::Object(
+            object
+                .into_iter()
+                .map(|(key, value)| (key, without_empty(value)))
+                .filter(|(_, value)| !is_empty(value))
+                .collect(),
+        ),
+        Value::Array(list) => Value::Array(list.into_iter().map(without_empty).collect()),
+        other => other,
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(object) => object.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}

@@ -1,0 +1,50 @@
+//! `inspect_container`: a digest, chosen fields, or everything.
+
+use super::digest;
+use crate::answer::Answer;
+use crate::ctx::Ctx;
+use crate::error::ToolError;
+use crate::tool::{Call, Spec, Toolset};
+use crate::{fields, pick};
+use base::names::ContainerRef;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InspectContainer {
+    #[schemars(with = "String")]
+    container: ContainerRef,
+    #[schemars(description = "Paths: State.Health, Mounts.*.Source")]
+    #[serde(default)]
+    fields: Vec<String>,
+    /// All, not a digest.
+    #[serde(default)]
+    full: bool,
+    #[expect(dead_code, reason = "pages are answered before the tool is reached")]
+    cursor: Option<String>,
+}
+
+impl Call for InspectContainer {
+    const SPEC: Spec = Spec::new(Toolset::Standard, "inspect_container", "Details of a container.")
+        .reads()
+        .aliases(&["docker_inspect", "docker_inspect_container", "container_inspect"]);
+
+    fn about(&self) -> String {
+        format!("inspect container {}", self.container)
+    }
+
+    async fn run(self, ctx: Ctx) -> Result<Answer, ToolError> {
+        let mut details = ctx.engine().container_inspect(&self.container).await?;
+        // Before anything is chosen from it: a projection must not be a way round the redaction.
+        base::redact::json(&mut details);
+        let answer = if !self.fields.is_empty() {
+            Answer::text(fields::project(&details, &self.fields)?).narrow("fewer fields")
+        } else if self.full {
+            Answer::json(pick::without_empty(details)).narrow("fields")
+        } else {
+            digest::of(&details).into()
+        };
+        Ok(answer.untrusted(format!("details of container {}", self.container)))
+    }
+}

@@ -1,0 +1,44 @@
+//! Containers: their life, looking at them, running things in them.
+
+mod change;
+mod create;
+pub(crate) mod digest;
+mod exec;
+mod inspect;
+mod lifecycle;
+mod list;
+mod logs;
+mod look;
+mod stats;
+mod wait;
+
+use crate::tool::Tool;
+
+/// The tools of this group, in the order of the list.
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool::of::<create::CreateContainer>(),
+    Tool::of::<lifecycle::StartContainer>(),
+    Tool::of::<lifecycle::StopContainer>(),
+    Tool::of::<lifecycle::RestartContainer>(),
+    Tool::of::<lifecycle::RemoveContainer>(),
+    Tool::of::<lifecycle::PauseContainer>(),
+    Tool::of::<lifecycle::UnpauseContainer>(),
+    Tool::of::<list::ListContainers>(),
+    Tool::of::<inspect::InspectContainer>(),
+    Tool::of::<stats::GetContainerStats>(),
+    Tool::of::<logs::MonitorContainerLogs>(),
+    Tool::of::<exec::ExecuteCommandInContainer>(),
+    Tool::of::<lifecycle::RenameContainer>(),
+    Tool::of::<lifecycle::KillContainer>(),
+    Tool::of::<wait::WaitContainer>(),
+    Tool::of::<look::DiagnoseContainer>(),
+    Tool::of::<look::TopContainer>(),
+    Tool::of::<look::DiffContainer>(),
+    Tool::of::<change::UpdateContainer>(),
+    Tool::of::<change::CommitContainer>(),
+    Tool::of::<change::PruneContainers>(),
+    Tool::of::<exec::StartExecSession>(),
+    Tool::of::<exec::ReadExecSession>(),
+    Tool::of::<exec::WriteExecSession>(),
+    Tool::of::<exec::EndExecSession>(),
+];
