@@ -287,7 +287,9 @@ impl Core {
     /// What permissions and the server call a listed tool: the listed name may itself be an alias.
     pub(crate) fn own_name(&self, tool: &Tool) -> String {
         let describe = &self.upstreams[tool.server].describe;
-        describe.canonical(&tool.name).unwrap_or_else(|| tool.name.clone())
+        describe
+            .canonical(&tool.name)
+            .unwrap_or_else(|| tool.name.clone())
     }
 
     /// The server that has the prompt.
