@@ -192,12 +192,13 @@ impl Engine {
         let body = Chunks::new(answer.into_body(), about)
             .at_most(MESSAGE_LIMIT)
             .await?;
-        let message = message(&body, status);
-        if status == StatusCode::BAD_REQUEST && message.contains("client version") {
+        let error = Error::status(about.what.clone(), status, &body);
+        if matches!(&error, Error::Daemon { status: 400, message, .. } if message.contains("client version"))
+        {
             // Another daemon answers at this address now; the next request asks what it speaks.
             *self.inner.version.lock().await = None;
         }
-        Err(Error::status(about.what.clone(), status, message))
+        Err(error)
     }
 
     /// The gate of the guard, which may write the body anew and put an id in the place of a name.
@@ -389,22 +390,6 @@ impl Lookup for Engine {
                 Err(error) => Err(LookupError::Failed(error.to_string())),
             }
         })
-    }
-}
-
-/// The daemon's words for a failure: `{"message": …}`, or plain text from proxies and old routes.
-fn message(body: &[u8], status: StatusCode) -> String {
-    #[derive(serde::Deserialize)]
-    struct Failure {
-        message: String,
-    }
-    let text = match serde_json::from_slice::<Failure>(body) {
-        Ok(failure) => failure.message,
-        Err(_) => String::from_utf8_lossy(body).into_owned(),
-    };
-    match text.trim() {
-        "" => status.canonical_reason().unwrap_or("no reason given").to_owned(),
-        text => text.to_owned(),
     }
 }
 

@@ -131,16 +131,39 @@ impl fmt::Display for Fate {
     }
 }
 
+#[derive(serde::Deserialize)]
+struct Failure {
+    message: String,
+    #[serde(default)]
+    cause: String,
+}
+
 impl Error {
-    /// The error that a status of 400 and above means.
-    pub(crate) fn status(what: String, status: StatusCode, message: String) -> Self {
+    /// The error that a status of 400 and above means. `body` is `{"message": …}`, or plain text from proxies and old
+    /// routes.
+    pub(crate) fn status(what: String, status: StatusCode, body: &[u8]) -> Self {
+        let failure = serde_json::from_slice(body).unwrap_or_else(|_| Failure {
+            message: String::from_utf8_lossy(body).into_owned(),
+            cause: String::new(),
+        });
+        let message = match failure.message.trim() {
+            "" => status.canonical_reason().unwrap_or("no reason given").to_owned(),
+            message => message.to_owned(),
+        };
         match status {
             StatusCode::NOT_FOUND => Self::NotFound { what, message },
             StatusCode::CONFLICT => Self::Conflict { what, message },
-            _ => Self::Daemon {
-                what,
-                status: status.as_u16(),
-                message,
+            // Podman answers 500 to nearly everything, and says beside the message what it means.
+            _ => match failure.cause.as_str() {
+                "container state improper" | "that name is already in use" => {
+                    Self::Conflict { what, message }
+                }
+                "layer not known" | "no such container" => Self::NotFound { what, message },
+                _ => Self::Daemon {
+                    what,
+                    status: status.as_u16(),
+                    message,
+                },
             },
         }
     }

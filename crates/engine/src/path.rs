@@ -18,6 +18,11 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'@');
 
 /// A path without version prefix and query: `/containers/web/json`.
+///
+/// ```compile_fail
+/// let name = String::from("../images/x");
+/// engine::path!["containers", name.as_str(), "json"]; // `name` does not live for ever
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Path(String);
 
@@ -111,6 +116,93 @@ impl Segment for &ImageRef {
                 path.push('/');
             }
             path.extend(utf8_percent_encode(part, SEGMENT));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_stay_within_their_segment() {
+        let container = ContainerRef::parse("web_1.x-y").unwrap();
+        let network = NetworkRef::parse("my net:ü+&=;@~!$'()*,").unwrap();
+        let volume = VolumeName::parse("v.1").unwrap();
+        let exec = ExecId::parse("0aF").unwrap();
+        let image = ImageRef::parse("reg.io:5000/a/b__c:1.0@sha256:").ok();
+        assert!(image.is_none());
+        let image = ImageRef::parse("reg.io:5000/a/b__c:1.0").unwrap();
+        let id = ImageRef::parse("sha256:0123").unwrap();
+        for (path, expected) in [
+            (
+                path!["containers", &container, "json"],
+                "/containers/web_1.x-y/json",
+            ),
+            (
+                path!["networks", &network],
+                "/networks/my%20net:%C3%BC%2B%26%3D%3B@~%21%24%27%28%29%2A%2C",
+            ),
+            (path!["volumes", &volume], "/volumes/v.1"),
+            (path!["exec", &exec, "start"], "/exec/0aF/start"),
+            (
+                path!["images", &image, "json"],
+                "/images/reg.io:5000/a/b__c:1.0/json",
+            ),
+            (path!["images", &id, "json"], "/images/sha256:0123/json"),
+        ] {
+            assert_eq!(path.as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn what_others_write_must_be_plain() {
+        for (path, accepted) in [
+            ("/containers/web/json", true),
+            ("/images/reg.io:5000/a@sha256:00/json", true),
+            ("/networks/a%20b", false),
+            ("containers/web", false),
+            ("", false),
+            ("/", false),
+            ("/containers//json", false),
+            ("/containers/./json", false),
+            ("/containers/../images/x/json", false),
+            ("/containers/%2e%2e/images/x/json", false),
+            ("/containers/a?x", false),
+            ("/containers/a#x", false),
+            ("/containers/a;x", false),
+            ("/containers/a\\b", false),
+            ("/containers/web/", false),
+        ] {
+            assert_eq!(Path::written(path).is_some(), accepted, "{path}");
+        }
+    }
+
+    proptest! {
+        /// No valid name of any kind adds a segment, ends one early, or begins a query.
+        #[test]
+        fn one_name_is_one_segment(text in "\\PC{0,40}") {
+            let paths = [
+                ContainerRef::parse(&text).ok().map(|name| path!["a", &name, "z"]),
+                NetworkRef::parse(&text).ok().map(|name| path!["a", &name, "z"]),
+                VolumeName::parse(&text).ok().map(|name| path!["a", &name, "z"]),
+                ExecId::parse(&text).ok().map(|name| path!["a", &name, "z"]),
+            ];
+            for path in paths.into_iter().flatten() {
+                let segments: Vec<&str> = path.as_str().split('/').collect();
+                prop_assert_eq!(segments.len(), 4);
+                prop_assert!(segments[2] != "." && segments[2] != ".." && !segments[2].is_empty());
+                prop_assert!(!path.as_str().contains(['?', '#', ' ', '\\', ';']));
+            }
+        }
+
+        #[test]
+        fn an_image_adds_no_odd_segment(text in "[a-zA-Z0-9./:@_-]{0,40}") {
+            if let Ok(image) = ImageRef::parse(&text) {
+                let path = path!["images", &image, "json"];
+                prop_assert!(Path::written(path.as_str()).is_some(), "{}", path);
+            }
         }
     }
 }

@@ -6,7 +6,10 @@ use base::names::{ContainerRef, ExecId, ImageRef, NetworkRef, VolumeName};
 use engine::guard::Mode;
 use engine::ops::containers::{Attach, Commit, NewContainer, RemoveContainer, Stop, WaitFor};
 use engine::ops::files::Unpack;
-use engine::ops::images::RemoveImage;
+use engine::ops::images::{Build, Import, Pull, RemoveImage};
+use engine::ops::networks::Leave;
+use engine::ops::system::{Reach, Selection, Sweep};
+use engine::ops::volumes::RemoveVolume;
 use engine::{Engine, Error, Filters, Options, Request, Tty, path};
 use http::Method;
 use serde_json::json;
@@ -124,6 +127,85 @@ async fn no_exec_gets_past_the_guard() {
         engine.exec_start_detached(exec).await,
     );
     check(&double, "exec resize", engine.exec_resize(exec, 24, 80).await);
+}
+
+#[tokio::test]
+async fn no_operation_on_images_gets_past_the_guard() {
+    let double = daemon();
+    let engine = read_only(&double);
+    let image = &ImageRef::parse("localhost:5000/a/b:1").unwrap();
+    let none = || futures_util::stream::empty();
+    let pull = Pull {
+        image: image.clone(),
+        platform: None,
+    };
+    check(&double, "pull", engine.image_pull(&pull).await.map(drop));
+    check(&double, "push", engine.image_push(image).await.map(drop));
+    check(&double, "tag", engine.image_tag(image, image).await);
+    check(
+        &double,
+        "remove",
+        engine.image_remove(image, RemoveImage::default()).await,
+    );
+    check(&double, "load", engine.image_load(none()).await.map(drop));
+    check(
+        &double,
+        "import",
+        engine.image_import(&Import::default(), none()).await.map(drop),
+    );
+    check(
+        &double,
+        "build",
+        engine.image_build(&Build::default(), none()).await.map(drop),
+    );
+}
+
+#[tokio::test]
+async fn no_operation_on_the_rest_gets_past_the_guard() {
+    let double = daemon();
+    let engine = read_only(&double);
+    let web = &ContainerRef::parse("web").unwrap();
+    let network = &NetworkRef::parse("n 1").unwrap();
+    let volume = &VolumeName::parse("v").unwrap();
+    check(
+        &double,
+        "network create",
+        engine.network_create(&Default::default()).await.map(drop),
+    );
+    check(&double, "network remove", engine.network_remove(network).await);
+    check(
+        &double,
+        "network connect",
+        engine.network_connect(network, web, &Default::default()).await,
+    );
+    check(
+        &double,
+        "network disconnect",
+        engine.network_disconnect(network, web, Leave::Orderly).await,
+    );
+    check(
+        &double,
+        "volume create",
+        engine.volume_create(&Default::default()).await,
+    );
+    check(
+        &double,
+        "volume remove",
+        engine.volume_remove(volume, RemoveVolume::Orderly).await,
+    );
+    // Volumes are pruned one by one, with `volume_remove`.
+    for sweep in [
+        Sweep::Containers,
+        Sweep::Networks,
+        Sweep::Images(Reach::Leftovers),
+        Sweep::BuildCache(Reach::Leftovers),
+    ] {
+        check(
+            &double,
+            &format!("prune {sweep:?}"),
+            engine.prune(sweep, &Selection::default()).await,
+        );
+    }
 }
 
 #[tokio::test]

@@ -58,3 +58,14 @@ pub(crate) async fn image(scope: &Scope, what: &str) -> ImageRef {
     scope.daemon().delete(&format!("/containers/{id}")).await.ok();
     ImageRef::parse(&reference).unwrap()
 }
+
+/// Whether this is Podman, which serves the API with words and limits of its own. No test passes on it for nothing:
+/// what differs is said where it differs.
+pub(crate) async fn is_podman(engine: &Engine) -> bool {
+    engine
+        .system_version()
+        .await
+        .unwrap()
+        .to_string()
+        .contains("Podman Engine")
+}

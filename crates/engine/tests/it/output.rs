@@ -1,6 +1,7 @@
 //! What containers give over time, on every engine: logs, statistics, exports, attached streams.
 
 use crate::containers::{new, on_each, reference};
+use crate::here::is_podman;
 use base::names::ContainerRef;
 use engine::ops::containers::{Attach, LogQuery, Outputs, Tail, WaitFor};
 use engine::{Engine, Error, Output, Tty};
@@ -97,7 +98,10 @@ async fn logs_by_output_number_and_time() {
             until: Some(of_err - Duration::from_millis(500)),
             ..LogQuery::default()
         };
-        assert_eq!(logs(&engine, &web, &until).await, pair("one\ntwo\n", ""));
+        // Podman 4 takes everything for later.
+        if !is_podman(&engine).await {
+            assert_eq!(logs(&engine, &web, &until).await, pair("one\ntwo\n", ""));
+        }
         // A container that has ended does not keep anyone who follows it.
         let follow = LogQuery {
             follow: true,
@@ -133,7 +137,11 @@ async fn a_log_that_is_followed_arrives_as_it_is_written() {
         let id = scope
             .run(
                 "web",
-                &["sh", "-c", "echo first; sleep 0.3; echo second; sleep 600"],
+                &[
+                    "sh",
+                    "-c",
+                    "sleep 0.3; echo first; sleep 0.3; echo second; sleep 600",
+                ],
             )
             .await;
         let web = reference(&id);
@@ -186,7 +194,10 @@ async fn a_log_that_can_not_be_read() {
             Err(error) => Err(error),
         };
         let text = result.map_or_else(|error| error.to_string(), |outputs| format!("{outputs:?}"));
-        assert!(text.contains("does not support reading"), "{text}");
+        assert!(
+            text.contains("does not support reading") || text.contains("is not logging output"),
+            "{text}"
+        );
         scope
     })
     .await;
