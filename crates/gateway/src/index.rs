@@ -1,15 +1,18 @@
 //! Which exposed name is which tool of which server: an immutable index that is swapped whole.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use futures_util::future::join_all;
+use policy::Effect;
 use serde_json::Value;
 use wire::edit::Object;
 use wire::header::Mirrored;
 use wire::{Fault, Raw};
 
 use crate::lists::{self, List};
+use crate::mildest::mildest;
+use crate::parts::Describe;
 use crate::upstream::Upstream;
 
 /// Names longer than this are refused by model providers.
@@ -24,6 +27,17 @@ pub(crate) struct Tool {
     pub(crate) raw: Raw,
     /// Parameters that modern HTTP clients repeat in headers.
     pub(crate) mirrored: Vec<Mirrored>,
+    /// The mildest that it can do; found when somebody wants to know.
+    mildest: OnceLock<Effect>,
+}
+
+impl Tool {
+    /// The mildest that it can do, by its own name.
+    pub(crate) fn mildest(&self, describe: &dyn Describe, own: &str) -> Effect {
+        *self
+            .mildest
+            .get_or_init(|| mildest(describe, own, &schema(&self.raw).unwrap_or_default()))
+    }
 }
 
 /// The tools of all servers.
@@ -162,6 +176,7 @@ fn make(servers: &[&str], lists: Vec<Vec<Raw>>) -> Index {
                 name,
                 raw,
                 mirrored,
+                mildest: OnceLock::new(),
             });
         }
     }
@@ -193,12 +208,13 @@ fn mirrored(tool: &Raw) -> Vec<Mirrored> {
     if !tool.get().contains("x-mcp-header") {
         return Vec::new();
     }
-    let schema = Object::parse(tool)
-        .ok()
-        .and_then(|object| serde_json::from_str::<Value>(object.get("inputSchema")?.get()).ok());
-    schema
+    schema(tool)
         .map(|schema| Mirrored::of_schema(&schema))
         .unwrap_or_default()
+}
+
+fn schema(tool: &Raw) -> Option<Value> {
+    serde_json::from_str(Object::parse(tool).ok()?.get("inputSchema")?.get()).ok()
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod legacy;
 mod limits;
 mod lines;
 mod lists;
+mod mildest;
 mod modern;
 mod outlet;
 mod parts;

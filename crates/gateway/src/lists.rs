@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use policy::{Ask, Decision};
+use policy::{Ask, Decision, Effect};
 use wire::edit::{Object, items};
 use wire::{Fault, Raw, code, method};
 
@@ -108,13 +108,17 @@ pub(crate) async fn tools(core: &Core, caller: &Caller) -> Result<Vec<Raw>, Faul
     let index = core.index().await?;
     let may_use = |tool: &&Tool| {
         let (upstream, own) = (&core.upstreams[tool.server], core.own_name(tool));
-        let decision = core.rules.decide(&Ask {
-            principal: caller.principal.as_str(),
-            server: &upstream.name,
-            tool: &own,
-            effect: upstream.describe.mildest(&own),
-        });
-        !matches!(decision, Decision::Deny { .. })
+        let denied = |effect| {
+            let ask = Ask {
+                principal: caller.principal.as_str(),
+                server: &upstream.name,
+                tool: &own,
+                effect,
+            };
+            matches!(core.rules.decide(&ask), Decision::Deny { .. })
+        };
+        // With most rules the worst passes, and what the mildest is need not be found out.
+        !denied(Effect::Destroy) || !denied(tool.mildest(&*upstream.describe, &own))
     };
     Ok(index
         .tools

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base::Secret;
 use futures_util::future::BoxFuture;
 use policy::Effect;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{Journal, Limits};
@@ -67,12 +67,6 @@ pub trait Describe: Send + Sync {
 
     /// What a call with these arguments does at worst.
     fn effect(&self, tool: &str, arguments: &Value) -> Effect;
-
-    /// The mildest that the tool can do with any arguments. It decides whether the tool is listed: one is hidden
-    /// only if none of its calls would be let through.
-    fn mildest(&self, tool: &str) -> Effect {
-        self.effect(tool, &Value::Object(Map::new()))
-    }
 
     /// One line for the person who confirms: "remove container web (force)".
     fn about(&self, tool: &str, arguments: &Value) -> String;

@@ -327,10 +327,6 @@ impl Describe for Knows {
         }
     }
 
-    fn mildest(&self, tool: &str) -> Effect {
-        self.effect(tool, &json!({}))
-    }
-
     fn about(&self, tool: &str, arguments: &Value) -> String {
         format!("{tool} {}", arguments["name"].as_str().unwrap_or("something"))
     }
