@@ -8,7 +8,7 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
-use pattern::Pattern;
+use pattern::{Path, Pattern};
 
 /// Longest line that the engine's client accepts.
 const LINE: usize = 64 * 1024;
@@ -68,6 +68,7 @@ impl Ignore {
     /// Whether `path`, relative and `/`-separated, is ignored, and the marks for what is below it.
     /// `above` are the marks of its directory, `None` right below the root.
     pub fn judge(&self, path: &[u8], above: Option<&Marks>) -> (bool, Marks) {
+        let path = Path::new(path);
         let mut ignored = false;
         let mut marks = vec![false; self.rules.len()];
         for (at, rule) in self.rules.iter().enumerate() {
@@ -76,7 +77,7 @@ impl Ignore {
             if !above_matched && rule.is_exception != ignored {
                 continue;
             }
-            if above_matched || rule.pattern.matches(path) {
+            if above_matched || rule.pattern.matches(&path) {
                 marks[at] = true;
                 ignored = !rule.is_exception;
             }

@@ -6,6 +6,8 @@
 //! documentation: an escaped letter is that letter (there, `\d` is any digit), and `*`, `?` and `\` in a class
 //! stand for themselves.
 
+use std::cell::OnceCell;
+
 /// A pattern ready to match paths whose parts are separated by `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Pattern {
@@ -35,6 +37,25 @@ pub(super) enum Token {
         negated: bool,
         ranges: Vec<(char, char)>,
     },
+}
+
+/// A path to be matched, decoded once for all patterns that want its characters.
+pub(super) struct Path<'a> {
+    bytes: &'a [u8],
+    chars: OnceCell<Vec<char>>,
+}
+
+impl<'a> Path<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            chars: OnceCell::new(),
+        }
+    }
+
+    fn chars(&self) -> &[char] {
+        self.chars.get_or_init(|| chars(self.bytes))
+    }
 }
 
 /// What is wrong with a pattern, in words that go after it.
@@ -115,15 +136,13 @@ impl Pattern {
     }
 
     /// Whether it matches `path` as a whole.
-    pub(super) fn matches(&self, path: &[u8]) -> bool {
+    pub(super) fn matches(&self, path: &Path<'_>) -> bool {
+        let bytes = path.bytes;
         match self {
-            Self::Exact(wanted) => path == wanted,
-            Self::Prefix(start) => path.starts_with(start),
-            Self::Suffix(end) => path.ends_with(end) || end.strip_prefix(b"/") == Some(path),
-            Self::Glob(tokens) => {
-                let end = tokens.len();
-                run(tokens, path).contains(&end)
-            }
+            Self::Exact(wanted) => bytes == wanted,
+            Self::Prefix(start) => bytes.starts_with(start),
+            Self::Suffix(end) => bytes.ends_with(end) || end.strip_prefix(b"/") == Some(bytes),
+            Self::Glob(tokens) => run(tokens, path.chars()).contains(&tokens.len()),
         }
     }
 
@@ -135,18 +154,20 @@ impl Pattern {
             Self::Prefix(start) => start.starts_with(&dir) || dir.starts_with(start),
             Self::Suffix(_) => true,
             // A place before the end that survives the directory's name is one from which a match can be made.
-            Self::Glob(tokens) => run(tokens, &dir).iter().any(|place| *place < tokens.len()),
+            Self::Glob(tokens) => run(tokens, &chars(&dir))
+                .iter()
+                .any(|place| *place < tokens.len()),
         }
     }
 }
 
 /// The places between tokens that can be reached by reading all of `path`. All at once, so that no pattern
 /// takes longer than its length times the path's.
-fn run(tokens: &[Token], path: &[u8]) -> Vec<usize> {
+fn run(tokens: &[Token], path: &[char]) -> Vec<usize> {
     let mut places = Vec::with_capacity(tokens.len() + 1);
     let mut next = Vec::with_capacity(tokens.len() + 1);
     reach(tokens, 0, &mut places);
-    for c in chars(path) {
+    for &c in path {
         for place in places.drain(..) {
             let Some(token) = tokens.get(place) else {
                 continue;

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::pattern::Pattern;
+use super::pattern::{Path, Pattern};
 use super::*;
 
 /// Which of `paths` the patterns leave, judged from the root.
@@ -13,7 +13,7 @@ fn kept<'a>(patterns: &str, paths: &[&'a str]) -> Vec<&'a str> {
 fn check_match(pattern: &str, path: &str, expected: bool) {
     let found = Pattern::compile(&clean(pattern.as_bytes()))
         .unwrap()
-        .matches(path.as_bytes());
+        .matches(&Path::new(path.as_bytes()));
     assert_eq!(found, expected, "{pattern:?} on {path:?}");
 }
 
