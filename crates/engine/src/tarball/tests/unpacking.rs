@@ -1,5 +1,6 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 
@@ -212,6 +213,38 @@ fn a_link_that_is_there_already_is_not_followed() {
     .unwrap();
     assert_eq!(tree(elsewhere.path()), "victim 644 \"old\"");
     assert_eq!(fs_err::read_to_string(folder.path().join("f")).unwrap(), "new");
+}
+
+/// The same when the link is put there while the archive is unpacked.
+#[test]
+fn a_directory_that_turns_into_a_link_is_not_followed() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (d, aside) = (folder.path().join("d"), folder.path().join("aside"));
+    fs_err::create_dir(&d).unwrap();
+    let done = AtomicBool::new(false);
+    let archive = Forged::default()
+        .directory("d")
+        .file("d/x", "1")
+        .file("d/sub/y", "2")
+        .end();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                // Where the archive has made its own in between, there is nothing to swap this time.
+                if fs_err::rename(&d, &aside).is_ok() {
+                    let linked = fs_err::os::unix::fs::symlink(elsewhere.path(), &d);
+                    let _gone = linked.is_ok().then(|| fs_err::remove_file(&d));
+                    let _back = fs_err::rename(&aside, &d).or_else(|_| fs_err::remove_dir_all(&aside));
+                }
+            }
+        });
+        for _ in 0..300 {
+            let _either = unpack_to(folder.path(), &archive, Root::Keep, Overwrite::Files);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(tree(elsewhere.path()), "");
 }
 
 #[test]
