@@ -119,7 +119,10 @@ pub(crate) async fn call(core: &Core, caller: &Caller, incoming: &Incoming<'_>) 
         Err(Stop::Later(result)) => (Outcome::Asked, Ok(result)),
         Err(Stop::Cancelled) => (
             Outcome::Cancelled,
-            Err(Fault::new(code::INTERNAL_ERROR, "cancelled by the client")),
+            Err(Fault::new(
+                code::INTERNAL_ERROR,
+                "the call was cancelled before it ended",
+            )),
         ),
     };
     core.counters.end(&outcome);

@@ -194,7 +194,8 @@ impl Gateway {
         tokio::pin!(call);
         loop {
             tokio::select! {
-                result = &mut call => return Ok(result?),
+                // Progress came before the result, and is passed on before it.
+                biased;
                 Some(message) = queue.recv() => {
                     let params = progress_params(&message.line);
                     if let (Some(sender), Some(params)) = (&direct.progress, params) {
@@ -202,6 +203,7 @@ impl Gateway {
                         drop(sender.try_send(params));
                     }
                 }
+                result = &mut call => return Ok(result?),
             }
         }
     }

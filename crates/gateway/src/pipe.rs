@@ -228,9 +228,7 @@ async fn work_on(
     } else {
         legacy::answer(core, session, &request, Some(outlet), &work.cancel).await
     };
-    let is_cancelled = work.cancel.is_cancelled();
-    drop(work);
-    (!is_cancelled).then(|| Message::response(Some(request.id), answer))
+    work.answer(answer)
 }
 
 async fn modern_answer(

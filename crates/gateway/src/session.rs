@@ -2,7 +2,7 @@
 //! it was asked, what it watches. The stdio pipe uses it for modern requests too, for the ids in flight.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
@@ -20,6 +20,8 @@ pub(crate) struct Session {
     principal: Principal,
     most_in_flight: usize,
     hello: Mutex<Option<Hello>>,
+    /// It is over: what is cancelled from now on was not cancelled by the client, and gets an answer.
+    is_closed: AtomicBool,
     in_flight: Mutex<HashMap<Id, CancellationToken>>,
     asks: Mutex<Asks>,
     next_ask: AtomicU64,
@@ -51,6 +53,7 @@ impl Session {
             principal,
             most_in_flight,
             hello: Mutex::default(),
+            is_closed: AtomicBool::new(false),
             in_flight: Mutex::default(),
             asks: Mutex::default(),
             next_ask: AtomicU64::new(1),
@@ -194,8 +197,15 @@ impl Session {
         asks.open.clear();
     }
 
+    /// Lets what is at work end, and nothing else: nobody can be asked, and the stream ends.
+    pub(crate) fn wind_down(&self) {
+        self.stop_asking();
+        lock(&self.stream).take();
+    }
+
     /// Ends everything.
     pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
         self.stop_asking();
         for cancel in lock(&self.in_flight).values() {
             cancel.cancel();
@@ -250,11 +260,19 @@ impl Listen for Session {
     }
 }
 
-/// A request at work.
+/// A request at work. Its number is free again when this goes.
 pub(crate) struct Work {
     session: Arc<Session>,
     id: Id,
     pub(crate) cancel: CancellationToken,
+}
+
+impl Work {
+    /// The message that answers the request; `None` if the client cancelled it, as then none may be sent.
+    pub(crate) fn answer(self, outcome: Result<Raw, Fault>) -> Option<Message> {
+        let by_client = self.cancel.is_cancelled() && !self.session.is_closed.load(Ordering::Acquire);
+        (!by_client).then(|| Message::response(Some(self.id.clone()), outcome))
+    }
 }
 
 impl Drop for Work {

@@ -75,7 +75,7 @@ pub(crate) enum NoAnswer {
         method: String,
         after: Duration,
     },
-    #[error("cancelled by the client")]
+    #[error("the request was cancelled before it ended")]
     Cancelled,
     #[error("the gateway is stopping")]
     Stopping,

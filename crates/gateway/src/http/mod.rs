@@ -172,14 +172,18 @@ impl HttpServer {
             }
         }
         drop(listener);
-        core.sessions.close_all();
+        core.sessions.wind_down();
         ending.cancel();
         connections.close();
-        if tokio::time::timeout(core.limits.drain, connections.wait())
-            .await
-            .is_err()
-        {
-            tracing::warn!("connections were still open after the time to drain");
+        let ended = tokio::time::timeout(core.limits.drain, connections.wait()).await;
+        core.sessions.close_all();
+        if ended.is_err() {
+            // What was cancelled just now ends at once; who still does not read its answer is left behind.
+            let ended = tokio::time::timeout(core.limits.drain, connections.wait()).await;
+            tracing::warn!(
+                all = ended.is_ok(),
+                "connections were still open after the time to drain"
+            );
         }
     }
 }

@@ -416,9 +416,7 @@ async fn legacy_answer(
     outlet: Option<&Outlet>,
 ) -> Option<Message> {
     let answer = legacy::answer(core, session, &request, outlet, &work.cancel).await;
-    let is_cancelled = work.cancel.is_cancelled();
-    drop(work);
-    (!is_cancelled).then(|| Message::response(Some(request.id), answer))
+    work.answer(answer)
 }
 
 /// The status of an answer of the modern era that goes out alone.

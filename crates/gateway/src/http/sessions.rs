@@ -102,6 +102,13 @@ impl Sessions {
         true
     }
 
+    /// Lets what is at work end.
+    pub(crate) fn wind_down(&self) {
+        for open in self.lock().values() {
+            open.session.wind_down();
+        }
+    }
+
     pub(crate) fn close_all(&self) {
         for (_, ended) in self.lock().drain() {
             ended.session.close();

@@ -6,8 +6,9 @@ use base::Secret;
 use gateway::{BindError, HttpOptions, Key, Principal};
 use serde_json::{Value, json};
 use testkit::{HttpAnswer, McpClient, eventually};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::rig::{LEGACY, MODERN, OTHER_TOKEN, Rig, TOKEN};
+use crate::rig::{LEGACY, MODERN, OTHER_TOKEN, Over, Rig, TOKEN};
 
 const BEARER: (&str, &str) = ("authorization", "Bearer token-of-ann-0123456789");
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -566,6 +567,53 @@ async fn many_calls_at_once() {
                     .contains(&format!("\"at\":{at}}}"))
             );
         }
+    }
+    assert!(rig.end().await);
+}
+
+#[tokio::test]
+async fn order_to_stop_lets_requests_end() {
+    for version in ["2025-11-25", MODERN] {
+        let rig = Rig::new();
+        let client = rig.client(Over::Http, version, json!({})).await;
+        let slow = client.start("tools/call", json!({"name": "slow"})).await;
+        rig.fake.until("tools/call", 1).await;
+        let fake = rig.fake.clone();
+        let (ended, answer) = tokio::join!(rig.end(), async {
+            fake.release().await;
+            slow.answer().await
+        });
+        assert!(ended);
+        assert_eq!(answer.unwrap()["content"][0]["text"], "released", "{version}");
+    }
+    let rig = Rig::within(|limits| limits.drain = Duration::from_millis(50));
+    let client = rig.client(Over::Http, "2025-11-25", json!({})).await;
+    let slow = client.start("tools/call", json!({"name": "slow"})).await;
+    rig.fake.until("tools/call", 1).await;
+    assert!(rig.end().await, "but not for ever");
+    assert!(slow.answer().await.is_err());
+}
+
+#[tokio::test]
+async fn who_sends_slowly_is_not_waited_for() {
+    let rig = Rig::within(|limits| limits.receive = Duration::from_millis(50));
+    let authority = rig.http().await;
+    for (sent, wanted) in [
+        ("POST /mcp HTTP/1.1\r\nhost: localhost\r\n", ""),
+        (
+            "POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer token-of-ann-0123456789\r\n\
+             content-type: application/json\r\ncontent-length: 100\r\n\r\n{",
+            "HTTP/1.1 408 ",
+        ),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(&authority).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        tokio::time::timeout(testkit::PATIENCE, stream.read_to_end(&mut answer))
+            .await
+            .unwrap()
+            .ok();
+        assert!(String::from_utf8_lossy(&answer).starts_with(wanted), "{sent}");
     }
     assert!(rig.end().await);
 }
