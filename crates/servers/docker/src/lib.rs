@@ -7,6 +7,7 @@
 //! would do), audit, transports other than a given stream, and any reading of the environment or files of its own.
 
 mod answer;
+mod completion;
 mod create;
 mod ctx;
 pub mod describe;
@@ -15,13 +16,18 @@ mod error;
 mod exec;
 mod explain;
 mod fields;
+mod host;
 mod logs;
 mod near;
 mod pages;
 mod params;
 mod pick;
+mod plan;
+mod prompts;
 mod random;
+mod recreate;
 mod reference;
+mod resources;
 mod schema;
 mod server;
 mod status;

@@ -4,14 +4,21 @@ use crate::ctx::Ctx;
 use crate::error::{Code, ToolError};
 use crate::exec::Sessions;
 use crate::pages::Pages;
+use crate::plan::Plans;
+use crate::resources::watch::{self, Audience, Watches};
+use crate::resources::{self, Resource};
 use crate::tool::{Tool, Toolset};
-use crate::{explain, near, tools};
+use crate::{completion, explain, near, prompts, tools};
 use engine::Engine;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Implementation,
-    JsonObject, ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult,
+    ContentBlock, ErrorData, GetPromptRequestParams, GetPromptResponse, GetPromptResult, Implementation,
+    JsonObject, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, PromptMessage, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
+    ReadResourceResult, ResourceContents, Role, ServerCapabilities, ServerConfig, SubscribeRequestParams,
+    SubscriptionFilter, UnsubscribeRequestParams,
 };
-use rmcp::service::{RequestContext, ServerInitializeError};
+use rmcp::service::{RequestContext, ServerInitializeError, SubscriptionContext};
 use rmcp::{RoleServer, ServerHandler, ServiceExt};
 use serde_json::Value;
 use std::sync::Arc;
@@ -59,6 +66,8 @@ pub(crate) struct State {
     pub(crate) options: Options,
     pub(crate) pages: Pages,
     pub(crate) sessions: Sessions,
+    pub(crate) plans: Plans,
+    watches: Watches,
     /// Calls, and what outlives a call: undoing, exec sessions, watchers.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the server ends.
@@ -89,6 +98,8 @@ impl DockerServer {
         let state = State {
             pages: Pages::new(options.answer_tokens),
             sessions: Sessions::default(),
+            plans: Plans::default(),
+            watches: Watches::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             calls: Semaphore::new(MAX_CALLS),
@@ -133,6 +144,32 @@ impl DockerServer {
             Ok(text) => CallToolResult::success(vec![ContentBlock::text(text)]),
             Err(error) => CallToolResult::error(vec![ContentBlock::text(self.state.error_text(&error))]),
         }
+    }
+
+    /// Work for a request that is no call of a tool. Its errors are errors of the protocol.
+    async fn in_time<T>(
+        &self,
+        context: &RequestContext<RoleServer>,
+        work: impl AsyncFnOnce(Ctx) -> Result<T, ToolError>,
+    ) -> Result<T, ErrorData> {
+        let ctx = Ctx::new(Arc::clone(&self.state), context);
+        let engine = ctx.engine().clone();
+        let work = self.state.tasks.track_future(work(ctx));
+        let error = tokio::select! {
+            result = work => match result {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            },
+            () = context.ct.cancelled() => ToolError::new(Code::Cancelled, "the client cancelled this request"),
+            () = self.state.closing.cancelled() => ToolError::new(Code::Cancelled, "the server is closing"),
+        };
+        let error = explain::improve(&engine, error).await;
+        let text = self.state.error_text(&error);
+        Err(match error.code {
+            Code::InvalidArguments => ErrorData::invalid_params(text, None),
+            Code::NotFound => ErrorData::resource_not_found(text, None),
+            _ => ErrorData::internal_error(text, None),
+        })
     }
 
     async fn dispatch(
@@ -190,6 +227,14 @@ fn page_cursor(arguments: &JsonObject) -> Option<&str> {
         .filter(|cursor| Pages::is_cursor(cursor))
 }
 
+fn resource(uri: &str) -> Result<Resource, ErrorData> {
+    Resource::parse(uri).ok_or_else(|| {
+        let shown = base::text::cut(uri, 200);
+        let text = format!("there is no resource {shown:?}; resources/templates/list names the forms");
+        ErrorData::resource_not_found(text, None)
+    })
+}
+
 fn unknown_tool(name: &str) -> ErrorData {
     let near = near::nearest(name, tools::all().map(|tool| tool.spec.name), 3);
     let shown = base::text::cut(name, 128);
@@ -203,7 +248,13 @@ fn unknown_tool(name: &str) -> ErrorData {
 
 impl ServerHandler for DockerServer {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools().build();
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_resources()
+            .enable_resources_subscribe()
+            .enable_prompts()
+            .enable_completions()
+            .build();
         ServerConfig::new(capabilities)
             .with_server_info(
                 Implementation::new("docker", env!("CARGO_PKG_VERSION"))
@@ -245,6 +296,127 @@ impl ServerHandler for DockerServer {
         // Tracked, because rmcp does not wait for its handlers when the stream ends.
         let result = self.state.tasks.track_future(self.call(request, &context)).await;
         Ok(result.into())
+    }
+
+    async fn list_resources(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        Ok(ListResourcesResult::with_all_items(resources::listed()))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(ListResourceTemplatesResult::with_all_items(resources::templates()))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let resource = resource(&request.uri)?;
+        let text = self
+            .in_time(&context, async |ctx| resource.read(&ctx).await)
+            .await?;
+        Ok(ReadResourceResult::new(vec![ResourceContents::text(text, request.uri)]).into())
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let resource = resource(&request.uri)?;
+        let audience = Audience::Peer(context.peer.clone());
+        self.in_time(&context, async |ctx| {
+            self.state.watches.add(&ctx, resource, audience).await
+        })
+        .await
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.state.watches.remove(&request.uri);
+        Ok(())
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        let known = requested
+            .resource_subscriptions
+            .iter()
+            .flatten()
+            .filter(|uri| Resource::parse(uri).is_some());
+        Some(
+            SubscriptionFilter::builder()
+                .resource_subscriptions(known.cloned())
+                .build(),
+        )
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        // Ends all watches of this subscription when it ends, however it ends.
+        let stop = self.state.closing.child_token();
+        let _end = stop.clone().drop_guard();
+        for resource in context
+            .accepted()
+            .resource_subscriptions
+            .iter()
+            .flatten()
+            .filter_map(|uri| Resource::parse(uri))
+        {
+            watch::spawn(
+                &self.state,
+                resource,
+                Audience::Sink(context.sink().clone()),
+                stop.clone(),
+            );
+        }
+        tokio::select! {
+            () = context.cancelled() => {}
+            () = stop.cancelled() => {}
+        }
+        Ok(())
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::with_all_items(prompts::listed()))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let arguments = request.arguments.unwrap_or_default();
+        let text = self
+            .in_time(&context, async |ctx| {
+                prompts::text(&ctx, &request.name, &arguments).await
+            })
+            .await?;
+        Ok(GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)]).into())
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let ctx = Ctx::new(Arc::clone(&self.state), &context);
+        let argument = &request.argument;
+        let found = completion::complete(&ctx, &request.r#ref, &argument.name, &argument.value).await;
+        Ok(CompleteResult::new(found))
     }
 
     fn get_tool(&self, name: &str) -> Option<rmcp::model::Tool> {

@@ -23,10 +23,8 @@ impl Body {
     pub(crate) fn of(config: Map<String, Value>, host: Value, networks: Map<String, Value>) -> Self {
         let mut body = config;
         body.insert("HostConfig".to_owned(), host);
-        body.insert(
-            "NetworkingConfig".to_owned(),
-            json!({ "EndpointsConfig": networks }),
-        );
+        let networking = Map::from_iter([("EndpointsConfig".to_owned(), Value::Object(networks))]);
+        body.insert("NetworkingConfig".to_owned(), networking.into());
         Self(body)
     }
 
@@ -309,6 +307,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "the snapshot is one value")]
     fn everything_reaches_its_place() {
         let body = body(json!({
             "image": "nginx:1.27", "command": "nginx -g 'daemon off;'", "env": { "A": "1" },

@@ -259,8 +259,13 @@ pub(crate) fn command(command: &Command, parameter: &str) -> Result<Value, crate
 mod tests {
     use super::*;
 
-    fn check<T: for<'a> Deserialize<'a>>(value: Value, body: impl Fn(T) -> Value, expected: Option<Value>) {
+    fn check<T: for<'a> Deserialize<'a>>(
+        value: Value,
+        body: impl Fn(T) -> Value,
+        expected: impl Into<Option<Value>>,
+    ) {
         let shown = value.to_string();
+        let expected = expected.into();
         assert_eq!(
             serde_json::from_value::<T>(value).ok().map(body),
             expected,

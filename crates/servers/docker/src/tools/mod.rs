@@ -5,6 +5,7 @@ mod compact;
 pub(crate) mod containers;
 mod images;
 mod networks;
+mod plans;
 mod system;
 mod volumes;
 
@@ -21,6 +22,7 @@ static GROUPS: &[&[Tool]] = &[
     networks::TOOLS,
     volumes::TOOLS,
     system::TOOLS,
+    plans::TOOLS,
     compact::TOOLS,
 ];
 

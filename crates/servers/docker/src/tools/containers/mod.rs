@@ -4,13 +4,15 @@ mod change;
 mod create;
 pub(crate) mod digest;
 mod exec;
+mod files;
 mod inspect;
 mod lifecycle;
 mod list;
 mod logs;
 mod look;
+mod recreate;
 mod stats;
-mod wait;
+pub(crate) mod wait;
 
 use crate::tool::Tool;
 
@@ -28,6 +30,8 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::of::<stats::GetContainerStats>(),
     Tool::of::<logs::MonitorContainerLogs>(),
     Tool::of::<exec::ExecuteCommandInContainer>(),
+    Tool::of::<files::CopyFilesToContainer>(),
+    Tool::of::<files::CopyFilesFromContainer>(),
     Tool::of::<lifecycle::RenameContainer>(),
     Tool::of::<lifecycle::KillContainer>(),
     Tool::of::<wait::WaitContainer>(),
@@ -35,8 +39,11 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::of::<look::TopContainer>(),
     Tool::of::<look::DiffContainer>(),
     Tool::of::<change::UpdateContainer>(),
+    Tool::of::<recreate::RecreateContainer>(),
     Tool::of::<change::CommitContainer>(),
     Tool::of::<change::PruneContainers>(),
+    Tool::of::<files::StatContainerPath>(),
+    Tool::of::<files::ExportContainer>(),
     Tool::of::<exec::StartExecSession>(),
     Tool::of::<exec::ReadExecSession>(),
     Tool::of::<exec::WriteExecSession>(),

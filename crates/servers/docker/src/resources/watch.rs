@@ -1,0 +1,190 @@
+//! Watching resources: a client that subscribed is told that something is new, at most once a second, and reads it
+//! when it cares to.
+
+use super::Resource;
+use crate::ctx::Ctx;
+use crate::error::{Code, ToolError};
+use crate::pick;
+use crate::server::State;
+use base::names::ContainerRef;
+use engine::ops::containers::{LogQuery, Tail};
+use engine::ops::system::EventQuery;
+use engine::{Engine, Error};
+use futures_util::{Stream, StreamExt, stream};
+use rmcp::RoleServer;
+use rmcp::model::ResourceUpdatedNotificationParam;
+use rmcp::service::{Peer, SubscriptionSink};
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// No client is told more often.
+const BETWEEN_UPDATES: Duration = Duration::from_secs(1);
+/// How often figures, which always change, are said to have changed.
+const BETWEEN_STATS: Duration = Duration::from_secs(5);
+/// How often a container that does not run is looked at.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+/// Resources that one client may watch.
+const MOST: usize = 32;
+
+/// The subscriptions of a client of the legacy era.
+#[derive(Debug, Default)]
+pub(crate) struct Watches {
+    open: Mutex<BTreeMap<String, DropGuard>>,
+}
+
+/// Who is told.
+#[derive(Debug, Clone)]
+pub(crate) enum Audience {
+    /// A client that said `resources/subscribe`.
+    Peer(Peer<RoleServer>),
+    /// A client whose `subscriptions/listen` is open.
+    Sink(SubscriptionSink),
+}
+
+impl Audience {
+    /// Tells it; `false` when it is gone.
+    async fn told(&self, resource: &Resource) -> bool {
+        let uri = resource.to_string();
+        match self {
+            Self::Peer(peer) => peer
+                .notify_resource_updated(ResourceUpdatedNotificationParam::new(uri))
+                .await
+                .is_ok(),
+            Self::Sink(sink) => sink.notify_resource_updated(uri).await.is_ok(),
+        }
+    }
+}
+
+impl Watches {
+    /// Begins to watch, once for each resource.
+    pub(crate) async fn add(
+        &self,
+        ctx: &Ctx,
+        resource: Resource,
+        audience: Audience,
+    ) -> Result<(), ToolError> {
+        exists(ctx.engine(), &resource).await?;
+        let stop = ctx.state().closing.child_token();
+        {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            if open.len() >= MOST && !open.contains_key(&resource.to_string()) {
+                return Err(
+                    ToolError::new(Code::Conflict, format!("{MOST} resources are watched already"))
+                        .fix("unsubscribe from one"),
+                );
+            }
+            // The guard of an earlier subscription to the same ends it.
+            open.insert(resource.to_string(), stop.clone().drop_guard());
+        }
+        spawn(ctx.state(), resource, audience, stop);
+        Ok(())
+    }
+
+    /// Ends a watch; one that there is not is no error.
+    pub(crate) fn remove(&self, uri: &str) {
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uri);
+    }
+}
+
+/// Watches until `stop`, or until the audience or the container is gone.
+pub(crate) fn spawn(state: &Arc<State>, resource: Resource, audience: Audience, stop: CancellationToken) {
+    let engine = state.options.engine.clone();
+    state.tasks.spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = watch(&engine, &resource, &audience) => {}
+        }
+    });
+}
+
+async fn exists(engine: &Engine, resource: &Resource) -> Result<(), ToolError> {
+    match resource {
+        Resource::Logs(container) | Resource::Stats(container) => {
+            engine.container_inspect(container).await?;
+            Ok(())
+        }
+        Resource::Events => Ok(()),
+    }
+}
+
+async fn watch(engine: &Engine, resource: &Resource, audience: &Audience) {
+    match resource {
+        Resource::Events => {
+            let Ok(events) = engine.system_events(&EventQuery::default()).await else {
+                return;
+            };
+            tell(resource, audience, events.map(drop)).await;
+        }
+        Resource::Stats(container) => {
+            while running(engine, container).await != Some(false) && audience.told(resource).await {
+                tokio::time::sleep(BETWEEN_STATS).await;
+            }
+        }
+        Resource::Logs(container) => {
+            // A container may be restarted; the watch ends with its removal.
+            loop {
+                match running(engine, container).await {
+                    Some(true) => {
+                        let Ok(log) = follow(engine, container).await else {
+                            return;
+                        };
+                        if !tell(resource, audience, log).await {
+                            return;
+                        }
+                    }
+                    Some(false) => tokio::time::sleep(BETWEEN_LOOKS).await,
+                    None => return,
+                }
+            }
+        }
+    }
+}
+
+/// Whether it runs, `None` if it can't be told or it is gone.
+async fn running(engine: &Engine, container: &ContainerRef) -> Option<bool> {
+    let details = engine.container_inspect(container).await.ok()?;
+    Some(pick::yes(&details, "/State/Running"))
+}
+
+async fn follow(engine: &Engine, container: &ContainerRef) -> Result<impl Stream<Item = ()> + use<>, Error> {
+    let tty = engine.container_tty(container).await?;
+    let query = LogQuery {
+        tail: Tail::Lines(0),
+        follow: true,
+        ..LogQuery::default()
+    };
+    let outputs = engine.container_logs(container, &query, tty).await?;
+    // Only that there is something new counts, so what is waiting already counts as one.
+    Ok(outputs.ready_chunks(64).map(drop))
+}
+
+/// Tells the audience of changes, the first at once, then at most once a second, and of the end. `false` when the
+/// audience is gone.
+async fn tell(resource: &Resource, audience: &Audience, changes: impl Stream<Item = ()>) -> bool {
+    let mut changes = pin!(changes.chain(stream::once(std::future::ready(()))));
+    let mut next = Instant::now();
+    let mut news = false;
+    loop {
+        tokio::select! {
+            change = changes.next() => match change {
+                Some(()) => news = true,
+                // The last change was the end itself.
+                None => return !news || audience.told(resource).await,
+            },
+            () = tokio::time::sleep_until(next), if news => {
+                if !audience.told(resource).await {
+                    return false;
+                }
+                news = false;
+                next = Instant::now() + BETWEEN_UPDATES;
+            }
+        }
+    }
+}
