@@ -8,6 +8,7 @@ use crate::subject::{Call, Subject};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 type Environment = [(String, String)];
@@ -179,6 +180,8 @@ pub(crate) struct Gateway {
     child: Child,
     authority: String,
     headers: String,
+    /// Ids of one session must differ.
+    next: AtomicU64,
 }
 
 impl Gateway {
@@ -205,6 +208,7 @@ impl Gateway {
             child,
             authority,
             headers: format!("Authorization: Bearer {token}\r\n"),
+            next: 1.into(),
         };
         let deadline = Instant::now() + Duration::from_secs(10);
         let mut connection = loop {
@@ -242,7 +246,8 @@ impl Gateway {
 
     pub(crate) fn call(&self, connection: &mut Connection, call: &Call) -> Result<()> {
         let params = json!({ "name": call.tool, "arguments": call.arguments });
-        let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let message = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params });
         let answer = connection.post("/mcp", &self.authority, &self.headers, &message.to_string())?;
         let text = String::from_utf8_lossy(&answer.body);
         // An answer is JSON or one event that holds it.

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-/// Resident memory in MiB of a process and all below it: now, and at its highest (the latter of the process alone).
+/// Resident memory in MiB of a process and all below it: now, and the sum of what each had at its highest.
 pub(crate) fn memory(pid: u32) -> (f64, f64) {
     let tree = with_children(pid);
-    let now: f64 = tree.iter().map(|pid| status(*pid, "VmRSS:")).sum();
-    (now / 1024.0, status(pid, "VmHWM:") / 1024.0)
+    let sum = |field| tree.iter().map(|pid| status(*pid, field)).sum::<f64>() / 1024.0;
+    (sum("VmRSS:"), sum("VmHWM:"))
 }
 
 /// A field of `/proc/PID/status` in KiB.
