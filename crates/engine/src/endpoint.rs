@@ -143,8 +143,8 @@ impl Endpoint {
         }
     }
 
-    /// The same address with TLS, if it goes over TCP; else unchanged. The default port moves from 2375 to 2376
-    /// only where none was written, so this is for a text that was just parsed.
+    /// The same address with TLS, if it goes over TCP; else unchanged. The port stays what it is: whoever wants TLS's
+    /// own default reads the address as `https://`.
     #[must_use]
     pub fn with_tls(self, tls: Tls) -> Self {
         match self {

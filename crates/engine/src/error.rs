@@ -179,7 +179,10 @@ impl Error {
     pub fn may_have_happened(&self) -> bool {
         match self {
             Self::Timeout { fate, .. } | Self::Broken { fate, .. } => *fate == Fate::Unknown,
-            Self::Protocol { .. } | Self::TooLarge { .. } => true,
+            // The daemon has answered, so it has done what it was asked, if that was more than to read.
+            Self::Protocol { what, .. } | Self::TooLarge { what, .. } => {
+                !what.starts_with("GET ") && !what.starts_with("HEAD ")
+            }
             _ => false,
         }
     }

@@ -194,13 +194,15 @@ impl Engine {
     /// Stops a container: the stop signal, then, after the time-out, the kill.
     pub async fn container_stop(&self, container: &ContainerRef, how: Stop<'_>) -> Result<Change, Error> {
         let request = Request::post(path!["containers", container, "stop"]);
-        self.change(self.stopping(request, how).await?).await
+        self.change(self.stopping(request, container, how).await?).await
     }
 
     /// Stops a container if it runs, and starts it.
     pub async fn container_restart(&self, container: &ContainerRef, how: Stop<'_>) -> Result<(), Error> {
         let request = Request::post(path!["containers", container, "restart"]);
-        self.change(self.stopping(request, how).await?).await.map(drop)
+        self.change(self.stopping(request, container, how).await?)
+            .await
+            .map(drop)
     }
 
     /// Sends a signal (`KILL` where none is given) to the first process.
@@ -358,7 +360,12 @@ impl Engine {
     }
 
     /// The answer comes when the container has stopped, so its own time is added to the limit.
-    async fn stopping(&self, request: Request, how: Stop<'_>) -> Result<Request, Error> {
+    async fn stopping(
+        &self,
+        request: Request,
+        container: &ContainerRef,
+        how: Stop<'_>,
+    ) -> Result<Request, Error> {
         if how.signal.is_some() && self.api_version().await? < SIGNAL_ON_STOP {
             let fault = format!(
                 "a signal of one's own for stopping needs API {SIGNAL_ON_STOP} and the daemon would ignore it; \
@@ -369,9 +376,10 @@ impl Engine {
                 fault,
             });
         }
-        let patience = how
-            .timeout
-            .map_or(STOP_TIMEOUT, |seconds| Duration::from_secs(seconds.into()));
+        let patience = match how.timeout {
+            Some(seconds) => Duration::from_secs(seconds.into()),
+            None => stop_timeout(&self.container_inspect(container).await?),
+        };
         Ok(request
             .query_some("t", how.timeout)
             .query_some("signal", how.signal)
@@ -380,6 +388,14 @@ impl Engine {
 }
 
 const SIGNAL_ON_STOP: Version = Version { major: 1, minor: 42 };
+
+/// How long the daemon gives this container before it kills it. A negative time, for ever, ends at [`SLOW`] for us.
+fn stop_timeout(inspect: &Value) -> Duration {
+    match inspect["Config"]["StopTimeout"].as_i64() {
+        None => STOP_TIMEOUT,
+        Some(seconds) => u64::try_from(seconds).map_or(SLOW, Duration::from_secs),
+    }
+}
 
 impl Waiting {
     /// Waits to the end.

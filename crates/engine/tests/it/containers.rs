@@ -6,9 +6,10 @@ use engine::models::{ContainerCreateBody, ContainerUpdateBody, HostConfig};
 use engine::ops::containers::{
     Change, Commit, ContainerQuery, Created, Exit, NewContainer, RemoveContainer, Stop, WaitFor,
 };
-use engine::{Engine, Error, Filters, Version};
+use engine::{Engine, Error, Filters, Options, Version};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::time::Duration;
 use testkit::{Scope, all_engines, image_on};
 
 pub(crate) fn reference(name: &str) -> ContainerRef {
@@ -305,6 +306,40 @@ async fn a_signal_for_stopping_is_not_lost() {
         } else {
             assert_eq!(result.unwrap(), Change::Done);
         }
+        scope
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_container_may_take_its_own_time_to_stop() {
+    on_each("slow-stop", async |engine, scope| {
+        let mut slow = new(
+            &scope,
+            "slow",
+            &["sh", "-c", "trap 'sleep 1; exit' TERM; sleep 600 & wait"],
+        );
+        slow.body.stop_signal = None;
+        slow.body.stop_timeout = Some(60);
+        let web = engine.container_create(slow).await.unwrap().id;
+        engine.container_start(&web).await.unwrap();
+        // The engine's own limit is shorter than what the container needs.
+        let timeout = Duration::from_millis(500);
+        let hasty = Engine::open(Options {
+            timeout,
+            ..engine.options().clone()
+        })
+        .unwrap();
+        // Until the trap is set, the signal is lost.
+        testkit::eventually("the trap", || async {
+            let top = engine.container_top(&web, None).await.unwrap();
+            top["Processes"].to_string().contains("sleep 600").then_some(())
+        })
+        .await;
+        assert_eq!(
+            hasty.container_stop(&web, Stop::default()).await.unwrap(),
+            Change::Done
+        );
         scope
     })
     .await;

@@ -4,10 +4,11 @@
 use crate::here::{guard, options};
 use base::names::{ContainerRef, ExecId, ImageRef, NetworkRef, VolumeName};
 use engine::guard::Mode;
+use engine::models::{ContainerUpdateBody, ExecConfig, NetworkCreateRequest, VolumeCreateRequest};
 use engine::ops::containers::{Attach, Commit, NewContainer, RemoveContainer, Stop, WaitFor};
 use engine::ops::files::Unpack;
 use engine::ops::images::{Build, Import, Pull, RemoveImage};
-use engine::ops::networks::Leave;
+use engine::ops::networks::{Join, Leave};
 use engine::ops::system::{Reach, Selection, Sweep};
 use engine::ops::volumes::RemoveVolume;
 use engine::{Engine, Error, Filters, Options, Request, Tty, path};
@@ -77,7 +78,9 @@ async fn no_operation_on_containers_gets_past_the_guard() {
     check(
         &double,
         "update",
-        engine.container_update(web, &Default::default()).await,
+        engine
+            .container_update(web, &ContainerUpdateBody::default())
+            .await,
     );
     check(
         &double,
@@ -118,7 +121,7 @@ async fn no_exec_gets_past_the_guard() {
     check(
         &double,
         "exec create",
-        engine.exec_create(web, Default::default()).await,
+        engine.exec_create(web, ExecConfig::default()).await,
     );
     check(&double, "exec start", engine.exec_start(exec, Tty::No).await);
     check(
@@ -170,13 +173,16 @@ async fn no_operation_on_the_rest_gets_past_the_guard() {
     check(
         &double,
         "network create",
-        engine.network_create(&Default::default()).await.map(drop),
+        engine
+            .network_create(&NetworkCreateRequest::default())
+            .await
+            .map(drop),
     );
     check(&double, "network remove", engine.network_remove(network).await);
     check(
         &double,
         "network connect",
-        engine.network_connect(network, web, &Default::default()).await,
+        engine.network_connect(network, web, &Join::default()).await,
     );
     check(
         &double,
@@ -186,7 +192,7 @@ async fn no_operation_on_the_rest_gets_past_the_guard() {
     check(
         &double,
         "volume create",
-        engine.volume_create(&Default::default()).await,
+        engine.volume_create(&VolumeCreateRequest::default()).await,
     );
     check(
         &double,

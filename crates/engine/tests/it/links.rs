@@ -4,7 +4,7 @@
 use crate::here::options;
 use base::names::ContainerRef;
 use bytes::Bytes;
-use engine::ops::containers::{LogQuery, WaitFor};
+use engine::ops::containers::{Attach, ContainerQuery, LogQuery, WaitFor};
 use engine::{ApiVersion, Connect, Duplex, Engine, Error, Fate, Request, Tty, path};
 use futures_util::StreamExt;
 use std::io;
@@ -384,30 +384,58 @@ async fn dropping_a_call_closes_its_connection() {
 
 #[tokio::test]
 async fn dropping_a_stream_closes_its_connection() {
-    const ONE: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n\x01\0\0\0\0\0\0\x01x\r\n";
-    dropping_closes(ONE, async |engine: Engine| {
-        let query = LogQuery {
-            follow: true,
-            ..LogQuery::default()
-        };
-        let mut logs = pin!(engine.container_logs(&web(), &query, Tty::No).await.unwrap());
-        logs.next().await.unwrap().unwrap();
-    })
+    dropping_closes(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n\x01\0\0\0\0\0\0\x01x\r\n",
+        async |engine: Engine| {
+            let query = LogQuery {
+                follow: true,
+                ..LogQuery::default()
+            };
+            let mut logs = pin!(engine.container_logs(&web(), &query, Tty::No).await.unwrap());
+            logs.next().await.unwrap().unwrap();
+        },
+    )
     .await;
-    const LINE: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n";
-    dropping_closes(LINE, async |engine: Engine| {
-        let mut stats = pin!(engine.container_stats(&web()).await.unwrap());
-        stats.next().await.unwrap().unwrap();
-    })
+    dropping_closes(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
+        async |engine: Engine| {
+            let mut stats = pin!(engine.container_stats(&web()).await.unwrap());
+            stats.next().await.unwrap().unwrap();
+        },
+    )
     .await;
-    const RAW: &str = "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
-    dropping_closes(RAW, async |engine: Engine| {
-        engine
-            .container_attach(&web(), Default::default(), Tty::No)
-            .await
-            .unwrap();
-    })
+    dropping_closes(
+        "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
+        async |engine: Engine| {
+            engine
+                .container_attach(&web(), Attach::default(), Tty::No)
+                .await
+                .unwrap();
+        },
+    )
     .await;
+}
+
+#[tokio::test]
+async fn the_last_handle_takes_its_connections_with_it() {
+    let (tell, mut told) = mpsc::channel(1);
+    let server = Server::start(move |_, line| {
+        let tell = tell.clone();
+        async move {
+            polite(line).await;
+            tell.send(()).await.unwrap();
+        }
+    });
+    let engine = engine(&server.socket());
+    let clone = engine.clone();
+    engine.raw(Request::get(path!["info"])).await.unwrap();
+    drop(engine);
+    clone.raw(Request::get(path!["info"])).await.unwrap();
+    assert!(told.try_recv().is_err(), "another handle is left");
+    drop(clone);
+    let closed = tokio::time::timeout(Duration::from_secs(10), told.recv()).await;
+    assert_eq!(closed.expect("the connection stays open"), Some(()));
+    assert_eq!(server.connections(), 1);
 }
 
 #[tokio::test]
@@ -488,7 +516,7 @@ async fn where_nothing_listens() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("none.sock");
     let error = engine(&missing)
-        .container_list(&Default::default())
+        .container_list(&ContainerQuery::default())
         .await
         .unwrap_err();
     let text = error.to_string();

@@ -1,4 +1,12 @@
 //! The engine crate against real engines, and against doubles that do what no real engine does on demand.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::large_futures,
+    reason = "tests fail loudly, say on which engine, and are not deep in anybody's stack"
+)]
 
 mod here;
 
@@ -10,6 +18,7 @@ mod exec;
 mod faults;
 mod files;
 mod gate;
+mod guarded;
 mod images;
 mod links;
 mod logins;

@@ -2,7 +2,7 @@
 
 use crate::here::{at, options};
 use base::names::ContainerRef;
-use engine::ops::containers::NewContainer;
+use engine::ops::containers::{ContainerQuery, NewContainer};
 use engine::{ApiVersion, Engine, Error, Options, Request, path};
 use serde_json::json;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -81,7 +81,7 @@ async fn calls_at_once_negotiate_once() {
 async fn daemons_that_can_not_be_spoken_with() {
     let check = async |double: DaemonDouble, expected: &str| {
         let error = at(&double.endpoint())
-            .container_list(&Default::default())
+            .container_list(&ContainerQuery::default())
             .await
             .unwrap_err();
         assert!(
