@@ -10,7 +10,7 @@ use serde_json::json;
 use wire::edit::{Object, items};
 use wire::{Fault, Raw, code, to_raw};
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Length};
 use crate::seal::random_id;
 use crate::{Limits, Principal};
 
@@ -53,7 +53,7 @@ impl Kept {
     /// `result` with its text cut to the limit, if it is over it.
     pub(crate) fn fit(&self, caller: &Caller, result: Raw) -> Raw {
         // The text can't be longer than the JSON that holds it.
-        if result.get().len() <= self.page_bytes {
+        if caller.length == Length::Whole || result.get().len() <= self.page_bytes {
             return result;
         }
         self.cut_text(caller, &result).unwrap_or(result)

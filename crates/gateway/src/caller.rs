@@ -40,6 +40,16 @@ pub(crate) struct Caller {
     pub(crate) client: String,
     pub(crate) era: Era,
     pub(crate) asking: Asking,
+    pub(crate) length: Length,
+}
+
+/// How long an answer may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// What is over the budget can be fetched.
+    Budget,
+    /// As it came: the caller ends with its call, and could fetch nothing.
+    Whole,
 }
 
 /// How a person can be asked to confirm.

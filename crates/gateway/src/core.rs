@@ -13,7 +13,7 @@ use wire::{Fault, Raw, Version, code, method};
 
 use crate::budget::Kept;
 use crate::call::{self, Incoming, Kind};
-use crate::caller::{Asking, Caller, Principal};
+use crate::caller::{Asking, Caller, Length, Principal};
 use crate::confirm::Confirmer;
 use crate::events::Hub;
 use crate::index::{Index, IndexCell, Tool};
@@ -176,6 +176,7 @@ impl Gateway {
             client: direct.client,
             era: Version::LATEST_LEGACY.era(),
             asking: direct.confirmer.map_or(Asking::Unable, Asking::Direct),
+            length: Length::Whole,
         };
         let mut params = Object::empty();
         params.set("name", &direct.tool);
@@ -218,6 +219,7 @@ impl Gateway {
             client: String::new(),
             era: Version::LATEST_LEGACY.era(),
             asking: Asking::Unable,
+            length: Length::Whole,
         };
         Ok(lists::tools(&self.core, &caller).await?)
     }

@@ -10,7 +10,7 @@ use wire::mrtr::RESULT_TYPE;
 use wire::{Era, Fault, Id, Message, Raw, Request, Version, code, meta, method, to_raw};
 
 use crate::Principal;
-use crate::caller::{Asking, Caller, client_name};
+use crate::caller::{Asking, Caller, Length, client_name};
 use crate::core::Core;
 use crate::dispatch::{self, Asked};
 use crate::events::{Event, Listen};
@@ -46,6 +46,7 @@ pub(crate) async fn answer(
 ) -> Result<Raw, Fault> {
     let Stream { outlet, cancel, .. } = stream;
     let method = request.method.as_str();
+    let uri = params.text("uri").map(String::from);
     let result = match method {
         method::DISCOVER => return Ok(dress(core, discover(core), Some(DISCOVER_TTL_MS))),
         method::LISTEN => return listen(core, &request.id, &params, stream).await,
@@ -54,6 +55,7 @@ pub(crate) async fn answer(
                 principal: principal.clone(),
                 client: client_name(&meta.client),
                 era: Era::Modern,
+                length: Length::Budget,
                 asking: if meta.capabilities.form {
                     Asking::Retry
                 } else {
@@ -79,30 +81,27 @@ pub(crate) async fn answer(
         (None, method::RESOURCES_READ) => Some(0),
         _ => None,
     };
-    result
-        .map(|result| dress(core, result, ttl))
-        .map_err(modern_fault)
+    match result {
+        Ok(result) => Ok(dress(core, result, ttl)),
+        Err(fault) if fault.code() == Some(code::RESOURCE_NOT_FOUND) => {
+            Err(not_found(&fault, uri.as_deref()))
+        }
+        Err(fault) => Err(fault),
+    }
 }
 
-/// A legacy error in the words of this era, where it has others.
-fn modern_fault(fault: Fault) -> Fault {
-    if fault.code() != Some(code::RESOURCE_NOT_FOUND) {
-        return fault;
+/// What the legacy era calls "resource not found", in the words of this one (2026-07-28, Resources, "Error
+/// Handling"): another code, and the resource in the data.
+fn not_found(fault: &Fault, uri: Option<&str>) -> Fault {
+    let raw = fault.to_raw();
+    let Ok(mut error) = Object::parse(&raw) else {
+        return Fault::Relayed(raw);
+    };
+    error.set("code", &code::INVALID_PARAMS);
+    if let (None, Some(uri)) = (error.get("data"), uri) {
+        error.set("data", &json!({"uri": uri}));
     }
-    match fault {
-        Fault::Own { message, data, .. } => Fault::Own {
-            code: code::INVALID_PARAMS,
-            message,
-            data,
-        },
-        Fault::Relayed(raw) => match Object::parse(&raw) {
-            Ok(mut error) => {
-                error.set("code", &code::INVALID_PARAMS);
-                Fault::Relayed(error.to_raw())
-            }
-            Err(_) => Fault::Relayed(raw),
-        },
-    }
+    Fault::Relayed(error.to_raw())
 }
 
 fn discover(core: &Core) -> Raw {

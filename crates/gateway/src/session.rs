@@ -12,7 +12,7 @@ use wire::meta::ClientCapabilities;
 use wire::{Era, Fault, Id, Message, Raw, Request, Response, Version, code, method, to_raw};
 
 use crate::Principal;
-use crate::caller::{Asking, Caller};
+use crate::caller::{Asking, Caller, Length};
 use crate::events::{Event, Level, Listen, Registration, Watch};
 use crate::outlet::Outlet;
 
@@ -90,6 +90,7 @@ impl Session {
             principal: self.principal.clone(),
             client: hello.client,
             era: Era::Legacy(hello.version),
+            length: Length::Budget,
             asking: if asks {
                 Asking::Elicit(Arc::clone(self))
             } else {

@@ -461,7 +461,7 @@ impl Reader {
         let mut lines = Lines::new(stream, self.around.limits.answer_bytes);
         loop {
             match lines.next().await {
-                Ok(Some(Line::Whole(line))) => self.take(&line).await,
+                Ok(Some(Line::Whole(line))) => self.take(&line),
                 Ok(Some(Line::TooLong(bytes))) => {
                     // Whose answer it was can't be told, so all that wait are told that none will come.
                     tracing::warn!(
@@ -482,7 +482,7 @@ impl Reader {
         lock(&self.shared.pending).clear();
     }
 
-    async fn take(&self, line: &[u8]) {
+    fn take(&self, line: &[u8]) {
         if line.trim_ascii().is_empty() {
             return;
         }
@@ -491,10 +491,10 @@ impl Reader {
             ..wire::Limits::default()
         };
         match wire::parse(line, &limits) {
-            Ok(Frame::Single(message)) => self.message(message).await,
+            Ok(Frame::Single(message)) => self.message(message),
             Ok(Frame::Batch(messages)) => {
                 for message in messages.into_iter().flatten() {
-                    self.message(message).await;
+                    self.message(message);
                 }
             }
             // Banners and stray prints are a fact of life on the standard output of servers.
@@ -502,7 +502,7 @@ impl Reader {
         }
     }
 
-    async fn message(&self, message: Message) {
+    fn message(&self, message: Message) {
         match message {
             Message::Response(response) => self.response(response),
             Message::Notification(notification) => self.notification(&notification),
@@ -515,9 +515,10 @@ impl Reader {
                     )),
                 };
                 let line = Message::response(Some(request.id), outcome).to_line();
+                // Without waiting: a server that writes and does not read would hold up all its answers. One that
+                // does not read will not miss this one.
                 if let Some(queue) = self.queue.upgrade() {
-                    // An error means that the writer has ended, and with it the connection.
-                    drop(queue.send(Outgoing { line, last: None }).await);
+                    drop(queue.try_send(Outgoing { line, last: None }));
                 }
             }
         }

@@ -135,6 +135,17 @@ async fn modern_errors() {
             let error = client.request(method, params).await.unwrap_err();
             assert_eq!(error.code, code, "{over:?} {method}: {error}");
         }
+        // The server's own data stays; where there is none, the resource is named.
+        let missing = client
+            .request("resources/read", json!({"uri": "fake://none"}))
+            .await
+            .unwrap_err();
+        assert_eq!(missing.data, json!({"why": [1, 2]}));
+        let missing = client
+            .request("resources/read", json!({"uri": "dockmaster://answer/0/1"}))
+            .await
+            .unwrap_err();
+        assert_eq!(missing.data, json!({"uri": "dockmaster://answer/0/1"}));
         client.modern("1999-01-01", &json!({}));
         let error = client.request("tools/list", json!({})).await.unwrap_err();
         assert_eq!(error.code, -32022);
