@@ -337,12 +337,13 @@ async fn confirm(
 
 /// The call in one spelling: a confirmation holds for exactly this.
 fn fingerprint(call: &Call<'_>, target: &Target) -> String {
-    let arguments = call
+    // None at all means the same as an empty object, and a client may write either the second time.
+    let given = call
         .incoming
         .params
         .get("arguments")
-        .map(wire::canonical)
-        .unwrap_or_default();
+        .filter(|raw| raw.get() != "null");
+    let arguments = given.map_or_else(|| "{}".to_owned(), wire::canonical);
     format!(
         "{}\n{}\n{}\n{arguments}",
         call.incoming.kind.method(),

@@ -1,0 +1,298 @@
+//! One stream to a server: the tasks that drive, read and write it, and the requests that wait on it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use tokio::io::AsyncRead;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use wire::edit::Object;
+use wire::{Fault, Frame, Message, Raw, Request, Response, code, meta, method, to_raw};
+
+use super::{NoAnswer, Sending, Surroundings, lock, set_meta};
+use crate::events::{Event, Level};
+use crate::lines::{Line, Lines};
+use crate::outlet::{Outgoing, Outlet, write_lines};
+use crate::parts::Link;
+
+pub(super) struct Connection {
+    queue: mpsc::Sender<Outgoing>,
+    next: AtomicU64,
+    shared: Arc<Shared>,
+    /// What the server says that it can, as it wrote it.
+    pub(super) capabilities: Raw,
+}
+
+/// What the connection shares with the task that reads.
+struct Shared {
+    pending: Mutex<HashMap<u64, Pending>>,
+    dead: CancellationToken,
+}
+
+struct Pending {
+    reply: oneshot::Sender<Result<Raw, Raw>>,
+    progress: Option<(Outlet, Raw)>,
+}
+
+impl Connection {
+    /// Whether the stream has not ended.
+    pub(super) fn is_live(&self) -> bool {
+        !self.shared.dead.is_cancelled()
+    }
+
+    /// Puts the tasks to work that read, write and drive the link.
+    pub(super) fn open(link: Link, server: &str, around: &Arc<Surroundings>) -> Self {
+        let (read, write) = tokio::io::split(link.stream);
+        let (queue, waiting) = mpsc::channel(256);
+        let shared = Arc::new(Shared {
+            pending: Mutex::default(),
+            dead: CancellationToken::new(),
+        });
+        if let Some(driver) = link.driver {
+            around.tasks.spawn(driver);
+        }
+        around.tasks.spawn({
+            let shared = Arc::clone(&shared);
+            async move {
+                if let Err(error) = write_lines(write, waiting).await {
+                    tracing::debug!("writing to a server failed: {error}");
+                }
+                shared.dead.cancel();
+            }
+        });
+        let reader = Reader {
+            server: server.to_owned(),
+            shared: Arc::clone(&shared),
+            // Weak: reading on must not keep the server's input open.
+            queue: queue.downgrade(),
+            around: Arc::clone(around),
+        };
+        around.tasks.spawn(reader.run(read));
+        Self {
+            queue,
+            next: AtomicU64::new(1),
+            shared,
+            capabilities: to_raw(&json!({})),
+        }
+    }
+
+    pub(super) async fn send(&self, message: &Message) -> Result<(), ()> {
+        self.queue
+            .send(Outgoing {
+                line: message.to_line(),
+                last: None,
+            })
+            .await
+            .map_err(|_| ())
+    }
+
+    pub(super) async fn request(
+        &self,
+        server: &str,
+        method: &str,
+        mut params: Object<'_>,
+        sending: Sending<'_>,
+    ) -> Result<Result<Raw, Raw>, NoAnswer> {
+        let died = || NoAnswer::Died {
+            server: server.to_owned(),
+            method: method.to_owned(),
+        };
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        if sending.progress.is_some() {
+            // The request's own number: unique on this connection, as a token has to be.
+            set_meta(&mut params, |meta| meta.set(meta::PROGRESS_TOKEN, &id));
+        }
+        let (reply, answer) = oneshot::channel();
+        lock(&self.shared.pending).insert(
+            id,
+            Pending {
+                reply,
+                progress: sending.progress,
+            },
+        );
+        let _given_up = GiveUp { connection: self, id };
+        let message = Message::Request(Request {
+            id: id.into(),
+            method: method.to_owned(),
+            params: Some(params.to_raw()),
+        });
+        let exchange = async {
+            self.send(&message).await.map_err(|()| died())?;
+            answer.await.map_err(|_| died())
+        };
+        tokio::select! {
+            // In this order: an answer that is there counts, even if something else happened meanwhile.
+            biased;
+            answer = timeout(sending.limit, exchange) => answer.unwrap_or_else(|_| {
+                Err(NoAnswer::TimedOut { server: server.to_owned(), method: method.to_owned(), after: sending.limit })
+            }),
+            () = sending.cancel.cancelled() => Err(NoAnswer::Cancelled),
+            () = self.shared.dead.cancelled() => Err(died()),
+        }
+    }
+}
+
+/// Ends a request that nobody waits for any more: the server is told, and a late answer finds nobody.
+struct GiveUp<'a> {
+    connection: &'a Connection,
+    id: u64,
+}
+
+impl Drop for GiveUp<'_> {
+    fn drop(&mut self) {
+        if lock(&self.connection.shared.pending).remove(&self.id).is_some() {
+            let params = to_raw(&json!({"requestId": self.id, "reason": "the caller no longer waits"}));
+            let line = Message::notification(method::CANCELLED, params).to_line();
+            if self
+                .connection
+                .queue
+                .try_send(Outgoing { line, last: None })
+                .is_err()
+            {
+                tracing::debug!("a server takes no messages; it was not told of a cancelled request");
+            }
+        }
+    }
+}
+
+/// Reads what a server sends.
+struct Reader {
+    server: String,
+    shared: Arc<Shared>,
+    queue: mpsc::WeakSender<Outgoing>,
+    around: Arc<Surroundings>,
+}
+
+impl Reader {
+    async fn run(self, stream: impl AsyncRead + Unpin) {
+        let mut lines = Lines::new(stream, self.around.limits.answer_bytes);
+        loop {
+            match lines.next().await {
+                Ok(Some(Line::Whole(line))) => self.take(&line),
+                Ok(Some(Line::TooLong(bytes))) => {
+                    // Whose answer it was can't be told, so all that wait are told that none will come.
+                    tracing::warn!(
+                        server = self.server,
+                        bytes,
+                        "a message over the limit; the connection is closed"
+                    );
+                    break;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(server = self.server, "reading failed: {error}");
+                    break;
+                }
+            }
+        }
+        self.shared.dead.cancel();
+        lock(&self.shared.pending).clear();
+    }
+
+    fn take(&self, line: &[u8]) {
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        let limits = wire::Limits {
+            bytes: self.around.limits.answer_bytes,
+            ..wire::Limits::default()
+        };
+        match wire::parse(line, &limits) {
+            Ok(Frame::Single(message)) => self.message(message),
+            Ok(Frame::Batch(messages)) => {
+                for message in messages.into_iter().flatten() {
+                    self.message(message);
+                }
+            }
+            // Banners and stray prints are a fact of life on the standard output of servers.
+            Err(error) => tracing::debug!(server = self.server, "not a message: {error}"),
+        }
+    }
+
+    fn message(&self, message: Message) {
+        match message {
+            Message::Response(response) => self.response(response),
+            Message::Notification(notification) => self.notification(&notification),
+            Message::Request(request) => {
+                let outcome = match request.method.as_str() {
+                    method::PING => Ok(to_raw(&json!({}))),
+                    other => Err(Fault::new(
+                        code::METHOD_NOT_FOUND,
+                        format!("this client does not offer {other}"),
+                    )),
+                };
+                let line = Message::response(Some(request.id), outcome).to_line();
+                // Without waiting: a server that writes and does not read would hold up all its answers. One that
+                // does not read will not miss this one.
+                if let Some(queue) = self.queue.upgrade() {
+                    drop(queue.try_send(Outgoing { line, last: None }));
+                }
+            }
+        }
+    }
+
+    fn response(&self, response: Response) {
+        let id = response.id.and_then(|id| id.as_u64());
+        let Some(pending) = id.and_then(|id| lock(&self.shared.pending).remove(&id)) else {
+            return tracing::debug!(server = self.server, "an answer that nobody waits for");
+        };
+        drop(pending.reply.send(response.outcome));
+    }
+
+    fn notification(&self, notification: &wire::Notification) {
+        let params = notification.params.clone().unwrap_or_else(|| to_raw(&json!({})));
+        let hub = &self.around.hub;
+        match notification.method.as_str() {
+            method::PROGRESS => self.progress(&params),
+            method::TOOLS_CHANGED => hub.publish(&Event::ToolsChanged),
+            method::PROMPTS_CHANGED => hub.publish(&Event::PromptsChanged),
+            method::RESOURCES_CHANGED => hub.publish(&Event::ResourcesChanged),
+            method::RESOURCE_UPDATED => {
+                let uri = Object::parse(&params)
+                    .ok()
+                    .and_then(|params| params.text("uri").map(String::from));
+                if let Some(uri) = uri {
+                    hub.publish(&Event::ResourceUpdated { uri, params });
+                }
+            }
+            method::LOG_MESSAGE => {
+                let level = Object::parse(&params)
+                    .ok()
+                    .and_then(|params| Level::parse(&params.text("level")?));
+                let params = self.around.screen.result(params);
+                hub.publish(&Event::Log {
+                    level: level.unwrap_or(Level::Info),
+                    params,
+                });
+            }
+            other => tracing::debug!(
+                server = self.server,
+                "a notification that is not passed on: {other}"
+            ),
+        }
+    }
+
+    /// Passes progress to the client whose request it is about, under its own token.
+    fn progress(&self, params: &Raw) {
+        let Ok(mut params) = Object::parse(params) else {
+            return;
+        };
+        let token = params
+            .get(meta::PROGRESS_TOKEN)
+            .and_then(wire::Id::from_raw)
+            .and_then(|id| id.as_u64());
+        let route = token.and_then(|token| {
+            lock(&self.shared.pending)
+                .get(&token)
+                .and_then(|pending| pending.progress.clone())
+        });
+        if let Some((outlet, token)) = route {
+            params.set(meta::PROGRESS_TOKEN, &token);
+            let params = self.around.screen.result(params.to_raw());
+            outlet.offer(Message::notification(method::PROGRESS, params).to_line());
+        }
+    }
+}
