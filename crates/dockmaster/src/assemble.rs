@@ -1,0 +1,302 @@
+//! The house, put together from settings: engine, guard, Docker server, store, gateway.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use base::Secret;
+use base::names::ServerName;
+use docker_server::{DockerServer, Toolset, describe};
+use engine::credentials::{Credentials, Explicit, Given, RegistryHost, Scope};
+use engine::discover::{self, Found};
+use engine::guard::{DaemonPlace, Guard, Surroundings};
+use engine::{Endpoint, Engine};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use gateway::{Describe, Gateway, Journal, Limits, Link, Parts, Principal, Server};
+use policy::Effect;
+use serde_json::Value;
+use store::Store;
+
+use crate::env::Var;
+use crate::exit::{Exit, Failure};
+use crate::settings::Settings;
+use crate::user;
+
+/// The name of the one host there is so far, as the configuration writes it.
+const HOST: &str = "local";
+/// Bytes on their way between the gateway and a server in the same process, in each direction.
+const PIPE: usize = 64 << 10;
+/// Tokens by which the gateway's own bound on answers is above that of the servers: it is a backstop.
+const SLACK: usize = 2_000;
+
+/// What commands use.
+pub(crate) struct House {
+    pub(crate) gateway: Gateway,
+    pub(crate) store: Store,
+    pub(crate) witness: Arc<Witness>,
+}
+
+/// Remembers the last decision that was written down, since a command's exit code depends on it and the answer of a
+/// call does not tell who refused it.
+pub(crate) struct Witness {
+    store: Store,
+    decision: Mutex<String>,
+}
+
+/// Why a call was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The rules deny it.
+    Denied,
+    /// The person said no, or nothing.
+    Declined,
+    /// There was nobody to ask.
+    NobodyToAsk,
+}
+
+impl Witness {
+    /// What kept the last call from being made, if anything did.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        match self.decision.lock().unwrap_or_else(PoisonError::into_inner).as_str() {
+            "deny" => Some(Refusal::Denied),
+            "declined" | "unanswered" => Some(Refusal::Declined),
+            "unable to ask" => Some(Refusal::NobodyToAsk),
+            _ => None,
+        }
+    }
+}
+
+impl Journal for Witness {
+    fn append(&self, entry: store::Entry) -> BoxFuture<'_, Result<(), store::Error>> {
+        self.decision.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&entry.decision);
+        async move { self.store.audit().append(entry).await.map(drop) }.boxed()
+    }
+}
+
+/// Puts the house together; no engine is reached and no file opened on the way, except small ones of configuration.
+pub(crate) fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>) -> Result<House> {
+    let config = &settings.config;
+    let store = Store::open(settings.database())?;
+    let docker = config
+        .docker
+        .enabled
+        .then(|| docker(settings, toolset))
+        .transpose()?;
+    let witness = Arc::new(Witness { store: store.clone(), decision: Mutex::default() });
+    let answer_tokens = config.docker.answer_tokens as usize;
+    let gateway = Gateway::new(Parts {
+        servers: docker.into_iter().collect(),
+        rules: config.policy.clone(),
+        journal: Arc::<Witness>::clone(&witness),
+        limits: Limits {
+            answer_tokens: answer_tokens + SLACK,
+            call: config.gateway.call_timeout.duration(),
+            confirm: config.gateway.confirm_timeout.duration(),
+            ..Limits::default()
+        },
+        secrets: secrets.into_iter().chain(given_secrets(settings)).collect(),
+        name: env!("CARGO_PKG_NAME").to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    });
+    let gateway = gateway.context("can't set up the gateway")?;
+    Ok(House { gateway, store, witness })
+}
+
+/// Who calls from this machine without a token.
+pub(crate) fn local_principal(settings: &Settings) -> Principal {
+    let user = user::name(&settings.environment);
+    let user = base::text::clean(base::text::cut(&user, 64)).replace(['\n', '\t'], " ");
+    Principal::new(&format!("local:{user}"))
+}
+
+/// The engine that is meant, behind its guard.
+pub(crate) fn engine(settings: &Settings) -> Result<(Engine, Found)> {
+    let found = find_engine(settings)?;
+    let host = &settings.config.hosts.local;
+    let api_version = match &host.api_version {
+        Some(text) => text
+            .parse()
+            .map_err(|error| faulty("hosts.local.api_version", &error))?,
+        None => found.api_version,
+    };
+    let options = engine::Options {
+        endpoint: found.endpoint.clone(),
+        api_version,
+        timeout: host
+            .timeout
+            .map_or(found.timeout, crate::settings::Span::duration),
+        guard: Guard::new(host.guard.clone(), surroundings(settings, &found.endpoint)),
+        credentials: credentials(settings)?,
+    };
+    Ok((Engine::open(options)?, found))
+}
+
+/// Where the engine is that is meant, and who says so.
+pub(crate) fn find_engine(settings: &Settings) -> Result<Found> {
+    discover::discover(&around(settings)).map_err(|error| Failure::new(Exit::Faulty, error).into())
+}
+
+fn around(settings: &Settings) -> discover::Surroundings {
+    let environment = &settings.environment;
+    discover::Surroundings {
+        endpoint: settings.config.hosts.local.endpoint.clone(),
+        docker_host: environment.text(Var::DockerHost),
+        docker_context: environment.text(Var::DockerContext),
+        docker_config: environment.path(Var::DockerConfig),
+        docker_cert_path: environment.path(Var::DockerCertPath),
+        docker_tls: environment.text(Var::DockerTls),
+        docker_tls_verify: environment.text(Var::DockerTlsVerify),
+        docker_api_version: environment.text(Var::DockerApiVersion),
+        docker_timeout: environment.text(Var::DockerTimeout),
+        xdg_runtime_dir: environment.absolute(Var::XdgRuntimeDir),
+        home: settings.folders.home.clone(),
+        uid: user::id(),
+    }
+}
+
+fn surroundings(settings: &Settings, endpoint: &Endpoint) -> Surroundings {
+    let mut protected = vec![
+        settings.folders.config.clone(),
+        settings.folders.state.clone(),
+        settings.file.clone(),
+    ];
+    protected.push(settings.database());
+    if let Endpoint::Unix(socket) = endpoint {
+        protected.push(socket.clone());
+    }
+    Surroundings {
+        host: HOST.to_owned(),
+        file: Some(settings.file.clone()),
+        home: settings.folders.home.clone(),
+        protected,
+        // A TCP port of this machine may be the end of a tunnel.
+        daemon: match endpoint {
+            Endpoint::Unix(_) => DaemonPlace::Local,
+            _ => DaemonPlace::Remote,
+        },
+    }
+}
+
+fn credentials(settings: &Settings) -> Result<Credentials> {
+    let environment = &settings.environment;
+    let explicit = Explicit::parse(Given {
+        username: environment.text(Var::RegistryUsername),
+        password: environment.text(Var::RegistryPassword).map(Secret::new),
+        auth_config: environment.text(Var::RegistryAuthConfig).map(Secret::new),
+        scope: scope(settings.config.docker.credentials_for.as_deref())?,
+    });
+    Ok(Credentials::new(engine::credentials::Options {
+        config_dir: around(settings).config_dir(),
+        path: environment.raw(Var::Path),
+        explicit: explicit.map_err(|error| Failure::new(Exit::Faulty, error))?,
+        ..engine::credentials::Options::default()
+    }))
+}
+
+fn scope(registries: Option<&[String]>) -> Result<Scope> {
+    let Some(registries) = registries else {
+        return Ok(Scope::Hub);
+    };
+    if registries.iter().any(|registry| registry == "*") {
+        return Ok(Scope::Every);
+    }
+    let parse = |text: &String| {
+        RegistryHost::parse(text).ok_or_else(|| {
+            faulty(
+                "docker.credentials_for",
+                &format!("{text:?} is not a registry's host"),
+            )
+        })
+    };
+    Ok(Scope::Registries(
+        registries.iter().map(parse).collect::<Result<_>>()?,
+    ))
+}
+
+fn faulty(key: &str, fault: &dyn std::fmt::Display) -> anyhow::Error {
+    Failure::new(Exit::Faulty, format!("{key}: {fault}")).into()
+}
+
+/// Secrets that came through the environment and must not come out of any tool.
+fn given_secrets(settings: &Settings) -> impl Iterator<Item = Secret> {
+    [Var::RegistryPassword, Var::RegistryAuthConfig]
+        .into_iter()
+        .filter_map(|var| settings.environment.text(var))
+        .map(Secret::new)
+}
+
+/// The Docker server as the gateway knows servers: a stream, and what its tools do.
+fn docker(settings: &Settings, toolset: Toolset) -> Result<Server> {
+    let (engine, _) = engine(settings)?;
+    let options = docker_server::Options {
+        engine,
+        toolset,
+        answer_tokens: settings.config.docker.answer_tokens as usize,
+        scope_label: settings.config.hosts.local.guard.label.as_ref().map(label),
+    };
+    Ok(Server {
+        name: ServerName::parse("docker")?,
+        connect: Box::new(move || {
+            let options = options.clone();
+            async move {
+                let (near, far) = tokio::io::duplex(PIPE);
+                let serving = async move {
+                    if let Err(error) = DockerServer::new(options).serve(far).await {
+                        tracing::error!("the Docker server ended: {error}");
+                    }
+                };
+                Ok(Link {
+                    stream: Box::new(near),
+                    driver: Some(serving.boxed()),
+                })
+            }
+            .boxed()
+        }),
+        describe: Arc::new(DockerTools),
+        instructions: None,
+    })
+}
+
+/// The label that confines the engine, as one to put on what is created.
+fn label(label: &engine::guard::Label) -> String {
+    let text = label.to_string();
+    if text.contains('=') {
+        text
+    } else {
+        format!("{text}=")
+    }
+}
+
+struct DockerTools;
+
+impl Describe for DockerTools {
+    fn canonical(&self, tool: &str) -> Option<String> {
+        describe::canonical(tool)
+    }
+
+    fn effect(&self, tool: &str, arguments: &Value) -> Effect {
+        describe::effect(tool, arguments)
+    }
+
+    fn about(&self, tool: &str, arguments: &Value) -> String {
+        describe::about(tool, arguments)
+    }
+
+    fn data_loss(&self, tool: &str, arguments: &Value) -> Option<String> {
+        describe::data_loss(tool, arguments)
+    }
+}
+
+/// How long everything may take to end.
+pub(crate) const SHUTDOWN: Duration = Duration::from_secs(10);
+
+impl House {
+    /// Ends what runs, and waits for it.
+    pub(crate) async fn close(self) {
+        if !self.gateway.shutdown(SHUTDOWN).await {
+            tracing::warn!("something was still running after {SHUTDOWN:?}");
+        }
+        self.store.close().await;
+    }
+}

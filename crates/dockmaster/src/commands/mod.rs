@@ -1,0 +1,82 @@
+//! The commands: each reads settings, calls one thing below, and shows what came of it.
+
+mod arguments;
+mod audit;
+mod config;
+mod gateway;
+mod generate;
+pub(crate) mod moment;
+pub(crate) mod status;
+mod tools;
+mod version;
+
+use anyhow::{Context, Result};
+
+use crate::cli::{Cli, Command, Gateway, Global, Tools};
+use crate::env::Environment;
+use crate::exit::Exit;
+use crate::settings::{Overrides, Settings};
+
+/// Does what the command line says.
+pub(crate) fn run(cli: Cli, environment: &Environment) -> Result<Exit> {
+    let Cli { global, command } = cli;
+    let read = |overrides| read(&global, overrides, environment.clone());
+    match command {
+        Command::Gateway(Gateway::Run(arguments)) => {
+            let settings = read(arguments.overrides())?;
+            block_on(crate::serve::run(&settings, &arguments))
+        }
+        Command::Gateway(Gateway::Status { address, json }) => {
+            let settings = read(address.overrides())?;
+            block_on(gateway::status(&settings, json))
+        }
+        Command::Gateway(Gateway::ClientConfig { transport, address }) => {
+            let settings = read(Overrides {
+                transport,
+                ..address.overrides()
+            })?;
+            gateway::client_config(&settings)
+        }
+        Command::Tools(Tools::List { listing, json }) => {
+            let settings = read(Overrides {
+                toolset: listing.toolset,
+                ..Overrides::default()
+            })?;
+            block_on(tools::list(&settings, json))
+        }
+        Command::Tools(Tools::Inspect { name, json }) => {
+            let settings = read(Overrides::default())?;
+            block_on(tools::inspect(&settings, &name, json))
+        }
+        Command::Tools(Tools::Call(call)) => {
+            let settings = read(Overrides::default())?;
+            block_on(tools::call(&settings, &call))
+        }
+        Command::Audit(command) => audit::run(&read(Overrides::default())?, command),
+        Command::Doctor(json) => {
+            let settings = read(Overrides::default());
+            block_on(crate::doctor::run(settings, json))
+        }
+        Command::Config(command) => config::run(&read(Overrides::default())?, &command),
+        Command::Version(json) => version::run(json),
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man { folder } => generate::man(folder.as_deref()),
+    }
+}
+
+fn read(global: &Global, overrides: Overrides, environment: Environment) -> Result<Settings> {
+    Ok(Settings::read(global.config.as_deref(), overrides, environment)?)
+}
+
+/// Runs on two threads: calls mostly wait for the engine, and each thread costs memory.
+fn block_on(work: impl Future<Output = Result<Exit>>) -> Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = runtime.context("can't start threads")?;
+    let ended = runtime.block_on(work);
+    // Whatever owns work has waited for it; what is left is a read of standard input, which nothing can end.
+    runtime.shutdown_background();
+    ended
+}

@@ -1,0 +1,207 @@
+//! `tools list`, `tools inspect` and `tools call`: the gateway's own tools, without a client in between.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use docker_server::Toolset;
+use gateway::{CancellationToken, Direct, Principal};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+use wire::Raw;
+
+use super::arguments;
+use crate::assemble::{self, House, Refusal};
+use crate::cli::{self, Json};
+use crate::confirm::{Answers, Terminal};
+use crate::exit::{Exit, Failure};
+use crate::serve::Signals;
+use crate::settings::Settings;
+use crate::{output, progress, token};
+
+/// A tool's definition, as far as it is shown.
+#[derive(Deserialize)]
+struct Tool {
+    name: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default, rename = "inputSchema")]
+    schema: Value,
+}
+
+/// Lists what is listed to clients.
+pub(crate) async fn list(settings: &Settings, json: Json) -> Result<Exit> {
+    let tools = listed(settings, settings.config.docker.toolset).await?;
+    if json.json {
+        output::json(&tools)?;
+        return Ok(Exit::Done);
+    }
+    let mut rows = Vec::new();
+    for tool in &tools {
+        let tool = parse(tool)?;
+        let first = tool.description.split(['.', '\n']).next().unwrap_or_default();
+        rows.push([tool.name, first.to_owned()]);
+    }
+    output::line(&output::columns(["TOOL", "WHAT IT DOES"], &rows))?;
+    Ok(Exit::Done)
+}
+
+/// Shows one tool.
+pub(crate) async fn inspect(settings: &Settings, name: &str, json: Json) -> Result<Exit> {
+    let definition = definition(settings, name).await?.with_context(|| {
+        format!(
+            "there is no tool {name:?} that may be used; `dockmaster tools list --toolset full` lists them"
+        )
+    })?;
+    if json.json {
+        output::json(&definition)?;
+        return Ok(Exit::Done);
+    }
+    let tool = parse(&definition)?;
+    output::line(&format!(
+        "{}\n\n{}",
+        tool.name,
+        base::text::clean(&tool.description)
+    ))?;
+    let rows = arguments::described(&tool.schema);
+    if !rows.is_empty() {
+        output::line(&format!(
+            "\n{}",
+            output::columns(["ARGUMENT", "TYPE", "", "ABOUT"], &rows)
+        ))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Calls one tool.
+pub(crate) async fn call(settings: &Settings, call: &cli::Call) -> Result<Exit> {
+    let arguments = read_arguments(settings, call).await?;
+    let house = open(settings, settings.config.docker.toolset)?;
+    let answers = match (call.yes, output::person_can_answer()) {
+        (true, _) => Some(Answers::Yes),
+        (false, true) => Some(Answers::Person),
+        (false, false) => None,
+    };
+    let confirmer = answers.map(|answers| Arc::new(Terminal(answers)) as _);
+    let cancel = CancellationToken::new();
+    let (updates, shown) = mpsc::channel(16);
+    let direct = Direct {
+        principal: assemble::local_principal(settings),
+        client: format!("dockmaster-cli {}", env!("CARGO_PKG_VERSION")),
+        tool: call.name.clone(),
+        arguments,
+        confirmer,
+        progress: Some(updates),
+        cancel: cancel.clone(),
+    };
+    let mut signals = Signals::listen()?;
+    let (ended, interrupted) = {
+        let calling = async { tokio::join!(house.gateway.call(direct), progress::show(shown)).0 };
+        tokio::pin!(calling);
+        tokio::select! {
+            ended = &mut calling => (ended, false),
+            () = signals.next() => {
+                cancel.cancel();
+                (calling.await, true)
+            }
+        }
+    };
+    let refusal = house.witness.refusal();
+    house.close().await;
+    match ended {
+        _ if interrupted => Ok(Exit::Interrupted),
+        Err(error) => bail!("{error}"),
+        Ok(result) => show(&result, call.json, refusal),
+    }
+}
+
+fn show(result: &Raw, json: Json, refusal: Option<Refusal>) -> Result<Exit> {
+    let result: Value = serde_json::from_str(result.get())?;
+    let failed = result["isError"] == Value::Bool(true);
+    if json.json {
+        output::json(&result)?;
+    } else if failed {
+        output::note(&text(&result))?;
+    } else {
+        output::line(&text(&result))?;
+    }
+    if refusal == Some(Refusal::NobodyToAsk) {
+        output::note("hint: here is no terminal to ask at; --yes answers with yes")?;
+    }
+    Ok(match (refusal, failed) {
+        (Some(_), _) => Exit::Refused,
+        (None, true) => Exit::Failed,
+        (None, false) => Exit::Done,
+    })
+}
+
+/// The text blocks; other content by its kind.
+fn text(result: &Value) -> String {
+    let blocks = result["content"].as_array().into_iter().flatten();
+    let shown = blocks.map(|block| match block["text"].as_str() {
+        Some(text) => base::text::clean(text).into_owned(),
+        None => format!(
+            "({} content; --json shows it)",
+            block["type"].as_str().unwrap_or("unknown")
+        ),
+    });
+    shown.collect::<Vec<_>>().join("\n")
+}
+
+async fn read_arguments(settings: &Settings, call: &cli::Call) -> Result<Map<String, Value>> {
+    let usage = |message: String| anyhow::Error::from(Failure::new(Exit::Usage, message));
+    let mut read = match call.arguments.as_deref() {
+        None => Map::new(),
+        Some("-") => {
+            let mut text = String::new();
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .context("can't read standard input")?;
+            arguments::object(&text).map_err(usage)?
+        }
+        Some(text) => arguments::object(text).map_err(usage)?,
+    };
+    if !call.args.is_empty() {
+        let definition = definition(settings, &call.name).await?;
+        let schema = definition
+            .map(|definition| parse(&definition))
+            .transpose()?
+            .map(|tool| tool.schema);
+        for arg in &call.args {
+            let (name, value) = arguments::one(arg, schema.as_ref()).map_err(usage)?;
+            read.insert(name, value);
+        }
+    }
+    Ok(read)
+}
+
+/// A tool's definition by any of its names, whatever the configuration lists.
+async fn definition(settings: &Settings, name: &str) -> Result<Option<Raw>> {
+    let own = docker_server::describe::canonical(name).unwrap_or_else(|| name.to_owned());
+    for toolset in [Toolset::Full, Toolset::Compact] {
+        for tool in listed(settings, toolset).await? {
+            if parse(&tool)?.name == own {
+                return Ok(Some(tool));
+            }
+        }
+    }
+    Ok(None)
+}
+
+async fn listed(settings: &Settings, toolset: Toolset) -> Result<Vec<Raw>> {
+    let house = open(settings, toolset)?;
+    let principal: Principal = assemble::local_principal(settings);
+    let tools = house.gateway.tools(&principal).await;
+    house.close().await;
+    tools.map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+fn open(settings: &Settings, toolset: Toolset) -> Result<House> {
+    let secrets = token::find(settings).unwrap_or_default().into_iter().collect();
+    assemble::house(settings, toolset, secrets)
+}
+
+fn parse(tool: &Raw) -> Result<Tool> {
+    serde_json::from_str(tool.get()).context("a tool's definition is not one")
+}

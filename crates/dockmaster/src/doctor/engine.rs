@@ -1,0 +1,262 @@
+//! The engine: which one is meant, whether it answers, and how it does.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use engine::discover::{Found, Origin};
+use engine::guard::Mode;
+use engine::{Endpoint, Engine, Request, path};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Check;
+use crate::assemble;
+use crate::settings::Settings;
+use crate::user;
+
+/// How long the engine may take for a word.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A clock that differs by more makes logs and `since` misleading, in seconds.
+const SKEW: i64 = 5;
+/// Less free space than this is soon used up by one image, in bytes.
+const SPACE: u64 = 2 << 30;
+
+/// All checks of the engine.
+pub(super) async fn checks(settings: &Settings) -> Vec<Check> {
+    if !settings.config.docker.enabled {
+        return vec![Check::ok("engine", "not used: docker.enabled is false")];
+    }
+    let (engine, found) = match assemble::engine(settings) {
+        Ok(engine) => engine,
+        Err(error) => {
+            return vec![Check::fault(
+                "engine",
+                format!("{error:#}"),
+                "say where it is, in DOCKER_HOST or under [hosts.local]",
+            )];
+        }
+    };
+    let mut checks = vec![place(&found)];
+    if let Endpoint::Unix(socket) = &found.endpoint {
+        checks.extend(socket_access(settings, socket));
+    }
+    match version(&engine).await {
+        Ok(version) => {
+            checks.push(version);
+            checks.extend(info(&engine, &found.endpoint).await);
+        }
+        Err(fault) => checks.push(fault),
+    }
+    checks.push(guard(settings));
+    checks.push(credentials(&engine).await);
+    checks
+}
+
+fn place(found: &Found) -> Check {
+    let told = format!("{} ({})", found.endpoint, found.origin);
+    match found.origin {
+        Origin::Nowhere { .. } => Check::fault("engine", told, INSTALL),
+        _ => Check::ok("engine", told),
+    }
+}
+
+const INSTALL: &str = "install one (Debian, Ubuntu: sudo apt install docker.io) and start it (sudo systemctl start docker), or set \
+                       DOCKER_HOST to where one is";
+
+/// Whether this user may use the socket; nothing if it is not there, which the next check tells better.
+#[cfg(unix)]
+fn socket_access(settings: &Settings, socket: &Path) -> Option<Check> {
+    use std::os::unix::fs::MetadataExt;
+
+    use rustix::fs::{Access, access};
+
+    let about = fs_err::metadata(socket).ok()?;
+    let told = format!(
+        "{}, mode {:o}, group {}",
+        socket.display(),
+        about.mode() & 0o777,
+        user::group(about.gid())
+    );
+    if access(socket, Access::READ_OK | Access::WRITE_OK).is_ok() {
+        let open = about.mode() & 0o006 == 0o006;
+        return Some(if open {
+            let fix = format!("sudo chmod o= {}", socket.display());
+            Check::warning(
+                "socket",
+                format!("{told}: every user of this machine can use it, and so become root"),
+                fix,
+            )
+        } else {
+            Check::ok("socket", told)
+        });
+    }
+    let user = user::name(&settings.environment);
+    let fix = format!(
+        "sudo usermod -aG {} {user}, and log in again; or use a rootless engine",
+        user::group(about.gid())
+    );
+    Some(Check::fault(
+        "socket",
+        format!("{told}: this user may not use it"),
+        fix,
+    ))
+}
+
+#[cfg(not(unix))]
+fn socket_access(_settings: &Settings, _socket: &Path) -> Option<Check> {
+    None
+}
+
+async fn version(engine: &Engine) -> Result<Check, Check> {
+    let begun = Instant::now();
+    let answer: Result<Value, _> = engine
+        .json(Request::get(path!["version"]).deadline(PATIENCE))
+        .await;
+    let took = begun.elapsed();
+    let unreachable = |error: engine::Error| {
+        Check::fault(
+            "answers",
+            error.to_string(),
+            "start the engine, or say where it is",
+        )
+    };
+    let answer = answer.map_err(unreachable)?;
+    let spoken = engine.api_version().await.map_err(unreachable)?;
+    let word = |name: &str| answer[name].as_str().unwrap_or("unknown").to_owned();
+    Ok(Check::ok(
+        "answers",
+        format!(
+            "Engine {}, API {}, speaking {spoken}, after {:.1} ms",
+            word("Version"),
+            word("ApiVersion"),
+            took.as_secs_f64() * 1000.0
+        ),
+    ))
+}
+
+async fn info(engine: &Engine, endpoint: &Endpoint) -> Vec<Check> {
+    let answer: Result<Value, _> = engine.json(Request::get(path!["info"]).deadline(PATIENCE)).await;
+    let Ok(info) = answer else {
+        return vec![Check::warning(
+            "info",
+            "the engine does not say how it does",
+            "look at its log (journalctl -u docker)",
+        )];
+    };
+    let mut checks = vec![kind(&info)];
+    checks.extend(clock(&info));
+    if matches!(endpoint, Endpoint::Unix(_)) {
+        checks.extend(
+            info["DockerRootDir"]
+                .as_str()
+                .and_then(|folder| space("images", Path::new(folder))),
+        );
+    }
+    checks
+}
+
+fn kind(info: &Value) -> Check {
+    let word = |name: &str| info[name].as_str().unwrap_or("unknown");
+    let options = info["SecurityOptions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
+    let rootless = options.into_iter().any(|option| option.contains("rootless"));
+    let told = format!(
+        "{}{}, {}, storage {}, cgroup {}",
+        if rootless { "rootless, " } else { "" },
+        word("OperatingSystem"),
+        word("Architecture"),
+        word("Driver"),
+        word("CgroupVersion"),
+    );
+    let warnings = info["Warnings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
+    let warnings: Vec<_> = warnings
+        .map(|warning| warning.trim_start_matches("WARNING: "))
+        .collect();
+    if warnings.is_empty() {
+        return Check::ok("host", told);
+    }
+    Check::warning("host", told, format!("the engine says: {}", warnings.join("; ")))
+}
+
+/// The engine's clock against ours; the answer took some time, so only seconds count.
+fn clock(info: &Value) -> Option<Check> {
+    let theirs: Timestamp = info["SystemTime"].as_str()?.parse().ok()?;
+    let skew = theirs.as_second() - base::clock::now().as_second();
+    let told = format!("the engine's differs by {} s", skew.abs());
+    Some(if skew.abs() <= SKEW {
+        Check::ok("clock", told)
+    } else {
+        Check::warning(
+            "clock",
+            told,
+            "let both be set by NTP (timedatectl set-ntp true), or times in logs mislead",
+        )
+    })
+}
+
+/// Free space where this folder is; nothing if it can't be seen from here.
+#[cfg(unix)]
+pub(super) fn space(name: &'static str, folder: &Path) -> Option<Check> {
+    let there = folder.ancestors().find(|folder| folder.exists())?;
+    let about = rustix::fs::statvfs(there).ok()?;
+    let free = about.f_bavail.saturating_mul(about.f_frsize);
+    let told = format!("{} free at {}", base::text::bytes(free), folder.display());
+    Some(if free >= SPACE {
+        Check::ok(name, told)
+    } else {
+        Check::warning(
+            name,
+            told,
+            "make room: dockmaster tools call get_system_df tells what takes it",
+        )
+    })
+}
+
+#[cfg(not(unix))]
+pub(super) fn space(_name: &'static str, _folder: &Path) -> Option<Check> {
+    None
+}
+
+fn guard(settings: &Settings) -> Check {
+    let host = &settings.config.hosts.local;
+    let rules = &settings.config.policy;
+    let told = format!(
+        "mode {}; calls: {}, asking before what would {}",
+        host.mode,
+        rules.preset,
+        rules.ask.as_str()
+    );
+    match host.mode {
+        Mode::Open => {
+            let fix = "set mode = \"guarded\" under [hosts.local], and open there what is needed";
+            Check::warning(
+                "guard",
+                format!("{told}: whoever may call tools can become root on the engine's host"),
+                fix,
+            )
+        }
+        _ => Check::ok("guard", told),
+    }
+}
+
+async fn credentials(engine: &Engine) -> Check {
+    match engine.options().credentials.known_registries().await {
+        Ok(known) if known.is_empty() => Check::ok("registries", "no credentials; public images only"),
+        Ok(known) => {
+            let known: Vec<_> = known.iter().map(ToString::to_string).collect();
+            Check::ok("registries", format!("credentials for {}", known.join(", ")))
+        }
+        Err(error) => Check::warning(
+            "registries",
+            error.to_string(),
+            "private images can't be had until that is mended",
+        ),
+    }
+}

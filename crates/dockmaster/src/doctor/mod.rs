@@ -1,0 +1,108 @@
+//! `doctor`: looks at everything that has to be right, and says what is not and what to do about it. Nothing is
+//! changed, and no check hinders the next.
+
+mod engine;
+mod local;
+
+use anyhow::Result;
+use clap::builder::styling::{AnsiColor, Style};
+use serde::Serialize;
+
+use crate::cli::Json;
+use crate::exit::Exit;
+use crate::output;
+use crate::settings::Settings;
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    state: State,
+    /// What was found.
+    found: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+}
+
+/// How it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ok,
+    /// It works, but somebody should look at it.
+    Warning,
+    /// It does not work.
+    Fault,
+}
+
+impl Check {
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self {
+            name,
+            state: State::Ok,
+            found: found.into(),
+            fix: None,
+        }
+    }
+
+    fn warning(name: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            name,
+            state: State::Warning,
+            found: found.into(),
+            fix: Some(fix.into()),
+        }
+    }
+
+    fn fault(name: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            name,
+            state: State::Fault,
+            found: found.into(),
+            fix: Some(fix.into()),
+        }
+    }
+}
+
+/// Looks at everything.
+pub(crate) async fn run(settings: Result<Settings>, json: Json) -> Result<Exit> {
+    let checks = match &settings {
+        Ok(settings) => {
+            let mut checks = vec![local::configuration(settings)];
+            checks.extend(engine::checks(settings).await);
+            checks.extend(local::checks(settings).await);
+            checks
+        }
+        Err(error) => vec![Check::fault(
+            "configuration",
+            format!("{error:#}"),
+            "mend that, and run doctor again",
+        )],
+    };
+    if json.json {
+        output::json(&checks)?;
+    } else {
+        for check in &checks {
+            output::line(&shown(check))?;
+        }
+    }
+    let faults = checks.iter().any(|check| check.state == State::Fault);
+    Ok(if faults { Exit::Failed } else { Exit::Done })
+}
+
+fn shown(check: &Check) -> String {
+    let (mark, colour) = match check.state {
+        State::Ok => ("ok", AnsiColor::Green),
+        State::Warning => ("look", AnsiColor::Yellow),
+        State::Fault => ("FAULT", AnsiColor::Red),
+    };
+    let style = Style::new().fg_color(Some(colour.into()));
+    let found = base::text::clean(&check.found).replace('\n', "\n                      ");
+    let mut text = format!("{style}{mark:5}{style:#} {:15} {found}", check.name);
+    if let Some(fix) = &check.fix {
+        text.push_str("\n                      -> ");
+        text.push_str(&base::text::clean(fix));
+    }
+    text
+}

@@ -1,0 +1,38 @@
+//! The executable: commands, configuration, output and exit codes; it wires the rooms below together.
+//!
+//! Nothing else reads the environment, prints or exits. Deliberately absent: anything that a room below could do;
+//! commands here read settings, call one thing, and show what came of it.
+
+mod assemble;
+mod cli;
+mod clients;
+mod commands;
+mod confirm;
+mod doctor;
+mod env;
+mod exit;
+mod folders;
+mod logging;
+mod output;
+mod progress;
+#[cfg(test)]
+mod reference;
+mod serve;
+mod settings;
+mod token;
+mod user;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::env::Environment;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let environment = Environment::of_process();
+    logging::start(cli.global.log_level, &environment);
+    let ended = commands::run(cli, &environment);
+    exit::report(ended)
+}

@@ -1,0 +1,66 @@
+//! The one place that prints. Data goes to standard output, everything else to standard error; colours only where
+//! a terminal shows them and nobody minds (`NO_COLOR`).
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+/// Writes a line of data.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Writes data as JSON, indented, with a newline behind it.
+pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Tells the person something that is no data.
+pub(crate) fn note(text: &str) -> io::Result<()> {
+    writeln!(anstream::stderr(), "{text}")
+}
+
+/// Whether a person sees standard error.
+pub(crate) fn person_is_watching() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Whether a person can be asked.
+pub(crate) fn person_can_answer() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Rows in columns as wide as their widest cell, two spaces apart; the last column as it is.
+pub(crate) fn columns<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+    let mut widths = head.map(|cell| cell.chars().count());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in std::iter::once(head.map(str::to_owned)).chain(rows.iter().cloned()) {
+        let cells = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.pop();
+    text
+}
+
+/// Asks the person something; the answer is typed behind it.
+pub(crate) fn prompt(text: &str) -> io::Result<()> {
+    let mut err = anstream::stderr();
+    write!(err, "{text}")?;
+    err.flush()
+}

@@ -1,0 +1,78 @@
+//! What a long call is doing, on standard error, while a person watches.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use wire::Raw;
+
+use crate::output;
+
+/// Calls that are over sooner show nothing.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// The params of `notifications/progress`, as far as they are shown.
+#[derive(Deserialize)]
+struct Progress {
+    #[serde(default, rename = "progress")]
+    done: f64,
+    total: Option<f64>,
+    message: Option<String>,
+}
+
+/// Shows the progress that comes through the channel until it is closed. Without a person it only takes it in.
+pub(crate) async fn show(mut updates: mpsc::Receiver<Raw>) {
+    let mut bar: Option<ProgressBar> = None;
+    let patience = tokio::time::sleep(PATIENCE);
+    tokio::pin!(patience);
+    let mut waiting = output::person_is_watching();
+    loop {
+        tokio::select! {
+            update = updates.recv() => {
+                let Some(update) = update else { break };
+                if let (Some(bar), Ok(progress)) = (&bar, serde_json::from_str::<Progress>(update.get())) {
+                    draw(bar, &progress);
+                }
+            }
+            () = &mut patience, if waiting => {
+                waiting = false;
+                bar = Some(spinner());
+            }
+        }
+    }
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+}
+
+fn spinner() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.set_style(style("{spinner} {elapsed} {wide_msg}"));
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a bar needs no more precision than it has columns, and a negative number is none"
+)]
+fn draw(bar: &ProgressBar, progress: &Progress) {
+    if let Some(message) = &progress.message {
+        let message = base::text::clean(message).replace(['\n', '\t'], " ");
+        bar.set_message(message);
+    }
+    if let Some(total) = progress.total.filter(|total| *total > 0.0) {
+        if bar.length().is_none() {
+            bar.set_style(style("{spinner} {elapsed} [{bar:24}] {percent:>3}% {wide_msg}"));
+        }
+        bar.set_length(total as u64);
+        bar.set_position(progress.done as u64);
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are ours; one with a fault shows as the default one, which the eye finds sooner than a panic.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}

@@ -1,0 +1,163 @@
+//! `gateway run`: serves until the input ends or a signal comes, then ends what is at work within a time limit.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use gateway::{CancellationToken, Gateway, HttpOptions, Key, Principal};
+
+use crate::assemble;
+use crate::cli;
+use crate::exit::{Exit, Failure};
+use crate::settings::{Settings, Transport};
+use crate::{clients, output, token};
+
+/// Whom the bearer of the token is taken for.
+const TOKEN_PRINCIPAL: &str = "token";
+
+/// Serves.
+pub(crate) async fn run(settings: &Settings, arguments: &cli::Run) -> Result<Exit> {
+    let transport = settings.config.gateway.transport;
+    let key = match transport {
+        Transport::Http => Some(token::obtain(settings)?),
+        // What a client of the same user could read anyway still must not come out of a tool.
+        Transport::Stdio => token::find(settings).unwrap_or_default(),
+    };
+    let house = assemble::house(
+        settings,
+        settings.config.docker.toolset,
+        key.clone().into_iter().collect(),
+    )?;
+    if arguments.print_client && transport == Transport::Stdio {
+        print_client(&clients::stdio(&std::env::current_exe()?, settings))?;
+    }
+    let stop = CancellationToken::new();
+    let store = house.store.clone();
+    let ended = until_told_to_stop(&stop, async {
+        let prepared = async {
+            if let Err(error) = store.ready().await {
+                tracing::error!("calls will fail until this is mended: {error}");
+            }
+            Ok(())
+        };
+        let served = async {
+            match (transport, key) {
+                (Transport::Http, Some(key)) => {
+                    serve_http(settings, arguments, &house.gateway, key, stop.clone()).await
+                }
+                _ => serve_stdio(settings, &house.gateway, stop.clone()).await,
+            }
+        };
+        tokio::try_join!(prepared, served).map(drop)
+    })
+    .await;
+    house.close().await;
+    ended
+}
+
+async fn serve_stdio(settings: &Settings, gateway: &Gateway, stop: CancellationToken) -> Result<()> {
+    let principal = assemble::local_principal(settings);
+    let served = gateway
+        .serve_stdio(principal, tokio::io::stdin(), tokio::io::stdout(), stop)
+        .await;
+    served.context("the pipe to the client broke")
+}
+
+async fn serve_http(
+    settings: &Settings,
+    arguments: &cli::Run,
+    gateway: &Gateway,
+    key: base::Secret,
+    stop: CancellationToken,
+) -> Result<()> {
+    let config = &settings.config.gateway;
+    let options = HttpOptions {
+        address: SocketAddr::new(config.host, config.port),
+        keys: vec![Key {
+            principal: Principal::new(TOKEN_PRINCIPAL),
+            token: key.clone(),
+        }],
+        hosts: config.hosts.clone(),
+        origins: config.origins.clone(),
+    };
+    let server = gateway
+        .bind(options)
+        .await
+        .map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    let address = server.address();
+    output::note(&format!("listening at {}", clients::url(address)))?;
+    output::note(&format!("the bearer token is {}", token::place(settings)))?;
+    if arguments.print_client {
+        print_client(&clients::http(address, &key))?;
+    }
+    server.serve(stop).await;
+    Ok(())
+}
+
+/// On standard error: standard output belongs to the protocol.
+fn print_client(client: &serde_json::Value) -> Result<()> {
+    output::note(&format!("{client:#}\n\n{}", clients::PLACES))?;
+    Ok(())
+}
+
+/// Runs until it ends or a signal comes; then tells it to stop and waits. A second signal ends the wait.
+async fn until_told_to_stop(
+    stop: &CancellationToken,
+    work: impl Future<Output = Result<()>>,
+) -> Result<Exit> {
+    tokio::pin!(work);
+    let mut signals = Signals::listen().context("can't listen for signals")?;
+    tokio::select! {
+        ended = &mut work => ended.map(|()| Exit::Done),
+        () = signals.next() => {
+            tracing::info!("stopping");
+            stop.cancel();
+            tokio::select! {
+                ended = work => ended.map(|()| Exit::Done),
+                () = signals.next() => Ok(Exit::Interrupted),
+            }
+        }
+    }
+}
+
+/// The signals that end a program.
+#[cfg(unix)]
+pub(crate) struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    #[expect(clippy::unnecessary_wraps, reason = "Unix can refuse")]
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    pub(crate) async fn next(&mut self) {
+        // Without a console there is no such key, and the client ends us by ending our input.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

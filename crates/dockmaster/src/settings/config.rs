@@ -1,0 +1,127 @@
+//! The configuration file as types. Defaults stand here; what each key means is told in the table of settings, and a
+//! test holds the two together.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use docker_server::Toolset;
+use serde::{Deserialize, Deserializer, de};
+
+use super::span::Span;
+
+/// The whole file.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) gateway: Gateway,
+    pub(crate) policy: policy::Rules,
+    pub(crate) docker: Docker,
+    pub(crate) hosts: Hosts,
+    pub(crate) audit: Audit,
+}
+
+/// `[gateway]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Gateway {
+    pub(crate) transport: Transport,
+    #[serde(deserialize_with = "address")]
+    pub(crate) host: IpAddr,
+    pub(crate) port: u16,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) origins: Vec<String>,
+    pub(crate) call_timeout: Span,
+    pub(crate) confirm_timeout: Span,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            transport: Transport::default(),
+            host: Ipv4Addr::LOCALHOST.into(),
+            port: 8811,
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            call_timeout: Span::seconds(15 * 60),
+            confirm_timeout: Span::seconds(5 * 60),
+        }
+    }
+}
+
+/// How clients reach the gateway.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Transport {
+    /// Standard input and output of the process, which the client starts
+    #[default]
+    Stdio,
+    /// Streamable HTTP, with a bearer token
+    Http,
+}
+
+/// `[docker]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Docker {
+    pub(crate) enabled: bool,
+    #[serde(deserialize_with = "by_name")]
+    pub(crate) toolset: Toolset,
+    pub(crate) answer_tokens: u32,
+    pub(crate) credentials_for: Option<Vec<String>>,
+}
+
+impl Default for Docker {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            toolset: Toolset::default(),
+            answer_tokens: 8_000,
+            credentials_for: None,
+        }
+    }
+}
+
+/// `[hosts]`: one engine so far.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Hosts {
+    pub(crate) local: Host,
+}
+
+/// `[hosts.local]`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Host {
+    pub(crate) endpoint: Option<String>,
+    pub(crate) api_version: Option<String>,
+    pub(crate) timeout: Option<Span>,
+    pub(crate) mode: engine::guard::Mode,
+    pub(crate) guard: engine::guard::Policy,
+}
+
+/// `[audit]`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Audit {
+    pub(crate) file: Option<PathBuf>,
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        de::Error::custom(format!(
+            "{text:?} is not an IP address; for this machine alone write 127.0.0.1"
+        ))
+    })
+}
+
+/// Reads what is written as text, with the type's own message when it can't.
+fn by_name<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+    D: Deserializer<'de>,
+{
+    String::deserialize(deserializer)?
+        .parse()
+        .map_err(de::Error::custom)
+}

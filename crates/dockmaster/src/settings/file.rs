@@ -1,0 +1,234 @@
+//! Reading the configuration file: each key with its line, every unknown one reported with what was probably meant.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::config::Config;
+use super::table;
+
+/// A file that was read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct File {
+    pub(crate) config: Config,
+    /// The keys that it has, with their line and what stands there, on one line.
+    pub(crate) keys: BTreeMap<&'static str, Written>,
+}
+
+/// What a file says for one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) line: usize,
+    pub(crate) value: String,
+}
+
+/// Why a file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    /// It can't be read.
+    #[error("can't read the configuration: {0}")]
+    Unreadable(#[from] io::Error),
+    /// It says what it can't say.
+    #[error("{}", Faults(.path, .faults))]
+    Faulty { path: PathBuf, faults: Vec<Fault> },
+}
+
+/// Something wrong in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) line: usize,
+    pub(crate) message: String,
+}
+
+struct Faults<'a>(&'a Path, &'a [Fault]);
+
+impl fmt::Display for Faults<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, fault) in self.1.iter().enumerate() {
+            let newline = if at == 0 { "" } else { "\n" };
+            write!(
+                f,
+                "{newline}{}:{}: {}",
+                self.0.display(),
+                fault.line,
+                fault.message
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the file; `None` if there is none.
+pub(crate) fn read(path: &Path) -> Result<Option<File>, FileError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let faulty = |faults| FileError::Faulty {
+        path: path.to_owned(),
+        faults,
+    };
+    parse(&text).map(Some).map_err(faulty)
+}
+
+/// Reads the text of a file.
+pub(crate) fn parse(text: &str) -> Result<File, Vec<Fault>> {
+    let lines = Lines(text);
+    let fault = |error: &toml::de::Error| {
+        let line = error.span().map_or(1, |span| lines.at(span.start));
+        vec![Fault {
+            line,
+            message: error.message().trim().replace('\n', " "),
+        }]
+    };
+    let parsed = DeTable::parse(text).map_err(|error| fault(&error))?;
+    let mut walk = Walk {
+        lines: &lines,
+        keys: BTreeMap::new(),
+        faults: Vec::new(),
+    };
+    walk.table(parsed.get_ref(), "");
+    if !walk.faults.is_empty() {
+        return Err(walk.faults);
+    }
+    let keys = walk.keys;
+    let config = toml::from_str(text).map_err(|error| {
+        let mut faults = fault(&error);
+        for fault in &mut faults {
+            name_key(fault, &keys);
+        }
+        faults
+    })?;
+    Ok(File { config, keys })
+}
+
+/// Puts the key before a fault in its value, and Rust's names of types into words.
+fn name_key(fault: &mut Fault, keys: &BTreeMap<&'static str, Written>) {
+    let before = keys.iter().filter(|(_, written)| written.line <= fault.line);
+    if let Some((key, _)) = before.max_by_key(|(_, written)| written.line) {
+        fault.message = format!("`{key}`: {}", fault.message);
+    }
+    for (rust, words) in [
+        ("expected u16", "expected a number up to 65535"),
+        ("expected u32", "expected a number"),
+    ] {
+        fault.message = fault.message.replace(rust, words);
+    }
+}
+
+/// Turns places into line numbers.
+struct Lines<'a>(&'a str);
+
+impl Lines<'_> {
+    fn at(&self, place: usize) -> usize {
+        self.0[..self.0.floor_char_boundary(place)].matches('\n').count() + 1
+    }
+}
+
+struct Walk<'a> {
+    lines: &'a Lines<'a>,
+    keys: BTreeMap<&'static str, Written>,
+    faults: Vec<Fault>,
+}
+
+impl Walk<'_> {
+    fn table(&mut self, table: &DeTable<'_>, path: &str) {
+        for (name, value) in table {
+            let line = self.lines.at(name.span().start);
+            let key = if path.is_empty() {
+                name.get_ref().to_string()
+            } else {
+                format!("{path}.{}", name.get_ref())
+            };
+            if let Some(setting) = table::find(&key) {
+                self.keys.insert(
+                    setting.key,
+                    Written {
+                        line,
+                        value: on_one_line(&self.lines.0[value.span()]),
+                    },
+                );
+            } else if table::SETTINGS
+                .iter()
+                .any(|setting| table::is_beneath(setting.key, &key))
+            {
+                self.inner(value, &key, line);
+            } else {
+                self.faults.push(Fault {
+                    line,
+                    message: unknown(&key, name.get_ref(), path),
+                });
+            }
+        }
+    }
+
+    fn inner(&mut self, value: &Spanned<DeValue<'_>>, key: &str, line: usize) {
+        match value.get_ref() {
+            DeValue::Table(table) => self.table(table, key),
+            _ => self.faults.push(Fault {
+                line,
+                message: format!("`{key}` is a table: write [{key}], and its keys below"),
+            }),
+        }
+    }
+}
+
+fn unknown(key: &str, name: &str, table: &str) -> String {
+    let shown = base::text::clean(base::text::cut(key, 120)).replace('\n', " ");
+    if let Some(near) = nearest(name, table::children(table)) {
+        return format!("unknown key `{shown}`; did you mean `{near}`?");
+    }
+    let elsewhere = table::SETTINGS
+        .iter()
+        .find_map(|setting| setting.key.strip_suffix(name)?.strip_suffix('.'));
+    if let Some(home) = elsewhere {
+        return format!("unknown key `{shown}`; `{name}` belongs under [{home}]");
+    }
+    let known: Vec<_> = table::children(table).take(12).collect();
+    let place = if table.is_empty() {
+        "the file".to_owned()
+    } else {
+        format!("[{table}]")
+    };
+    format!("unknown key `{shown}`; in {place} there are {}", known.join(", "))
+}
+
+/// The name that was probably meant: at most a third of its letters differ.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let distances = known.map(|candidate| (distance(name, candidate), candidate));
+    let (distance, candidate) = distances.min()?;
+    (distance <= candidate.len().div_ceil(3).min(3)).then_some(candidate)
+}
+
+/// The Levenshtein distance, over at most 64 characters.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = at + 1;
+        for (place, candidate) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != *candidate);
+            diagonal = row[place + 1];
+            row[place + 1] = changed.min(diagonal + 1).min(row[place] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+/// TOML as it was written, without comments and line breaks.
+fn on_one_line(toml: &str) -> String {
+    if !toml.contains('\n') {
+        return toml.to_owned();
+    }
+    match format!("v = {toml}").parse::<toml::Table>() {
+        Ok(table) => table.get("v").map_or_else(String::new, ToString::to_string),
+        Err(_) => toml.replace('\n', " "),
+    }
+}

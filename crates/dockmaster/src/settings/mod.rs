@@ -1,0 +1,130 @@
+//! What holds: the configuration file, flags before it, defaults behind it, and for each value where it came from.
+//!
+//! Variables of the docker CLI (`DOCKER_HOST`, …) count where the file says nothing; they are handed to
+//! `engine::discover` as they are, which knows their rules.
+
+mod config;
+mod file;
+mod show;
+mod span;
+pub(crate) mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use docker_server::Toolset;
+
+pub(crate) use config::{Config, Transport};
+pub(crate) use file::FileError;
+pub(crate) use show::{Origin, Shown};
+pub(crate) use span::Span;
+
+use crate::env::{Environment, Var};
+use crate::folders::{Folders, NoHome};
+
+/// What the command line says instead of the file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Overrides {
+    pub(crate) transport: Option<Transport>,
+    pub(crate) host: Option<IpAddr>,
+    pub(crate) port: Option<u16>,
+    pub(crate) toolset: Option<Toolset>,
+    pub(crate) preset: Option<policy::Preset>,
+    pub(crate) ask: Option<policy::AskBefore>,
+    pub(crate) mode: Option<engine::guard::Mode>,
+}
+
+/// Everything that is set.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) config: Config,
+    /// The configuration file, whether or not there is one.
+    pub(crate) file: PathBuf,
+    pub(crate) folders: Folders,
+    pub(crate) environment: Environment,
+    written: Option<file::File>,
+    overrides: Overrides,
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    /// No place for them.
+    #[error(transparent)]
+    NoHome(#[from] NoHome),
+    /// The file can't be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file was named, and is not there.
+    #[error("there is no configuration file {}, which {by} names", .path.display())]
+    Absent { path: PathBuf, by: &'static str },
+}
+
+impl Settings {
+    /// Reads what there is. `named` is the file that the command line names.
+    pub(crate) fn read(
+        named: Option<&Path>,
+        overrides: Overrides,
+        environment: Environment,
+    ) -> Result<Self, SettingsError> {
+        let folders = Folders::find(&environment)?;
+        let (file, by) = match (named, environment.path(Var::Config)) {
+            (Some(named), _) => (named.to_owned(), Some("--config")),
+            (None, Some(named)) => (named, Some(Var::Config.name())),
+            (None, None) => (folders.config_file(), None),
+        };
+        let file = std::path::absolute(&file).unwrap_or(file);
+        let written = file::read(&file)?;
+        if let (None, Some(by)) = (&written, by) {
+            return Err(SettingsError::Absent { path: file, by });
+        }
+        let mut config = written
+            .as_ref()
+            .map(|written| written.config.clone())
+            .unwrap_or_default();
+        overrides.apply(&mut config);
+        config.hosts.local.guard.mode = config.hosts.local.mode;
+        Ok(Self {
+            config,
+            file,
+            folders,
+            environment,
+            written,
+            overrides,
+        })
+    }
+
+    /// Whether there is a configuration file.
+    pub(crate) fn has_file(&self) -> bool {
+        self.written.is_some()
+    }
+
+    /// The SQLite file.
+    pub(crate) fn database(&self) -> PathBuf {
+        match &self.config.audit.file {
+            Some(file) => self
+                .file
+                .parent()
+                .map_or_else(|| file.clone(), |folder| folder.join(file)),
+            None => self.folders.database(),
+        }
+    }
+}
+
+impl Overrides {
+    fn apply(&self, config: &mut Config) {
+        fn set<T: Copy>(value: &mut T, said: Option<T>) {
+            *value = said.unwrap_or(*value);
+        }
+        set(&mut config.gateway.transport, self.transport);
+        set(&mut config.gateway.host, self.host);
+        set(&mut config.gateway.port, self.port);
+        set(&mut config.docker.toolset, self.toolset);
+        set(&mut config.policy.preset, self.preset);
+        set(&mut config.policy.ask, self.ask);
+        set(&mut config.hosts.local.mode, self.mode);
+    }
+}

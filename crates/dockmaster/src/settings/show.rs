@@ -1,0 +1,103 @@
+//! Each value with where it came from.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::table::{Preset, SETTINGS, Setting};
+use super::{Overrides, Settings};
+
+/// One value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Shown {
+    pub(crate) key: &'static str,
+    /// In TOML; for what is found out, in words.
+    pub(crate) value: String,
+    #[serde(flatten)]
+    pub(crate) origin: Origin,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "origin", rename_all = "lowercase")]
+pub(crate) enum Origin {
+    Default,
+    File { file: String, line: usize },
+    Environment { variable: &'static str },
+    Flag { flag: &'static str },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { file, line } => write!(f, "{file}:{line}"),
+            Self::Environment { variable } => f.write_str(variable),
+            Self::Flag { flag } => f.write_str(flag),
+        }
+    }
+}
+
+impl Settings {
+    /// Every value, in the order of the documentation.
+    pub(crate) fn shown(&self) -> Vec<Shown> {
+        SETTINGS.iter().map(|setting| self.show(setting)).collect()
+    }
+
+    fn show(&self, setting: &'static Setting) -> Shown {
+        let shown = |value: String, origin| Shown {
+            key: setting.key,
+            value,
+            origin,
+        };
+        if let Some(flag) = setting.flag
+            && let Some(value) = self.overrides.value(setting.key)
+        {
+            return shown(value, Origin::Flag { flag });
+        }
+        if let Some(written) = self.written.as_ref().and_then(|file| file.keys.get(setting.key)) {
+            let origin = Origin::File {
+                file: self.folders.shown(&self.file),
+                line: written.line,
+            };
+            return shown(written.value.clone(), origin);
+        }
+        if let Some(variable) = setting.variable
+            && let Some(value) = self.environment.text(variable)
+        {
+            let value = format!("{:?}", base::redact::text(&value));
+            return shown(
+                value,
+                Origin::Environment {
+                    variable: variable.name(),
+                },
+            );
+        }
+        let value = match setting.default {
+            Preset::Value(value) => value.to_owned(),
+            Preset::Found(_) if setting.key == "audit.file" => format!("\"{}\"", self.database().display()),
+            Preset::Found(words) => format!("({})", words.replace(['`', '"'], "")),
+        };
+        shown(value, Origin::Default)
+    }
+}
+
+impl Overrides {
+    /// What the command line says for a key, in TOML.
+    fn value(&self, key: &str) -> Option<String> {
+        let text = |text: &str| format!("{text:?}");
+        match key {
+            "gateway.transport" => self.transport.map(|transport| match transport {
+                super::Transport::Stdio => text("stdio"),
+                super::Transport::Http => text("http"),
+            }),
+            "gateway.host" => self.host.map(|host| text(&host.to_string())),
+            "gateway.port" => self.port.map(|port| port.to_string()),
+            "docker.toolset" => self.toolset.map(|toolset| text(toolset.as_str())),
+            "policy.preset" => self.preset.map(|preset| text(preset.as_str())),
+            "policy.ask" => self.ask.map(|ask| text(ask.as_str())),
+            "hosts.local.mode" => self.mode.map(|mode| text(mode.as_str())),
+            _ => None,
+        }
+    }
+}

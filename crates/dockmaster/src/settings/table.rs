@@ -1,0 +1,169 @@
+//! Every key of the configuration file: what it means, its default, and which flag or variable goes before or after
+//! it. `config show`, the errors for unknown keys and `docs/configuration.md` come from here.
+
+use crate::env::Var;
+
+/// One key.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// With its tables: `gateway.port`.
+    pub(crate) key: &'static str,
+    /// What holds if nobody says anything.
+    pub(crate) default: Preset,
+    /// The flag that goes before the file.
+    pub(crate) flag: Option<&'static str>,
+    /// The variable that counts where the file says nothing.
+    pub(crate) variable: Option<Var>,
+    /// What it means, in Markdown.
+    pub(crate) about: &'static str,
+}
+
+/// What holds if nobody says anything.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Preset {
+    /// A value, in TOML.
+    Value(&'static str),
+    /// Something that is found out; told in words.
+    Found(&'static str),
+}
+
+/// The tables of the file with what they are about, in the order of the documentation.
+#[cfg(test)]
+pub(crate) const TABLES: &[(&str, &str)] = &[
+    ("gateway", "How clients reach the gateway, and its time limits."),
+    (
+        "policy",
+        "Which calls may be made; see [permissions](permissions.md).",
+    ),
+    ("docker", "The built-in Docker server."),
+    ("hosts.local", "The Docker Engine, and how much of it is open."),
+    (
+        "hosts.local.guard",
+        "What requests to the engine may ask for, in the modes `read-only`, `no-destroy` and `guarded`; see [guard](guard.md). Everything is shut by default; each refusal names the line that would allow it.",
+    ),
+    ("audit", "Where calls are written down; see [audit](audit.md)."),
+];
+
+const fn setting(key: &'static str, default: &'static str, about: &'static str) -> Setting {
+    Setting {
+        key,
+        default: Preset::Value(default),
+        flag: None,
+        variable: None,
+        about,
+    }
+}
+
+const fn found(key: &'static str, default: &'static str, about: &'static str) -> Setting {
+    Setting {
+        key,
+        default: Preset::Found(default),
+        flag: None,
+        variable: None,
+        about,
+    }
+}
+
+impl Setting {
+    const fn flag(self, flag: &'static str) -> Self {
+        Self {
+            flag: Some(flag),
+            ..self
+        }
+    }
+
+    const fn variable(self, variable: Var) -> Self {
+        Self {
+            variable: Some(variable),
+            ..self
+        }
+    }
+}
+
+/// All keys, in the order of the documentation.
+pub(crate) const SETTINGS: &[Setting] = &[
+    setting("gateway.transport", r#""stdio""#, "`stdio`: one client that starts the gateway as its child process. `http`: Streamable HTTP for any number of clients, with a bearer token.").flag("--transport"),
+    setting("gateway.host", r#""127.0.0.1""#, "The address to listen at with `http`.").flag("--host"),
+    setting("gateway.port", "8811", "The port to listen at with `http`; 0 takes a free one.").flag("--port"),
+    setting("gateway.hosts", "[]", "Names, beside those of the loopback, under which the gateway may be addressed, without port. Required when `host` is not the loopback; protects from DNS rebinding."),
+    setting("gateway.origins", "[]", "Web origins, beside those of the loopback, whose pages may call the gateway: `https://example.com`."),
+    setting("gateway.call_timeout", r#""15m""#, "How long one call may take."),
+    setting("gateway.confirm_timeout", r#""5m""#, "How long a person may think about a confirmation; after that the call is refused."),
+    setting("policy.preset", r#""full""#, "What is allowed unless a list says otherwise: `read-only`, `no-destroy`, `full`, or `allow-list` for nothing but what `allow` names.").flag("--preset"),
+    setting("policy.allow", "[]", "Tools that are allowed whatever the preset says, as `server/tool`, in which `*` stands for any text: `docker/list_*`."),
+    setting("policy.deny", "[]", "Tools that are denied whatever else says otherwise, written like `allow`."),
+    setting("policy.ask", r#""destroy""#, "Which allowed calls a person has to confirm: those that `destroy`, those that `change` (or destroy), or `never` any.").flag("--ask"),
+    setting("policy.when_unable", r#""refuse""#, "What happens to such a call when the client has no way to ask: `refuse` or `allow`."),
+    setting("docker.enabled", "true", "Whether the Docker server is offered."),
+    setting("docker.toolset", r#""standard""#, "Which tools are listed: `standard`, `compact` (five with an `action` each) or `full`. Every tool can be called whatever is listed.").flag("--toolset"),
+    setting("docker.answer_tokens", "8000", "Most tokens, of 4 bytes, in one answer; what is over is fetched by cursor."),
+    found("docker.credentials_for", "Docker Hub alone", "Registries that get `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`, and a `REGISTRY_AUTH_CONFIG` that names none: `[\"ghcr.io\"]`. `[\"*\"]` sends them to whichever registry an image names, also one that a model made up."),
+    found("hosts.local.endpoint", "found: `DOCKER_HOST`, `DOCKER_CONTEXT`, the current context, then the usual sockets", "Where the engine is: `unix:///path/to/socket`, `tcp://host:port` or `npipe://`.").variable(Var::DockerHost),
+    found("hosts.local.api_version", "negotiated", "The version of the Engine API to speak, such as `\"1.41\"`, or `\"auto\"`.").variable(Var::DockerApiVersion),
+    found("hosts.local.timeout", "`\"60s\"`", "How long a request to the engine may take until its answer begins.").variable(Var::DockerTimeout),
+    setting("hosts.local.mode", r#""guarded""#, "How much of the engine is open: `read-only`; `no-destroy`; `guarded`, everything that the guard's rules allow; `open`, everything.").flag("--mode"),
+    setting("hosts.local.guard.privileged", "false", "Containers with `Privileged`, which are root on the host."),
+    setting("hosts.local.guard.namespaces", "[]", "Namespaces that may be the host's or another container's: `pid`, `network`, `ipc`, `uts`, `user`, `cgroup`."),
+    setting("hosts.local.guard.capabilities", "[]", "Capabilities that may be added beyond Docker's default set."),
+    setting("hosts.local.guard.devices", "[]", "Device files of the host that may be handed to containers, by absolute path."),
+    setting("hosts.local.guard.device_cgroup_rules", "[]", "Device cgroup rules that may be set, word for word: `\"c 189:* rmw\"`."),
+    setting("hosts.local.guard.gpus", "false", "Requests for GPUs."),
+    setting("hosts.local.guard.cdi_devices", "[]", "CDI devices that may be requested, by qualified name."),
+    setting("hosts.local.guard.security_opts", "[]", "Security options that may be set, word for word, beside `no-new-privileges`."),
+    setting("hosts.local.guard.sysctls", "[]", "Kernel parameters that may be set, by name."),
+    setting("hosts.local.guard.cgroup_parents", "[]", "Cgroup parents that may be named."),
+    setting("hosts.local.guard.runtimes", "[]", "Runtimes that may be named, beside the default one."),
+    setting("hosts.local.guard.oom_protection", "false", "Containers that the out-of-memory killer spares."),
+    setting("hosts.local.guard.unmasked_paths", "false", "Containers that see the kernel files which Docker hides or makes read-only."),
+    setting("hosts.local.guard.annotations", "[]", "Annotations that may be set, by name."),
+    setting("hosts.local.guard.log_drivers", "[]", "Log drivers that may be named, beside `json-file`, `local`, `journald` and `none`."),
+    setting("hosts.local.guard.roots", "[]", "Directories of the host that containers may mount, and builds and copies may use: `[{ path = \"/srv/work\", write = true }]`."),
+    setting("hosts.local.guard.symlinks", r#""resolve""#, "How a mount's source is brought to its true place: `resolve`, or `lexical` for a remote engine, whose links can't be followed from here."),
+    setting("hosts.local.guard.allow_sensitive", "[]", "System and credential paths that are not refused for what they are."),
+    setting("hosts.local.guard.sockets", "[]", "Sockets of the host that may be mounted."),
+    setting("hosts.local.guard.propagation", "[]", "Mount propagation modes beside `private` and `rprivate`."),
+    setting("hosts.local.guard.volume_drivers", "[]", "Volume drivers beside `local`."),
+    setting("hosts.local.guard.volume_types", "[]", "File systems that volumes of the driver `local` may mount, beside `tmpfs`."),
+    setting("hosts.local.guard.publish", "[]", "Addresses of the host on which ports may be published, beside the loopback; `0.0.0.0` and `::` stand for all of their family."),
+    setting("hosts.local.guard.network_drivers", "[]", "Network drivers beside `bridge`, `overlay` and `null`."),
+    setting("hosts.local.guard.network_options", "[]", "Driver options of networks and endpoints, by name, beside the harmless ones."),
+    found("hosts.local.guard.registries", "any", "Where images may come from and go to: `[\"docker.io/library/*\"]`."),
+    setting("hosts.local.guard.build", "false", "Builds and commits although `registries` confines images."),
+    setting("hosts.local.guard.load", "false", "Images from archives although `registries` confines images."),
+    setting("hosts.local.guard.remote_build", "false", "Contexts, archives and imports that the engine fetches from a URL."),
+    setting("hosts.local.guard.build_outputs", "false", "Outputs of builds other than the engine's image store."),
+    setting("hosts.local.guard.buildkit_session", "false", "BuildKit sessions, in which the guard sees no requests."),
+    setting("hosts.local.guard.exec_privileged", "false", "`exec` with `Privileged`."),
+    setting("hosts.local.guard.exec_into_unsafe", "false", "`exec`, attach and files in containers that this policy would not have created."),
+    setting("hosts.local.guard.checkpoints", "false", "Checkpoints of running containers."),
+    setting("hosts.local.guard.swarm", "false", "Changing the swarm and its nodes, and reading its keys."),
+    setting("hosts.local.guard.plugins", "false", "Installing and changing plugins of the engine."),
+    found("hosts.local.guard.label", "none", "Confines everything to objects with this label: `\"team=blue\"`. What is created gets it."),
+    found("audit.file", "`dockmaster.db` in the state folder", "The SQLite file that calls are written down in."),
+];
+
+/// The setting of this key.
+pub(crate) fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+/// What can stand directly under a table (`""` for the file itself): keys, and tables by their own name.
+pub(crate) fn children(table: &str) -> impl Iterator<Item = &'static str> {
+    let depth = if table.is_empty() {
+        0
+    } else {
+        table.split('.').count()
+    };
+    let mut children: Vec<_> = SETTINGS
+        .iter()
+        .filter(move |setting| table.is_empty() || is_beneath(setting.key, table))
+        .filter_map(move |setting| setting.key.split('.').nth(depth))
+        .collect();
+    children.dedup();
+    children.into_iter()
+}
+
+/// Whether a key stands somewhere under a table.
+pub(crate) fn is_beneath(key: &str, table: &str) -> bool {
+    key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'))
+}
