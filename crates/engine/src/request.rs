@@ -325,3 +325,61 @@ impl Request {
 fn reads(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path;
+    use serde_json::json;
+
+    #[test]
+    fn queries_are_encoded() {
+        let filters = Filters::new()
+            .with("label", "a=b")
+            .with("label", "c")
+            .with("name", "^/web$");
+        let request = Request::get(path!["info"])
+            .query("t", 5)
+            .query("names", "a/b:1&x=2")
+            .query("names", "ü +%")
+            .query_some("signal", None::<&str>)
+            .query_json("buildargs", &json!({ "A": "1" }))
+            .filters(&Filters::new())
+            .filters(&filters);
+        assert_eq!(
+            request.query,
+            "t=5&names=a%2Fb%3A1%26x%3D2&names=%C3%BC%20%2B%25&buildargs=%7B%22A%22%3A%221%22%7D\
+             &filters=%7B%22label%22%3A%5B%22a%3Db%22%2C%22c%22%5D%2C%22name%22%3A%5B%22%5E%2Fweb%24%22%5D%7D"
+        );
+        assert_eq!(filters.get("label"), ["a=b", "c"]);
+        assert!(filters.get("id").is_empty());
+    }
+
+    #[test]
+    fn what_can_not_be_sent_is_an_error_and_no_panic() {
+        let split = Request::get(path!["info"]).header(CONTENT_TYPE, "a\r\nX-Evil: b");
+        let error = split.checked().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "GET /info can't be sent: the value of header content-type holds control characters"
+        );
+        let keys = std::collections::HashMap::from([((1, 2), 3)]);
+        let error = Request::post(path!["auth"]).json(&keys).checked().unwrap_err();
+        assert!(error.to_string().contains("the body is no JSON"), "{error}");
+        assert!(Request::get(path!["info"]).checked().is_ok());
+    }
+
+    #[test]
+    fn a_post_may_have_happened_and_a_get_may_not() {
+        for (request, fate) in [
+            (Request::get(path!["info"]), Fate::Unchanged),
+            (Request::head(path!["info"]), Fate::Unchanged),
+            (Request::post(path!["build"]), Fate::Unknown),
+            (Request::put(path!["build"]), Fate::Unknown),
+            (Request::delete(path!["build"]), Fate::Unknown),
+            (Request::post(path!["build"]).watches(), Fate::Unchanged),
+        ] {
+            assert_eq!(request.fate, fate, "{}", request.what());
+        }
+    }
+}

@@ -145,3 +145,31 @@ fn translate(what: &str, error: BollardError) -> Error {
         other => Error::protocol(what, causes(&other)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_taken_off_and_nothing_else() {
+        for (path, expected) in [
+            ("/containers/create", "/containers/create"),
+            ("/v1.41/containers/create", "/containers/create"),
+            ("/v1.53/info", "/info"),
+            ("/volumes/v1.41", "/volumes/v1.41"),
+            ("/v1/info", "/v1/info"),
+            ("/v1.x/info", "/v1.x/info"),
+            ("/v1.41", "/v1.41"),
+            ("/", "/"),
+        ] {
+            assert_eq!(without_version(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn credentials_get_the_alphabet_that_the_daemon_reads() {
+        let value = url_alphabet(&HeaderValue::from_static("ab+/cd=="));
+        assert_eq!(value, "ab-_cd==");
+        assert!(value.is_sensitive());
+    }
+}
