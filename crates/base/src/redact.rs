@@ -48,7 +48,7 @@ impl fmt::Display for Secret {
 /// `tokenizer`, and `KEY` alone does not hit `KEYBOARD` or `PUBLIC_KEY`.
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
-    const WORDS: [&str; 19] = [
+    const WORDS: [&str; 18] = [
         "password",
         "passwd",
         "passphrase",
@@ -58,7 +58,6 @@ pub fn is_secret_name(name: &str) -> bool {
         "secret",
         "secrets",
         "token",
-        "tokens",
         "apikey",
         "credential",
         "credentials",
@@ -206,11 +205,11 @@ pub fn json(value: &mut Value) {
 
 fn holds_something(value: &Value) -> bool {
     match value {
-        Value::Null | Value::Bool(_) => false,
+        // A number under such a name counts or refers: `max_token`, `progressToken`.
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
         Value::String(content) => !content.is_empty(),
         Value::Array(items) => !items.is_empty(),
         Value::Object(members) => !members.is_empty(),
-        Value::Number(_) => true,
     }
 }
 
@@ -348,7 +347,12 @@ fn assignments(text: &str, spans: &mut Vec<(usize, usize)>) {
         if name.is_empty() || name.len() > 64 || !is_secret_name(name) {
             continue;
         }
+        let is_json_key = separator == ":" && text[..at].trim_end().ends_with('"');
         let value = value_span(text, at + separator.len());
+        // A secret in JSON is a string; anything else is left, or it would be JSON no more.
+        if is_json_key && value.is_some_and(|(start, _)| !text[..start].ends_with(['"', '\''])) {
+            continue;
+        }
         if let Some((start, end)) = value
             && !is_harmless(&text[start..end])
         {
@@ -494,6 +498,11 @@ mod tests {
             ),
             ("DB_PASSWORD=p4ss w", "DB_PASSWORD=[redacted] w"),
             ("password: required", "password: required"),
+            (
+                r#"{"progressToken": 3, "token": null, "secret": ["x"]}"#,
+                r#"{"progressToken": 3, "token": null, "secret": ["x"]}"#,
+            ),
+            ("4000 tokens: max_tokens=4000", "4000 tokens: max_tokens=4000"),
             (
                 "k -----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY----- z",
                 "k [redacted] z",
