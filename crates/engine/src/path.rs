@@ -27,7 +27,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 pub struct Path(String);
 
 impl Path {
-    /// The path to which segments are joined; [`path!`](crate::path) writes it shorter.
+    /// The path to which segments are joined; [`path!`](macro@crate::path) writes it shorter.
     #[must_use]
     pub const fn root() -> Self {
         Self(String::new())

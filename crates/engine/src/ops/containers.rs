@@ -1,6 +1,6 @@
 //! Containers: looking at them, making them, and their life from start to removal.
 //!
-//! What runs on as a stream (logs, statistics, attach, export) is in [`output`]. Answers that are only read stay
+//! What runs on as a stream (logs, statistics, attach, export) is in `output`. Answers that are only read stay
 //! the daemon's own JSON. Deliberately absent: anything that takes several requests to be useful, such as replacing
 //! a container by a changed one; that is built on these.
 

@@ -175,7 +175,8 @@ mod tests {
         #[test]
         fn any_cut_gives_the_same_values(texts in prop::collection::vec("[ -~\u{e9}\"\\\\{}\\[\\]]{0,12}", 0..5), cut in 1..7usize) {
             let values: Vec<Value> = texts.iter().map(|text| json!({ "t": text, "n": [text] })).collect();
-            let whole: String = values.iter().map(|value| format!("{value}\r\n")).collect();
+            let whole: Vec<String> = values.iter().map(ToString::to_string).collect();
+            let whole = whole.join("\r\n");
             let pieces: Vec<&[u8]> = whole.as_bytes().chunks(cut).collect();
             prop_assert_eq!(split(&pieces).unwrap(), values);
         }

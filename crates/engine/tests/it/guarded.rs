@@ -10,11 +10,14 @@ use engine::models::{
     ContainerUpdateBody, ExecConfig, HealthConfig, HostConfig, PortBinding, ResourcesUlimits, RestartPolicy,
     RestartPolicyNameEnum,
 };
-use engine::ops::containers::{Attach, Change, Commit, LogQuery, RemoveContainer, Stop, WaitFor};
+use engine::ops::containers::{
+    Attach, Change, Commit, LogQuery, NewContainer, RemoveContainer, Stop, WaitFor,
+};
 use engine::ops::files::Unpack;
 use engine::{Engine, Error, Options, Tty};
 use futures_util::TryStreamExt;
 use std::collections::HashMap;
+use testkit::Scope;
 
 fn guarded(engine: &Engine) -> Engine {
     Engine::open(Options {
@@ -24,41 +27,47 @@ fn guarded(engine: &Engine) -> Engine {
     .unwrap()
 }
 
+/// What people set on containers: environment, ports, limits, health check, restarts.
+fn ordinary(scope: &Scope) -> NewContainer {
+    let mut container = new(scope, "web", &["sh", "-c", "echo hello; sleep 600"]);
+    let body = &mut container.body;
+    body.env = Some(vec!["A=1".to_owned()]);
+    body.exposed_ports = Some(vec!["80/tcp".to_owned()]);
+    body.healthcheck = Some(HealthConfig {
+        test: Some(vec!["CMD".to_owned(), "true".to_owned()]),
+        interval: Some(1_000_000_000),
+        ..Default::default()
+    });
+    let binding = PortBinding {
+        host_ip: Some("127.0.0.1".to_owned()),
+        host_port: Some("0".to_owned()),
+    };
+    body.host_config = Some(HostConfig {
+        memory: Some(64 << 20),
+        nano_cpus: Some(500_000_000),
+        pids_limit: Some(100),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        init: Some(true),
+        port_bindings: Some(HashMap::from([("80/tcp".to_owned(), Some(vec![binding]))])),
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::ON_FAILURE),
+            maximum_retry_count: Some(2),
+        }),
+        ulimits: Some(vec![ResourcesUlimits {
+            name: Some("nofile".to_owned()),
+            soft: Some(64),
+            hard: Some(128),
+        }]),
+        ..Default::default()
+    });
+    container
+}
+
 #[tokio::test]
 async fn the_life_of_a_container() {
     on_each("guarded", async |engine, scope| {
         let engine = guarded(&engine);
-        let mut container = new(&scope, "web", &["sh", "-c", "echo hello; sleep 600"]);
-        let body = &mut container.body;
-        body.env = Some(vec!["A=1".to_owned()]);
-        body.exposed_ports = Some(vec!["80/tcp".to_owned()]);
-        body.healthcheck = Some(HealthConfig {
-            test: Some(vec!["CMD".to_owned(), "true".to_owned()]),
-            interval: Some(1_000_000_000),
-            ..Default::default()
-        });
-        let binding = PortBinding {
-            host_ip: Some("127.0.0.1".to_owned()),
-            host_port: Some("0".to_owned()),
-        };
-        body.host_config = Some(HostConfig {
-            memory: Some(64 << 20),
-            nano_cpus: Some(500_000_000),
-            pids_limit: Some(100),
-            cap_drop: Some(vec!["ALL".to_owned()]),
-            init: Some(true),
-            port_bindings: Some(HashMap::from([("80/tcp".to_owned(), Some(vec![binding]))])),
-            restart_policy: Some(RestartPolicy {
-                name: Some(RestartPolicyNameEnum::ON_FAILURE),
-                maximum_retry_count: Some(2),
-            }),
-            ulimits: Some(vec![ResourcesUlimits {
-                name: Some("nofile".to_owned()),
-                soft: Some(64),
-                hard: Some(128),
-            }]),
-            ..Default::default()
-        });
+        let container = ordinary(&scope);
         let web = engine.container_create(container).await.unwrap().id;
         assert_eq!(engine.container_start(&web).await.unwrap(), Change::Done);
         let inspect = engine.container_inspect(&web).await.unwrap();
