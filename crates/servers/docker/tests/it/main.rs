@@ -1,1 +1,21 @@
-//! Tests on the real engine.
+//! The Docker server as a client sees it, on the real engine: JSON-RPC in, text out.
+
+mod here;
+
+mod builds;
+mod compact;
+mod containers;
+mod create;
+mod errors;
+mod exec;
+mod files;
+mod images;
+mod live;
+mod logs;
+mod networks;
+mod plans;
+mod protocol;
+mod recreate;
+mod registries;
+mod system;
+mod volumes;

@@ -1,6 +1,0 @@
-//! Building images.
-
-use crate::tool::Tool;
-
-/// The tools of this group.
-pub(crate) const TOOLS: &[Tool] = &[];

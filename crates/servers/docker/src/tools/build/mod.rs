@@ -1,0 +1,10 @@
+//! Building images.
+
+mod bases;
+mod follow;
+mod image;
+
+use crate::tool::Tool;
+
+/// The tools of this group.
+pub(crate) const TOOLS: &[Tool] = &[Tool::of::<image::BuildImage>()];

@@ -1,0 +1,203 @@
+//! Tools that reach registries, on the real engine and real registries.
+
+use crate::here::server;
+use crate::images::{copy, own};
+use serde_json::json;
+use std::time::Duration;
+use testkit::{Registry, Scope};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+
+#[tokio::test]
+async fn an_image_goes_to_a_registry_and_comes_back() {
+    let (registry, scope, server) = (
+        Registry::start().await,
+        Scope::new("images-registry"),
+        server().await,
+    );
+    let local = own(&scope, "local").await;
+    let remote = format!("{}/{local}", registry.authority());
+    server
+        .ok("tag_image", json!({ "image": local, "target": remote }))
+        .await;
+    let pushed = server.ok("push_image", json!({ "image": remote })).await;
+    assert!(
+        pushed.starts_with(&format!("pushed {remote} (1 layers, ")),
+        "{pushed}"
+    );
+    let digest = pushed.split("digest: ").nth(1).unwrap().to_owned();
+
+    let looked_up = server
+        .ok("inspect_registry_image", json!({ "image": remote }))
+        .await;
+    assert!(
+        looked_up.contains(&format!("digest: {digest}")) && looked_up.contains("platforms: linux/"),
+        "{looked_up}"
+    );
+
+    server.ok("remove_image", json!({ "image": remote })).await;
+    server.ok("remove_image", json!({ "image": local })).await;
+    let answer = server
+        .with_progress("pull_image", json!({ "image": remote }))
+        .await
+        .ok();
+    assert!(
+        answer.text().starts_with(&format!("pulled {remote} (id ")),
+        "{}",
+        answer.text()
+    );
+    assert!(
+        answer.text().ends_with(&format!("digest: {digest}")),
+        "{}",
+        answer.text()
+    );
+    let reports = server.client.notifications("notifications/progress");
+    assert!(!reports.is_empty());
+    let again = server.ok("pull_image", json!({ "image": remote })).await;
+    assert!(
+        again.starts_with(&format!("up to date: {remote} (id ")),
+        "{again}"
+    );
+
+    for (tool, image) in [
+        ("pull_image", "no/such:1"),
+        ("inspect_registry_image", "no/such:1"),
+    ] {
+        let image = format!("{}/{image}", registry.authority());
+        let error = server.fails(tool, json!({ "image": image })).await;
+        assert!(
+            error.starts_with(&format!(
+                "not_found: registry {} has no {image}",
+                registry.authority()
+            )),
+            "{error}"
+        );
+    }
+    scope.finish().await;
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_a_login() {
+    let (registry, scope, server) = (
+        Registry::start_with_password().await,
+        Scope::new("images-login"),
+        server().await,
+    );
+    let host = registry.authority().to_owned();
+    let remote = format!("{host}/{}", scope.image("private"));
+    copy(&scope, &server, &remote).await;
+    for tool in ["push_image", "pull_image", "inspect_registry_image"] {
+        let error = server.fails(tool, json!({ "image": remote })).await;
+        assert!(
+            error.starts_with(&format!("refused: registry {host} does not give {remote}")),
+            "{tool}: {error}"
+        );
+        assert!(
+            error.contains(&format!(
+                "no credentials are kept for {host}: let the user log in out of band with `docker login {host}`"
+            )),
+            "{tool}: {error}"
+        );
+    }
+    let error = server
+        .fails("check_registry_login", json!({ "registry": host }))
+        .await;
+    assert!(
+        error.starts_with(&format!("not_found: no credentials are kept for {host}")),
+        "{error}"
+    );
+    scope.finish().await;
+    server.end().await;
+}
+
+#[tokio::test]
+async fn transfers_that_cannot_be() {
+    let server = server().await;
+    let free = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    for (tool, image, expected) in [
+        (
+            "pull_image",
+            format!("{free}/x:1"),
+            format!("unreachable: registry {free} does not answer"),
+        ),
+        (
+            "pull_image",
+            "no-such-host.invalid/x:1".to_owned(),
+            "unreachable: ".to_owned(),
+        ),
+        (
+            "pull_image",
+            format!("sha256:{}", "0a".repeat(32)),
+            "invalid_arguments: sha256:".to_owned(),
+        ),
+        (
+            "push_image",
+            format!("sha256:{}", "0a".repeat(32)),
+            "invalid_arguments: sha256:".to_owned(),
+        ),
+        (
+            "push_image",
+            format!("{free}/no/such:1"),
+            format!("not_found: image {free}/no/such:1 is not on this engine"),
+        ),
+        (
+            "tag_image",
+            "x".to_owned(),
+            "invalid_arguments: parameter target is missing".to_owned(),
+        ),
+    ] {
+        let error = server.fails(tool, json!({ "image": image })).await;
+        assert!(error.starts_with(&expected), "{tool} {image}: {error}");
+    }
+    server.end().await;
+}
+
+/// A cancelled pull closes its request to the daemon, and the daemon its own to the registry.
+#[tokio::test]
+async fn cancelling_a_pull_stops_it() {
+    let (mute, server) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), server().await);
+    let image = format!("{}/slow:1", mute.local_addr().unwrap());
+    let params = json!({ "name": "pull_image", "arguments": { "image": image } });
+    let pending = server.client.start("tools/call", params).await;
+    let mut connection = loop {
+        let (mut connection, _) = mute.accept().await.unwrap();
+        // The daemon may try TLS first.
+        let mut head = [0; 4];
+        if connection.read_exact(&mut head).await.is_ok() && head == *b"GET " {
+            break connection;
+        }
+    };
+    server
+        .client
+        .notify("notifications/cancelled", json!({ "requestId": pending.id }))
+        .await;
+    let mut rest = Vec::new();
+    tokio::time::timeout(Duration::from_secs(30), connection.read_to_end(&mut rest))
+        .await
+        .unwrap()
+        .unwrap();
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_search_needs_words() {
+    let server = server().await;
+    let error = server.fails("search_images", json!({ "query": " " })).await;
+    assert!(error.starts_with("invalid_arguments: parameter query"), "{error}");
+    // Where Docker Hub can be reached there are hits, elsewhere the error says that it can't.
+    let call = server
+        .client
+        .call("search_images", json!({ "query": "busybox", "limit": 3 }))
+        .await;
+    let text = call.text();
+    assert!(
+        text.contains("busybox") || text.starts_with("unreachable: "),
+        "{text}"
+    );
+    server.end().await;
+}
