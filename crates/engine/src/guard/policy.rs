@@ -269,6 +269,12 @@ impl ImagePattern {
         true
     }
 
+    /// Whether every image is meant, also one without a name.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.text == "*"
+    }
+
     /// Whether anything of this registry could be meant.
     #[must_use]
     pub fn names_registry(&self, host: &str) -> bool {

@@ -4,8 +4,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
+use super::Access;
+
 /// Longest piece of a caller's value that a refusal repeats, in bytes.
 const MAX_VALUE: usize = 160;
+
+/// Longest text that is put into a line of configuration, in bytes.
+const MAX_ENTRY: usize = 512;
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $name:ident => $id:literal,)+) => {
@@ -153,9 +158,34 @@ impl Refusal {
         }
     }
 
+    /// Whether it only says that something is not there: what the daemon would have answered with 404.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.rule == Rule::NotFound
+    }
+
     /// The key and value that would allow it, without the table: `privileged = true`.
     pub(crate) fn allowed_by(mut self, line: impl Into<String>) -> Self {
         self.allow = Some(line.into());
+        self
+    }
+
+    /// An entry in a list of texts that would allow it. A text that can't be shown as it is gets no line: it would
+    /// be the line for another text.
+    pub(crate) fn allowed_by_entry(mut self, list: &str, entry: &str) -> Self {
+        self.allow = toml_string(entry).map(|entry| format!("{list} = [{entry}]"));
+        self
+    }
+
+    /// A root that would allow it.
+    pub(crate) fn allowed_by_root(mut self, path: &Path, access: Access) -> Self {
+        let write = if access == Access::Write {
+            ", write = true"
+        } else {
+            ""
+        };
+        let path = path.to_str().and_then(toml_string);
+        self.allow = path.map(|path| format!("roots = [{{ path = {path}{write} }}]"));
         self
     }
 }
@@ -169,8 +199,11 @@ impl fmt::Display for Refusal {
         write!(f, " (rule {}): {}.", self.rule, self.reason)?;
         let Some(allow) = &self.allow else {
             return match self.rule {
-                Rule::NotFound | Rule::Lookup => Ok(()),
-                _ => f.write_str(" No configuration allows this."),
+                // These are about how the request is written, or about what is not there.
+                Rule::Path | Rule::Query | Rule::Header | Rule::Body | Rule::Lookup | Rule::NotFound => {
+                    Ok(())
+                }
+                _ => f.write_str(" No key of the guard allows this."),
             };
         };
         let how = if self.rule == Rule::Scope {
@@ -193,11 +226,7 @@ impl std::error::Error for Refusal {}
 
 /// A caller's text as a refusal repeats it: one line, without control and invisible characters, cut.
 pub(crate) fn shown(text: &str) -> String {
-    let clean = base::text::clean(text);
-    let line: String = clean
-        .chars()
-        .map(|c| if c.is_control() || c == '`' { ' ' } else { c })
-        .collect();
+    let line = clean(text);
     let cut = base::text::cut(&line, MAX_VALUE);
     if cut.len() < line.len() {
         format!("{cut}…")
@@ -206,16 +235,27 @@ pub(crate) fn shown(text: &str) -> String {
     }
 }
 
-/// A text as a TOML string, for the lines that refusals recommend.
-pub(crate) fn toml_string(text: &str) -> String {
+fn clean(text: &str) -> String {
+    let clean = base::text::clean(text);
+    clean
+        .chars()
+        .map(|c| if c.is_control() || c == '`' { ' ' } else { c })
+        .collect()
+}
+
+/// A text as a TOML string, for the lines that refusals recommend. `None` if what it shows would be another text.
+fn toml_string(text: &str) -> Option<String> {
+    if text.len() > MAX_ENTRY || clean(text) != text {
+        return None;
+    }
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
-    for c in shown(text).chars() {
+    for c in text.chars() {
         if matches!(c, '"' | '\\') {
             out.push('\\');
         }
         out.push(c);
     }
     out.push('"');
-    out
+    Some(out)
 }

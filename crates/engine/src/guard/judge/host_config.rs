@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::super::policy::{Capability, Namespace};
-use super::super::refusal::{Refusal, Rule, toml_string};
+use super::super::refusal::{Refusal, Rule, shown};
 use super::super::shape::Shaped;
 use super::Case;
 
@@ -175,16 +175,18 @@ impl Case<'_> {
         if known && self.policy.namespaces.contains(&namespace) {
             return Ok(());
         }
+        if !known {
+            let reason = "the guard does not know this value";
+            return Err(Refusal::new(Rule::Namespace, self.what(at), mode, reason));
+        }
         let reason = if mode == "host" {
             "the container would share a namespace of the host, with its processes, network or users"
-        } else if known {
-            "the container would share a namespace of another container and what that one may do"
         } else {
-            "the guard does not know this value"
+            "the container would share a namespace of another container and what that one may do"
         };
         let refusal = self.refuse_unlisted(Rule::Namespace, at, namespace.as_str(), reason, "namespaces");
         Err(Refusal {
-            value: super::super::refusal::shown(mode),
+            value: shown(mode),
             ..refusal
         })
     }
@@ -372,8 +374,8 @@ impl Case<'_> {
             None => Ok(()),
             Some(option) => {
                 let reason = "the guard does not know this option, which a log driver could obey";
-                let line = format!("log_drivers = [{}]", toml_string(driver));
-                Err(Refusal::new(Rule::LogDriver, self.what(at), option, reason).allowed_by(line))
+                Err(Refusal::new(Rule::LogDriver, self.what(at), option, reason)
+                    .allowed_by_entry("log_drivers", driver))
             }
         }
     }

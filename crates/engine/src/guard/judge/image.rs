@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::lookup::Object;
 use super::super::policy::ImagePattern;
-use super::super::refusal::{Refusal, Rule, shown, toml_string};
+use super::super::refusal::{Refusal, Rule, shown};
 use super::super::shape::Shaped;
 use super::Case;
 
@@ -72,20 +72,20 @@ impl Case<'_> {
 
     /// A registry as a whole.
     fn registry(&self, at: &str, host: &str) -> Result<(), Refusal> {
-        let Some(open) = &self.policy.registries else {
+        let Some(open) = self.listed() else {
             return Ok(());
         };
         let name = registry_name(host);
         if open.iter().any(|pattern| pattern.names_registry(&name)) {
             return Ok(());
         }
-        let line = format!("registries = [{}]", toml_string(&format!("{name}/*")));
-        Err(Refusal::new(Rule::Registry, self.what(at), host, UNLISTED).allowed_by(line))
+        Err(Refusal::new(Rule::Registry, self.what(at), host, UNLISTED)
+            .allowed_by_entry("registries", &format!("{name}/*")))
     }
 
     /// An image in a registry.
     pub(super) fn image_named(&self, at: &str, image: &str) -> Result<(), Refusal> {
-        let Some(open) = &self.policy.registries else {
+        let Some(open) = self.listed() else {
             return Ok(());
         };
         let reference = self.image(at, image)?;
@@ -97,7 +97,7 @@ impl Case<'_> {
 
     /// An image of the engine's own store, by name or id, that is to be run or mounted.
     pub(super) async fn image_used(&self, at: &str, image: &str) -> Result<(), Refusal> {
-        let Some(open) = &self.policy.registries else {
+        let Some(open) = self.listed() else {
             return Ok(());
         };
         if image.is_empty() {
@@ -127,10 +127,16 @@ impl Case<'_> {
         Err(self.unlisted(at, image, None))
     }
 
+    /// The patterns, if they leave anything out.
+    fn listed(&self) -> Option<&[ImagePattern]> {
+        let open = self.policy.registries.as_deref()?;
+        (!open.iter().any(ImagePattern::is_everything)).then_some(open)
+    }
+
     fn unlisted(&self, at: &str, image: &str, repository: Option<&str>) -> Refusal {
         let refusal = Refusal::new(Rule::Registry, self.what(at), image, UNLISTED);
         match repository {
-            Some(repository) => refusal.allowed_by(format!("registries = [{}]", toml_string(repository))),
+            Some(repository) => refusal.allowed_by_entry("registries", repository),
             None => refusal.allowed_by("registries = [\"*\"]"),
         }
     }

@@ -25,7 +25,7 @@ use super::mode::{Effect, Mode};
 use super::path::PlainPath;
 use super::policy::Policy;
 use super::query::Query;
-use super::refusal::{Refusal, Rule, toml_string};
+use super::refusal::{Refusal, Rule};
 use super::{Body, Call, Surroundings, Verdict, body, shape};
 
 /// Judges a request.
@@ -259,8 +259,7 @@ impl Case<'_> {
         reason: &'static str,
         list: &str,
     ) -> Refusal {
-        let line = format!("{list} = [{}]", toml_string(value));
-        Refusal::new(rule, self.what(at), value, reason).allowed_by(line)
+        Refusal::new(rule, self.what(at), value, reason).allowed_by_entry(list, value)
     }
 
     /// The state of an object; `None` if there is no such object. That it can't be had for another reason is a

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::host_path::{self, Access, Missing};
 use super::super::lookup::Object;
-use super::super::refusal::{Refusal, Rule};
+use super::super::refusal::{Refusal, Rule, shown};
 use super::super::shape::Shaped;
 use super::Case;
 
@@ -26,6 +26,10 @@ impl Case<'_> {
         }
         for (index, mount) in host.items("Mounts").enumerate() {
             self.mount(&format!("HostConfig.Mounts[{index}]"), mount).await?;
+        }
+        for (target, options) in host.pairs("Tmpfs") {
+            let at = format!("HostConfig.Tmpfs[{}]", shown(target));
+            self.tmpfs_options(&at, options.as_str().unwrap_or_default())?;
         }
         for from in host.texts("VolumesFrom") {
             self.volumes_from("HostConfig.VolumesFrom", from).await?;
@@ -68,7 +72,7 @@ impl Case<'_> {
                 "z" | "Z" => out.relabels = true,
                 "rw" | "nocopy" | "consistent" | "cached" | "delegated" | "default" => {}
                 "shared" | "rshared" | "slave" | "rslave" | "private" | "rprivate" => {
-                    self.propagation(at, option)?
+                    self.propagation(at, option)?;
                 }
                 _ => {
                     let reason = "the guard does not know this mount option";
@@ -182,7 +186,7 @@ impl Case<'_> {
                     inner.reason, inner.value
                 )
                 .into(),
-                value: super::super::refusal::shown(from),
+                value: shown(from),
                 ..inner
             })
     }
@@ -204,7 +208,7 @@ impl Case<'_> {
                 }
                 "volume" => {
                     self.volume_used(at, mount.text("Name"), access, VolumeMade::ByUse)
-                        .await?
+                        .await?;
                 }
                 "tmpfs" | "image" => {}
                 "cluster" => self.volume_driver(at, "cluster")?,

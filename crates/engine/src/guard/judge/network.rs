@@ -65,7 +65,8 @@ impl Case<'_> {
         match name {
             "" | "default" | "bridge" | "none" | "nat" => return Ok(()),
             "host" => return self.namespace(at, name, Namespace::Network),
-            name if name.starts_with("container:") => return self.namespace(at, name, Namespace::Network),
+            // container:NAME, and what other engines understand: ns:PATH.
+            name if name.contains(':') => return self.namespace(at, name, Namespace::Network),
             _ => {}
         }
         let Some(network) = self.look_up(self.network(at, name)?).await? else {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::super::refusal::{Refusal, Rule, toml_string};
+use super::super::refusal::{Refusal, Rule};
 use super::super::shape::Shaped;
 use super::Case;
 
@@ -55,8 +55,8 @@ impl Case<'_> {
         } else {
             "the port would be open to other machines; publish it on 127.0.0.1"
         };
-        let line = format!("publish = [{}]", toml_string(&address.to_string()));
-        Err(Refusal::new(Rule::Publish, self.what(at), text, reason).allowed_by(line))
+        Err(Refusal::new(Rule::Publish, self.what(at), text, reason)
+            .allowed_by_entry("publish", &address.to_string()))
     }
 
     /// All interfaces.

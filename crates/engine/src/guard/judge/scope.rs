@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::endpoints::Confine;
 use super::super::lookup::Object;
 use super::super::policy::Label;
-use super::super::refusal::{Refusal, Rule, shown, toml_string};
+use super::super::refusal::{Refusal, Rule, shown};
 use super::super::shape::Shaped;
 use super::Case;
 
@@ -28,6 +28,9 @@ impl Case<'_> {
             }
             Confine::Filtered => self.filtered(label).map(|()| None),
             Confine::NamedImages => {
+                if self.query.all("names").next().is_none() {
+                    return Err(self.out_of_scope("names", "", "it names no images"));
+                }
                 for image in self.query.all("names") {
                     self.image_in_scope(image).await?;
                 }
@@ -97,7 +100,7 @@ impl Case<'_> {
     ) -> Refusal {
         let refusal = Refusal::new(Rule::Scope, self.what(at), value, reason);
         match &self.policy.label {
-            Some(label) => refusal.allowed_by(format!("label = {}", toml_string(&label.to_string()))),
+            Some(label) => refusal.allowed_by(format!("label = {}", format_args!("\"{label}\""))),
             None => refusal,
         }
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::lookup::Object;
 use super::super::policy::Symlinks;
-use super::super::refusal::{Refusal, Rule, toml_string};
+use super::super::refusal::{Refusal, Rule};
 use super::super::shape::Shaped;
 use super::Case;
 
@@ -148,7 +148,7 @@ impl Case<'_> {
                 mount.text("Source"),
                 reason,
             )
-            .allowed_by(format!("symlinks = {}", toml_string("lexical"))));
+            .allowed_by("symlinks = \"lexical\""));
         }
         Ok(())
     }

@@ -110,8 +110,8 @@ impl Case<'_> {
         }
         match kind {
             // A size for a quota is all that can be left.
-            "" | "none" if device.is_empty() => self.only_flags(at, &flags, &[]),
-            "tmpfs" => self.only_flags(at, &flags, &TMPFS_OPTIONS),
+            "" | "none" if device.is_empty() => self.only_flags(Rule::VolumeDriver, at, &flags, &[]),
+            "tmpfs" => self.only_flags(Rule::VolumeDriver, at, &flags, &TMPFS_OPTIONS),
             _ if self.policy.volume_types.iter().any(|own| own == kind) => Ok(()),
             _ => {
                 let reason = "a local volume of this type mounts what the request says, from the network, a device or \
@@ -128,7 +128,7 @@ impl Case<'_> {
             .filter(|flag| !matches!(**flag, "bind" | "rbind" | "rprivate"))
             .copied()
             .collect();
-        self.only_flags(at, &flags, &[])?;
+        self.only_flags(Rule::VolumeDriver, at, &flags, &[])?;
         let access = if last_is_read_only(&flags) {
             Access::Read
         } else {
@@ -144,7 +144,19 @@ impl Case<'_> {
         )
     }
 
-    fn only_flags(&self, at: &str, flags: &[&str], with_argument: &[&str]) -> Result<(), Refusal> {
+    /// Options of a file system in memory, which must not turn it into another mount.
+    pub(super) fn tmpfs_options(&self, at: &str, options: &str) -> Result<(), Refusal> {
+        let flags: Vec<&str> = options.split(',').collect();
+        self.only_flags(Rule::Bind, at, &flags, &TMPFS_OPTIONS)
+    }
+
+    fn only_flags(
+        &self,
+        rule: Rule,
+        at: &str,
+        flags: &[&str],
+        with_argument: &[&str],
+    ) -> Result<(), Refusal> {
         let is_known = |flag: &str| match flag.split_once('=') {
             Some((name, _)) => with_argument.contains(&name),
             None => FLAGS.contains(&flag),
@@ -153,7 +165,7 @@ impl Case<'_> {
             None => Ok(()),
             Some(flag) => {
                 let reason = "the guard does not know this mount option";
-                Err(Refusal::new(Rule::VolumeDriver, self.what(at), flag, reason))
+                Err(Refusal::new(rule, self.what(at), flag, reason))
             }
         }
     }

@@ -10,9 +10,12 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::policy::{Policy, Symlinks};
-use super::refusal::{Refusal, Rule, toml_string};
-use super::shape::fold;
+use super::refusal::{Refusal, Rule, shown};
 use super::{DaemonPlace, Mode, Surroundings};
+
+mod sensitive;
+
+use sensitive::{CREDENTIALS, HOME_MARKS, Relation, SOCKETS, Sensitive, alike, covers};
 
 /// What is wanted of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,105 +34,6 @@ pub(super) enum Missing {
     /// The daemon answers with an error, or the mount was made long ago.
     Error,
 }
-
-/// Directories of the system. Neither they nor what is in them nor what holds them is shared.
-const SYSTEM: [&str; 33] = [
-    "/bin",
-    "/boot",
-    "/dev",
-    "/etc",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/libx32",
-    "/proc",
-    "/root",
-    "/run",
-    "/sbin",
-    "/sys",
-    "/usr",
-    "/var/cache",
-    "/var/db",
-    "/var/lib/cloud",
-    "/var/lib/containerd",
-    "/var/lib/containers",
-    "/var/lib/docker",
-    "/var/lib/dpkg",
-    "/var/lib/etcd",
-    "/var/lib/kubelet",
-    "/var/lib/rancher",
-    "/var/lib/systemd",
-    "/var/log",
-    "/var/run",
-    "/var/spool",
-    "/private/etc",
-    "/private/var/db",
-    "/private/var/root",
-    "/private/var/run",
-    "/System",
-];
-
-/// Where people keep credentials, in a home directory or wherever else these names appear.
-const CREDENTIALS: [&str; 42] = [
-    ".ssh",
-    ".aws",
-    ".gnupg",
-    ".docker",
-    ".kube",
-    ".azure",
-    ".password-store",
-    ".netrc",
-    "_netrc",
-    ".git-credentials",
-    ".npmrc",
-    ".pypirc",
-    ".pgpass",
-    ".my.cnf",
-    ".s3cfg",
-    ".boto",
-    ".vault-token",
-    ".terraform.d",
-    ".terraformrc",
-    ".minikube",
-    ".mozilla",
-    ".claude",
-    ".claude.json",
-    ".codex",
-    ".gemini",
-    ".colima",
-    ".lima",
-    ".rd",
-    ".orbstack",
-    ".cargo/credentials",
-    ".cargo/credentials.toml",
-    ".gem/credentials",
-    ".m2/settings.xml",
-    ".m2/settings-security.xml",
-    ".config/gcloud",
-    ".config/gh",
-    ".config/git/credentials",
-    ".config/rclone",
-    ".config/containers",
-    ".config/google-chrome",
-    ".local/share/keyrings",
-    "Library/Keychains",
-];
-
-/// Those whose presence gives a directory away as somebody's home, wherever it is.
-const HOME_MARKS: [&str; 6] = [".ssh", ".gnupg", ".aws", ".azure", ".kube", ".password-store"];
-
-/// Sockets through which one commands containers.
-const SOCKETS: [&str; 9] = [
-    "docker.sock",
-    "docker.raw.sock",
-    "dockershim.sock",
-    "cri-dockerd.sock",
-    "podman.sock",
-    "containerd.sock",
-    "containerd.sock.ttrpc",
-    "crio.sock",
-    "buildkitd.sock",
-];
 
 /// How many homes are looked into when the directory that holds all of them is to be mounted.
 const MAX_HOMES: usize = 4096;
@@ -276,24 +180,7 @@ fn true_place(path: &Path) -> PathBuf {
 
 fn unresolved(error: &io::Error) -> String {
     // fs_err names the path, which may hold anything.
-    format!(
-        "its true place can't be found: {}",
-        super::refusal::shown(&error.to_string())
-    )
-}
-
-/// Something that must not be shared.
-struct Sensitive {
-    thing: PathBuf,
-    relation: Relation,
-}
-
-#[derive(PartialEq, Eq)]
-enum Relation {
-    /// The path is the thing or lies in it.
-    Inside,
-    /// The path holds the thing.
-    Holds,
+    format!("its true place can't be found: {}", shown(&error.to_string()))
 }
 
 struct Case<'a> {
@@ -362,46 +249,62 @@ impl Case<'_> {
 
     fn no_socket(&self) -> Result<(), Refusal> {
         let named = |path: &Path| {
-            path.file_name()
-                .is_some_and(|name| SOCKETS.iter().any(|own| alike(name, own)))
+            let name = path.file_name();
+            name.is_some_and(|name| SOCKETS.iter().any(|own| alike(name, own)))
         };
         if self.is_socket() || self.both().into_iter().any(named) {
-            let reason = "it is a socket, and whoever can use the engine's socket is root on the host";
-            let line = format!("sockets = [{}]", toml_string(self.source));
-            return Err(self.refuse(Rule::Socket, reason.to_owned()).allowed_by(line));
+            let reason = "through a socket one commands the program behind it, and whoever commands the engine is root on the host";
+            let refusal = self.refuse(Rule::Socket, reason.to_owned());
+            // What only has the name of one can't be opened as one.
+            let can_be_opened = self.is_socket() || !self.found.seen;
+            return Err(if can_be_opened {
+                refusal.allowed_by_entry("sockets", self.source)
+            } else {
+                refusal
+            });
         }
         let held =
             |socket: &PathBuf| self.found.seen && exists(socket) && !self.policy.sockets.contains(socket);
         if let Some(socket) = SOCKETS.iter().map(|name| self.found.path.join(name)).find(held) {
-            let socket = shown_path(&socket);
-            let reason = format!("it holds {socket}, through which one commands the engine");
-            let line = format!("sockets = [{}]", toml_string(&socket));
-            return Err(self.refuse(Rule::Socket, reason).allowed_by(line));
+            let socket = socket.to_string_lossy();
+            let reason = format!(
+                "it holds {}, through which one commands the engine",
+                shown(&socket)
+            );
+            return Err(self
+                .refuse(Rule::Socket, reason)
+                .allowed_by_entry("sockets", &socket));
         }
         Ok(())
     }
 
     fn nothing_sensitive(&self) -> Result<(), Refusal> {
-        let found = self
-            .both()
-            .into_iter()
-            .find_map(|path| sensitive(path).filter(|sensitive| !self.is_excepted(sensitive, path)))
-            .or_else(|| self.held_credentials());
-        let Some(Sensitive { thing, relation }) = found else {
-            return Ok(());
-        };
-        let thing = shown_path(&thing);
-        let reason = match relation {
+        for path in self.both() {
+            if let Some(sensitive) = sensitive::in_names(path).find(|found| !self.is_excepted(found, path)) {
+                return Err(self.too_sensitive(&sensitive, path));
+            }
+        }
+        match self.held_credentials() {
+            Some(held) => Err(self.too_sensitive(&held, &self.found.path)),
+            None => Ok(()),
+        }
+    }
+
+    fn too_sensitive(&self, sensitive: &Sensitive, path: &Path) -> Refusal {
+        let thing = shown_path(&sensitive.thing);
+        let reason = match sensitive.relation {
             Relation::Inside => {
                 format!("{thing} holds what the host or its people trust in, and is never shared")
             }
-            Relation::Holds => format!("it holds {thing}, which is never shared"),
+            Relation::Holds | Relation::HoldsSystem => format!("it holds {thing}, which is never shared"),
         };
-        let line = match relation {
-            Relation::Inside => format!("allow_sensitive = [{}]", toml_string(self.source)),
-            Relation::Holds => format!("allow_sensitive = [{}]", toml_string(&thing)),
+        let refusal = self.refuse(Rule::Bind, reason);
+        let except = match sensitive.relation {
+            Relation::Inside => path,
+            Relation::Holds => &sensitive.thing,
+            Relation::HoldsSystem => return refusal,
         };
-        Err(self.refuse(Rule::Bind, reason).allowed_by(line))
+        refusal.allowed_by_entry("allow_sensitive", &except.to_string_lossy())
     }
 
     /// An exception lifts only what it names: a path in the sensitive place, or the very thing a path holds.
@@ -412,6 +315,7 @@ impl Case<'_> {
             .any(|except| match sensitive.relation {
                 Relation::Inside => covers(&sensitive.thing, except) && path.starts_with(except),
                 Relation::Holds => covers(&sensitive.thing, except) && covers(except, &sensitive.thing),
+                Relation::HoldsSystem => false,
             })
     }
 
@@ -472,15 +376,10 @@ impl Case<'_> {
             .filter(|(place, _)| path.starts_with(place))
             // The innermost root decides, and of two equal ones the one that allows less.
             .max_by_key(|(place, root)| (place.components().count(), !root.write));
-        let wanted = shown_path(path);
         let Some((_, root)) = root else {
-            let write = if access == Access::Write {
-                ", write = true"
-            } else {
-                ""
-            };
-            let line = format!("roots = [{{ path = {}{write} }}]", toml_string(&wanted));
-            return Err(self.refuse(Rule::Bind, self.outside()).allowed_by(line));
+            return Err(self
+                .refuse(Rule::Bind, self.outside())
+                .allowed_by_root(path, access));
         };
         let creates = missing == Missing::Created && self.found.seen && self.found.kind.is_none();
         if root.write || (access == Access::Read && !creates) {
@@ -492,8 +391,9 @@ impl Case<'_> {
         } else {
             format!("it does not exist, and the engine would make it, but {own} may only be read")
         };
-        let line = format!("roots = [{{ path = {}, write = true }}]", toml_string(&own));
-        Err(self.refuse(Rule::Bind, reason).allowed_by(line))
+        Err(self
+            .refuse(Rule::Bind, reason)
+            .allowed_by_root(&root.path, Access::Write))
     }
 
     fn outside(&self) -> String {
@@ -516,70 +416,11 @@ impl Case<'_> {
 
     fn no_device(&self) -> Result<(), Refusal> {
         if self.found.kind.is_some_and(is_device) {
-            let line = format!("devices = [{}]", toml_string(self.source));
             let reason = "it is a device of the host; ask for it as a device".to_owned();
-            return Err(self.refuse(Rule::Device, reason).allowed_by(line));
+            return Err(self.refuse(Rule::Device, reason));
         }
         Ok(())
     }
-}
-
-/// What is sensitive about a path by its names alone.
-fn sensitive(path: &Path) -> Option<Sensitive> {
-    let system = SYSTEM.iter().map(Path::new);
-    for thing in system {
-        let relation = if covers(thing, path) {
-            Relation::Inside
-        } else if covers(path, thing) {
-            Relation::Holds
-        } else {
-            continue;
-        };
-        return Some(Sensitive {
-            thing: thing.to_owned(),
-            relation,
-        });
-    }
-    let parts: Vec<Component<'_>> = path.components().collect();
-    CREDENTIALS.iter().find_map(|name| {
-        let wanted: Vec<&str> = name.split('/').collect();
-        let at = parts.windows(wanted.len()).position(|window| {
-            window
-                .iter()
-                .zip(&wanted)
-                .all(|(part, own)| alike(part.as_os_str(), own))
-        })?;
-        let thing = parts[..at + wanted.len()].iter().collect();
-        Some(Sensitive {
-            thing,
-            relation: Relation::Inside,
-        })
-    })
-}
-
-/// Whether `inner` is `outer` or lies in it, by [`alike`] names.
-fn covers(outer: &Path, inner: &Path) -> bool {
-    let mut parts = inner.components();
-    outer.components().all(|own| {
-        parts
-            .next()
-            .is_some_and(|part| alike_parts(part.as_os_str(), own.as_os_str()))
-    })
-}
-
-fn alike(name: &OsStr, own: &str) -> bool {
-    alike_parts(name, OsStr::new(own))
-}
-
-/// Whether a file system could take two names for one: without regard to case, and to what HFS+ ignores or
-/// composes. Taking two for one that are not refuses too much, never too little.
-fn alike_parts(one: &OsStr, other: &OsStr) -> bool {
-    one == other || bare(one) == bare(other)
-}
-
-fn bare(name: &OsStr) -> String {
-    let name = name.to_string_lossy();
-    fold(&base::text::clean(&name)).to_lowercase()
 }
 
 fn exists(path: &Path) -> bool {
@@ -587,7 +428,7 @@ fn exists(path: &Path) -> bool {
 }
 
 fn shown_path(path: &Path) -> String {
-    super::refusal::shown(&path.to_string_lossy())
+    shown(&path.to_string_lossy())
 }
 
 #[cfg(unix)]
