@@ -1,6 +1,5 @@
 //! What a tool has at hand while it runs: the engine, the server's state, progress, and the promise to undo.
 
-use crate::error::ToolError;
 use crate::server::State;
 use engine::Engine;
 use rmcp::RoleServer;
@@ -8,7 +7,6 @@ use rmcp::model::{ProgressNotificationParam, ProgressToken};
 use rmcp::service::{Peer, RequestContext};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio_util::sync::CancellationToken;
 
 /// No more progress messages than this; a pull reports hundreds of steps a second.
 const BETWEEN_REPORTS: Duration = Duration::from_millis(200);
@@ -17,7 +15,6 @@ const BETWEEN_REPORTS: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone)]
 pub(crate) struct Ctx {
     state: Arc<State>,
-    cancel: CancellationToken,
     progress: Option<Arc<Progress>>,
 }
 
@@ -39,11 +36,7 @@ impl Ctx {
                 last,
             })
         });
-        Self {
-            state,
-            cancel: request.ct.clone(),
-            progress,
-        }
+        Self { state, progress }
     }
 
     /// The engine that this server drives.
@@ -54,11 +47,6 @@ impl Ctx {
     /// What all calls share.
     pub(crate) fn state(&self) -> &Arc<State> {
         &self.state
-    }
-
-    /// Cancelled when the client gave up this request, or is gone.
-    pub(crate) fn cancelled(&self) -> &CancellationToken {
-        &self.cancel
     }
 
     /// Tells the client how far it is, if it asked to be told. `done` never goes back, and messages in quick
@@ -109,17 +97,6 @@ impl Ctx {
     pub(crate) fn scope_label(&self) -> Option<(&str, &str)> {
         let label = self.state.options.scope_label.as_deref()?;
         Some(label.split_once('=').unwrap_or((label, "")))
-    }
-
-    /// Ends in [`ToolError`] when the client cancels; for loops that own something across their steps.
-    pub(crate) fn check_cancelled(&self) -> Result<(), ToolError> {
-        if self.cancel.is_cancelled() {
-            return Err(ToolError::new(
-                crate::error::Code::Cancelled,
-                "the client cancelled this request",
-            ));
-        }
-        Ok(())
     }
 }
 

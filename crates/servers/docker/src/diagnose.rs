@@ -63,7 +63,7 @@ pub(crate) async fn container(ctx: &Ctx, container: &ContainerRef) -> Result<Ans
             text.push_str("\nlast output:\n");
             text.push_str(&page.text);
         }
-        Err(error) => _ = write!(text, "\nits output can't be read: {}", error.cause),
+        Err(error) => _ = write!(text, "\nits output can't be read: {}", error.whole_cause()),
     }
     Ok(Answer::text(text).untrusted(format!("diagnosis of container {container}, with its own output")))
 }

@@ -109,6 +109,17 @@ pub(crate) struct ToolError {
     pub(crate) object: Option<Object>,
     /// What to do about it.
     pub(crate) fix: Option<String>,
+    /// Boxed: results carry this type about, and few errors have one.
+    context: Option<Box<Context>>,
+}
+
+/// What stands before and after the cause, and stays when a better cause is found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Context {
+    /// What was being done: "starting web".
+    during: Option<String>,
+    /// What else is to be known, such as what was left behind.
+    also: Vec<String>,
 }
 
 impl ToolError {
@@ -119,6 +130,7 @@ impl ToolError {
             cause: cause.into(),
             object: None,
             fix: None,
+            context: None,
         }
     }
 
@@ -142,22 +154,51 @@ impl ToolError {
         self
     }
 
-    /// Puts what was being done before the cause: "starting web: ...".
+    /// Says what was being done: "starting web".
     pub(crate) fn during(mut self, what: impl fmt::Display) -> Self {
-        self.cause = format!("{what}: {}", self.cause);
+        let context = self.context.get_or_insert_default();
+        context.during = Some(match context.during.take() {
+            Some(inner) => format!("{what}: {inner}"),
+            None => what.to_string(),
+        });
         self
     }
 
-    /// Adds a sentence to the cause, such as what was left behind.
+    /// Adds what else is to be known, such as what was left behind.
     pub(crate) fn also(mut self, more: impl fmt::Display) -> Self {
-        self.cause = format!("{}; {more}", self.cause);
+        self.context.get_or_insert_default().also.push(more.to_string());
         self
+    }
+
+    /// The same failure with a better explanation.
+    pub(crate) fn explained(mut self, cause: impl Into<String>, fix: impl Into<String>) -> Self {
+        self.cause = cause.into();
+        self.fix = Some(fix.into());
+        self
+    }
+
+    /// All but code and fix, in one sentence or several.
+    pub(crate) fn whole_cause(&self) -> String {
+        let Some(context) = &self.context else {
+            return self.cause.clone();
+        };
+        let mut text = String::new();
+        if let Some(during) = &context.during {
+            text.push_str(during);
+            text.push_str(": ");
+        }
+        text.push_str(&self.cause);
+        for more in &context.also {
+            text.push_str("; ");
+            text.push_str(more);
+        }
+        text
     }
 }
 
 impl fmt::Display for ToolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code.as_str(), self.cause)?;
+        write!(f, "{}: {}", self.code.as_str(), self.whole_cause())?;
         if let Some(fix) = &self.fix {
             write!(f, "\nfix: {fix}")?;
         }
@@ -170,5 +211,23 @@ impl std::error::Error for ToolError {}
 impl From<NameError> for ToolError {
     fn from(error: NameError) -> Self {
         Self::arguments(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_in_words() {
+        let error = ToolError::new(Code::PortInUse, "port 80 is taken")
+            .during("starting web")
+            .during("step 3")
+            .also("web was removed again")
+            .fix("choose another port");
+        assert_eq!(
+            error.to_string(),
+            "port_in_use: step 3: starting web: port 80 is taken; web was removed again\nfix: choose another port"
+        );
     }
 }

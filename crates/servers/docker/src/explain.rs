@@ -47,6 +47,13 @@ fn not_found(what: &str, message: &str) -> ToolError {
     if let Some(name) = captured(message, r"[Nn]o such image: (\S+)") {
         return error.about(Kind::Image, name.trim_end_matches(['.', ',']));
     }
+    // Starting a container can miss its network or volume.
+    if let Some(name) = captured(message, r"network (\S+) not found") {
+        return error.about(Kind::Network, name);
+    }
+    if let Some(name) = captured(message, r"get ([\w.-]+): no such volume") {
+        return error.about(Kind::Volume, name);
+    }
     if message.contains("Could not find the file") || message.contains("no such file or directory") {
         return error;
     }
@@ -210,31 +217,15 @@ pub(crate) async fn improve(engine: &Engine, error: ToolError) -> ToolError {
         }
     };
     match tokio::time::timeout(SECOND_LOOK, look).await {
-        Ok(Some(better)) => ToolError {
-            cause: better
-                .cause
-                .map_or_else(|| error.cause.clone(), |cause| with_context(&error.cause, &cause)),
-            fix: Some(better.fix),
-            ..error
-        },
+        Ok(Some(Better { cause, fix })) => error.explained(cause, fix),
         _ => error,
     }
 }
 
+/// What a second look found out.
 struct Better {
-    cause: Option<String>,
+    cause: String,
     fix: String,
-}
-
-/// What was being done (`starting web: `) is kept before the better cause.
-fn with_context(old: &str, new: &str) -> String {
-    match old.split_once("of the host is taken") {
-        Some((before, after)) => match before.rfind("port ") {
-            Some(start) => format!("{}{new}{after}", &before[..start]),
-            None => new.to_owned(),
-        },
-        None => new.to_owned(),
-    }
 }
 
 async fn port_holder(engine: &Engine, address: &str) -> Option<Better> {
@@ -249,14 +240,14 @@ async fn port_holder(engine: &Engine, address: &str) -> Option<Better> {
         Some(holder) => {
             let name = pick::container_name(holder);
             Better {
-                cause: Some(format!("port {port} of the host is held by container {name}")),
+                cause: format!("port {port} of the host is held by container {name}"),
                 fix: format!("choose another host port, or stop {name}"),
             }
         }
         None => Better {
-            cause: Some(format!(
+            cause: format!(
                 "port {port} of the host is held by a process that is no container of this engine"
-            )),
+            ),
             fix: "choose another host port".to_owned(),
         },
     })
@@ -268,9 +259,7 @@ async fn name_holder(engine: &Engine, name: &str) -> Option<Better> {
     let state = pick::text(&details, "/State/Status");
     let image = base::text::cut(pick::text(&details, "/Config/Image"), 100);
     Some(Better {
-        cause: Some(format!(
-            "the name {name} is taken by a container that is {state}, of image {image}"
-        )),
+        cause: format!("the name {name} is taken by a container that is {state}, of image {image}"),
         fix: match state {
             "running" => format!("choose another name, use {name} as it is, or remove it with force"),
             _ => format!("choose another name, start {name}, or remove it"),
@@ -301,7 +290,7 @@ async fn near_containers(engine: &Engine, name: &str) -> Option<Better> {
         )
     };
     Some(Better {
-        cause: Some(format!("no container is called {name}")),
+        cause: format!("no container is called {name}"),
         fix,
     })
 }
@@ -322,7 +311,7 @@ async fn near_images(engine: &Engine, name: &str) -> Option<Better> {
         )
     };
     Some(Better {
-        cause: Some(format!("image {name} is not on this engine")),
+        cause: format!("image {name} is not on this engine"),
         fix,
     })
 }
@@ -353,7 +342,7 @@ fn offer<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Be
         format!("did you mean {}?", near.join(" or "))
     };
     Better {
-        cause: Some(format!("no {kind} is called {name}")),
+        cause: format!("no {kind} is called {name}"),
         fix,
     }
 }
@@ -417,7 +406,7 @@ mod tests {
                 about(Kind::Image, "acme/web:1:"),
             ),
             (
-                "GET /networks/x",
+                "POST /containers/web/start",
                 404,
                 "network x not found",
                 Code::NotFound,
@@ -489,15 +478,5 @@ mod tests {
             "You cannot remove a running container 01. Stop the",
         );
         assert_eq!(error.fix.as_deref(), Some("stop it first, or pass force=true"));
-    }
-
-    #[test]
-    fn the_context_of_a_port_conflict_stays() {
-        let old = "starting web: port 80 of the host is taken; the container was removed again";
-        let new = with_context(old, "port 80 of the host is held by container x");
-        assert_eq!(
-            new,
-            "starting web: port 80 of the host is held by container x; the container was removed again"
-        );
     }
 }

@@ -190,32 +190,24 @@ pub(crate) async fn follow(
     let tty = engine.container_tty(container).await?;
     let outputs = engine.container_logs(container, &wanted, tty).await?;
     let lines = outputs
-        .scan(
-            [const { String::new() }, const { String::new() }],
-            |partial, output| {
-                let lines = match output {
-                    Ok(output) => whole_lines(partial, &output).into_iter().map(Ok).collect(),
-                    Err(error) => vec![Err(ToolError::from(error))],
-                };
-                std::future::ready(Some(stream::iter(lines)))
-            },
-        )
+        .scan(<[Partial; 2]>::default(), |partial, output| {
+            let lines = match output {
+                Ok(output) => whole_lines(partial, &output).into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(ToolError::from(error))],
+            };
+            std::future::ready(Some(stream::iter(lines)))
+        })
         .flatten();
     Ok(lines)
 }
 
-fn whole_lines(partial: &mut [String; 2], output: &Output) -> Vec<String> {
-    let text = String::from_utf8_lossy(output.bytes());
+fn whole_lines(partial: &mut [Partial; 2], output: &Output) -> Vec<String> {
     let partial = &mut partial[usize::from(matches!(output, Output::Stderr(_)))];
-    let mut lines = Vec::new();
-    for piece in text.split_inclusive('\n') {
-        let free = MAX_LINE.saturating_sub(partial.len());
-        partial.push_str(base::text::cut(piece.trim_end_matches(['\n', '\r']), free));
-        if piece.ends_with('\n') {
-            lines.push(base::text::clean(&std::mem::take(partial)).into_owned());
-        }
-    }
+    let pieces = output.bytes().split_inclusive(|b| *b == b'\n');
+    let lines = pieces.filter_map(|piece| partial.add(piece));
     lines
+        .map(|line| base::text::clean(&String::from_utf8_lossy(&line.bytes)).into_owned())
+        .collect()
 }
 
 /// Lines out of the engine's pieces, and of the lines those that are kept.
@@ -223,7 +215,7 @@ struct Reader<'a> {
     query: &'a LogQuery,
     room: usize,
     /// Unfinished lines of stdout and stderr, which the engine sends in turns.
-    partial: [Option<Line>; 2],
+    partial: [Partial; 2],
     kept: VecDeque<Line>,
     kept_bytes: usize,
     left_out: usize,
@@ -246,12 +238,73 @@ struct Line {
     cursor: Cursor,
 }
 
+impl Line {
+    /// A line with its time before it. The engine stores lines over 16 KiB in parts and gives each part a time; what
+    /// is kept of a line ends long before the second.
+    fn of(raw: &RawLine) -> Self {
+        let text = String::from_utf8_lossy(&raw.bytes);
+        let timed = text
+            .split_once(' ')
+            .and_then(|(time, rest)| Some((time.parse().ok()?, rest)));
+        let (at, rest) = timed.unwrap_or((Timestamp::UNIX_EPOCH, &text));
+        let kept = base::text::cut(rest, MAX_LINE);
+        Self {
+            at,
+            text: kept.to_owned(),
+            cut: raw.dropped + rest.len() - kept.len(),
+            cursor: Cursor {
+                at,
+                skip: 0,
+                in_key: false,
+            },
+        }
+    }
+}
+
+/// A line as it came, or the first part of it.
+#[derive(Debug, Default)]
+struct RawLine {
+    bytes: Vec<u8>,
+    dropped: usize,
+}
+
+/// A line whose end has not come yet: pieces of a stream end anywhere, also within a character or a time.
+#[derive(Debug, Default)]
+struct Partial(RawLine);
+
+impl Partial {
+    /// Adds a piece; gives the line if that ended it.
+    fn add(&mut self, piece: &[u8]) -> Option<RawLine> {
+        /// A time, a space, and room to cut between characters.
+        const ROOM: usize = MAX_LINE + 64;
+        let (piece, ends) = match piece {
+            [line @ .., b'\n'] => (line, true),
+            piece => (piece, false),
+        };
+        let kept = piece.len().min(ROOM.saturating_sub(self.0.bytes.len()));
+        self.0.bytes.extend_from_slice(&piece[..kept]);
+        self.0.dropped += piece.len() - kept;
+        if !ends {
+            return None;
+        }
+        if self.0.bytes.ends_with(b"\r") {
+            self.0.bytes.pop();
+        }
+        Some(std::mem::take(&mut self.0))
+    }
+
+    /// What there is of a line that never ended.
+    fn end(self) -> Option<RawLine> {
+        (!self.0.bytes.is_empty()).then_some(self.0)
+    }
+}
+
 impl<'a> Reader<'a> {
     fn new(query: &'a LogQuery, room: usize) -> Self {
         Self {
             query,
             room,
-            partial: [None, None],
+            partial: Default::default(),
             kept: VecDeque::new(),
             kept_bytes: 0,
             left_out: 0,
@@ -269,46 +322,13 @@ impl<'a> Reader<'a> {
         let bytes = output.bytes();
         self.scanned += bytes.len();
         let slot = usize::from(matches!(output, Output::Stderr(_)));
-        let text = String::from_utf8_lossy(bytes);
-        for piece in text.split_inclusive('\n') {
+        for piece in bytes.split_inclusive(|b| *b == b'\n') {
             if self.full {
                 return;
             }
-            self.piece(slot, piece);
-        }
-    }
-
-    /// One piece: a whole line with its time before it, or a part of one. The engine puts a time before every part
-    /// of a line that it stored in parts.
-    fn piece(&mut self, slot: usize, piece: &str) {
-        let (at, text) = match piece.split_once(' ') {
-            Some((time, text)) if time.len() >= 20 => match time.parse::<Timestamp>() {
-                Ok(at) => (Some(at), text),
-                Err(_) => (None, piece),
-            },
-            _ => (None, piece),
-        };
-        let ends = text.ends_with('\n');
-        let text = text.trim_end_matches(['\n', '\r']);
-        let line = self.partial[slot].get_or_insert_with(|| {
-            let at = at.unwrap_or(Timestamp::UNIX_EPOCH);
-            Line {
-                at,
-                text: String::new(),
-                cut: 0,
-                cursor: Cursor {
-                    at,
-                    skip: 0,
-                    in_key: false,
-                },
+            if let Some(raw) = self.partial[slot].add(piece) {
+                self.line(Line::of(&raw));
             }
-        });
-        let free = MAX_LINE.saturating_sub(line.text.len());
-        let taken = base::text::cut(text, free);
-        line.text.push_str(taken);
-        line.cut += text.len() - taken.len();
-        if ends && let Some(line) = self.partial[slot].take() {
-            self.line(line);
         }
     }
 
@@ -392,11 +412,12 @@ impl<'a> Reader<'a> {
     }
 
     fn finish(mut self) -> LogPage {
-        for slot in 0..2 {
-            if !self.full
-                && let Some(line) = self.partial[slot].take()
-            {
-                self.line(line);
+        for raw in std::mem::take(&mut self.partial)
+            .into_iter()
+            .filter_map(Partial::end)
+        {
+            if !self.full {
+                self.line(Line::of(&raw));
             }
         }
         if self.tired {
@@ -499,15 +520,30 @@ mod tests {
     fn parts_of_lines_are_joined_and_long_ones_cut() {
         let time = "2026-11-05T10:00:00.000000001Z";
         let (a, b) = ("a".repeat(3_000), "b".repeat(3_000));
-        let pieces = [
-            format!("{time} {a}"),
-            format!("{time} {b}\n"),
-            format!("{time} end\n"),
-        ];
+        let pieces = [format!("{time} {a}"), format!("{b}\n"), format!("{time} end\n")];
         let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
         let page = read(&LogQuery::default(), 100_000, &pieces);
         let expected = format!("{a}{}… [1.9 KiB more]\nend", "b".repeat(1_000));
         assert_eq!(page.text, expected);
+    }
+
+    #[test]
+    fn pieces_end_anywhere() {
+        let log = log(0..20).replace("line 7", "line é7");
+        for size in 1..60 {
+            let query = LogQuery::default();
+            let mut reader = Reader::new(&query, 10_000);
+            for piece in log.as_bytes().chunks(size) {
+                reader.feed(&Output::Stdout(Bytes::copy_from_slice(piece)));
+            }
+            let page = reader.finish();
+            assert_eq!(page.lines, 20);
+            assert!(
+                page.text.contains("line 6\nline é7\nline 8"),
+                "{size}: {}",
+                page.text
+            );
+        }
     }
 
     #[test]

@@ -15,6 +15,9 @@ where
         .collect();
     scored.sort_unstable();
     scored.dedup();
+    // Beside a near one, those that are much farther only confuse.
+    let best = scored.first().map_or(0, |(score, _)| *score);
+    scored.retain(|(score, _)| *score <= best + 2);
     scored.into_iter().take(limit).map(|(_, name)| name).collect()
 }
 
@@ -62,7 +65,8 @@ mod tests {
         for (wanted, expected) in [
             ("wbe", vec!["web"]),
             ("weeb", vec!["web"]),
-            ("Web", vec!["web", "web-db"]),
+            ("Web", vec!["web"]),
+            ("web-d", vec!["web-db", "web"]),
             ("worker1", vec!["worker-1"]),
             ("cahce", vec!["cache"]),
             ("", vec![]),

@@ -164,7 +164,7 @@ impl Swap {
             let healthy = Box::pin(wait::healthy(&self.ctx, new));
             match wait::with_reports(&self.ctx, &self.old.name, how.healthy_within, healthy).await {
                 Some(Ok(_)) => Ok("is healthy".to_owned()),
-                Some(Err(error)) => Err(error.cause),
+                Some(Err(error)) => Err(error.whole_cause()),
                 None => Err(format!(
                     "it did not become healthy within {} s",
                     how.healthy_within.as_secs()
@@ -228,7 +228,10 @@ impl Swap {
             self.step(format!("kept the old one as {}", self.waiting)).await;
         } else {
             // Its volumes stay: the new container has them.
-            let how = RemoveContainer { force: true, volumes: false };
+            let how = RemoveContainer {
+                force: true,
+                volumes: false,
+            };
             let step = match self.ctx.engine().container_remove(&id, how).await {
                 Ok(()) => "removed the old one".to_owned(),
                 Err(error) => format!("the old one is left as {}: {error}", self.waiting),

@@ -21,13 +21,9 @@ pub fn reference() -> String {
         (Toolset::Full, "Listed by `full` only."),
     ] {
         _ = write!(text, "\n## {}\n\n{about}\n", title(toolset));
-        for tool in tools::all().filter(|tool| tool.spec.toolset == Some(toolset)) {
+        for tool in tools::all().filter(|tool| tool.spec.toolset == toolset) {
             entry(&mut text, tool);
         }
-    }
-    text.push_str("\n## Not listed\n\nCan be called, for clients that know them from elsewhere.\n");
-    for tool in tools::all().filter(|tool| tool.spec.toolset.is_none()) {
-        entry(&mut text, tool);
     }
     text
 }

@@ -119,7 +119,8 @@ impl DockerServer {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let state = Arc::clone(&self.state);
-        let served = match ServiceExt::serve(self, stream).await {
+        // Boxed: the handshake's future holds the futures of all handlers.
+        let served = match Box::pin(ServiceExt::serve(self, stream)).await {
             Ok(session) => session.waiting().await.map(drop).map_err(ServeError::from),
             Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => Ok(()),
             Err(error) => Err(ServeError::Opening(Box::new(error))),

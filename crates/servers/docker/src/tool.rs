@@ -71,8 +71,7 @@ pub struct UnknownToolset(String);
 pub(crate) struct Spec {
     pub(crate) name: &'static str,
     pub(crate) description: &'static str,
-    /// `None`: can be called, but is in no list.
-    pub(crate) toolset: Option<Toolset>,
+    pub(crate) toolset: Toolset,
     pub(crate) aliases: &'static [&'static str],
     /// The worst that it can do, whatever the arguments.
     pub(crate) effect: Effect,
@@ -101,7 +100,7 @@ impl Spec {
         Self {
             name,
             description,
-            toolset: Some(toolset),
+            toolset,
             aliases: &[],
             effect: Effect::Destroy,
             hints,
@@ -144,12 +143,6 @@ impl Spec {
     /// Other names that are understood.
     pub(crate) const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
         self.aliases = aliases;
-        self
-    }
-
-    /// In no list.
-    pub(crate) const fn unlisted(mut self) -> Self {
-        self.toolset = None;
         self
     }
 
@@ -235,11 +228,8 @@ impl Tool {
 
     /// Whether a client that asked for this toolset sees it.
     pub(crate) fn listed_in(&self, toolset: Toolset) -> bool {
-        match (self.spec.toolset, toolset) {
-            (Some(own), listed) if own == listed => true,
-            (Some(Toolset::Standard), Toolset::Full) => true,
-            _ => false,
-        }
+        let own = self.spec.toolset;
+        own == toolset || own == Toolset::Standard && toolset == Toolset::Full
     }
 
     /// As it stands in the list.

@@ -118,10 +118,7 @@ fn with_output(error: ToolError, container: &ContainerRef, text: &str) -> ToolEr
     }
     let text = base::text::cut(text, 4_000);
     let framed = crate::answer::fence(&format!("output of a command in container {container}"), text);
-    ToolError {
-        cause: format!("{}\n{framed}", error.cause),
-        ..error
-    }
+    error.also(format_args!("its output:\n{framed}"))
 }
 
 async fn write_all(mut input: Input, stdin: Option<String>) -> std::io::Result<()> {

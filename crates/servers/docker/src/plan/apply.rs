@@ -61,26 +61,12 @@ pub(crate) async fn apply(ctx: &Ctx, handle: &str) -> Result<Answer, ToolError> 
 
 /// Says what was done, what failed and what was not begun.
 fn account(error: ToolError, failed: &str, done: &[String], left: &[String]) -> ToolError {
-    let list = |label: &str, steps: &[String]| match steps {
-        [] => String::new(),
-        steps => format!("\n{label}: {}", steps.join("; ")),
+    let list = |error: ToolError, label: &str, steps: &[String]| match steps {
+        [] => error,
+        steps => error.also(format_args!("{label}: {}", steps.join(", "))),
     };
-    let cause = format!(
-        "{failed}: {}{}{}",
-        error.cause,
-        list("done before and left so", done),
-        list("not begun", left)
-    );
-    let fix = error
-        .fix
-        .clone()
-        .map_or_else(String::new, |fix| format!("{fix}; then "));
-    let fix = format!("{fix}make a new plan, which goes on from here");
-    ToolError {
-        cause,
-        fix: Some(fix),
-        ..error
-    }
+    let error = list(error.during(failed), "done before and left so", done);
+    list(error, "not begun", left).also("make a new plan, which goes on from here")
 }
 
 async fn do_step(ctx: &Ctx, step: Step, project: &str, patience: Duration) -> Result<(), ToolError> {

@@ -85,7 +85,7 @@ fn steps(
                     why,
                 }),
                 None if existing.running => {
-                    unchanged.push(format!("container {} stays as it is", container.name))
+                    unchanged.push(format!("container {} stays as it is", container.name));
                 }
                 None => steps.push(Step::StartContainer {
                     id: existing.id.clone(),

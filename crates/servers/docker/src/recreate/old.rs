@@ -90,7 +90,7 @@ impl Old {
         if pick::text(&self.details, "/Config/Hostname") == pick::short_id(&self.id) {
             config.remove("Hostname");
         }
-        let host = self.host_config(settings);
+        let host = leave_to_engine(self.host_config(settings), cgroup_default(ctx).await);
         let first = self.networks(settings);
         let mut body = Body::of(config, host, first);
         body.apply(settings)?;
@@ -174,6 +174,37 @@ impl Old {
         }
         first
     }
+}
+
+/// The engine's own choice of a cgroup namespace, which it tells as if it had been set.
+async fn cgroup_default(ctx: &Ctx) -> &'static str {
+    match ctx.engine().system_info().await {
+        Ok(info) if pick::text(&info, "/CgroupVersion") == "2" => "private",
+        _ => "host",
+    }
+}
+
+/// Removes what the engine chose itself: asked for by name, the guard would have to judge it as a wish.
+fn leave_to_engine(mut host: Value, cgroup_default: &str) -> Value {
+    if let Value::Object(host) = &mut host {
+        if host
+            .get("CgroupnsMode")
+            .is_some_and(|mode| mode == cgroup_default)
+        {
+            host.remove("CgroupnsMode");
+        }
+        // Lists of its own; only an empty one was a wish.
+        for paths in ["MaskedPaths", "ReadonlyPaths"] {
+            if host
+                .get(paths)
+                .and_then(Value::as_array)
+                .is_some_and(|list| !list.is_empty())
+            {
+                host.remove(paths);
+            }
+        }
+    }
+    host
 }
 
 /// Removes from a container's settings what it has only because its image says so.

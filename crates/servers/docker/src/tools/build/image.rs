@@ -217,7 +217,9 @@ fn about_dockerfile(error: Error, build: &Build) -> ToolError {
         return error.into();
     };
     let error = ToolError::new(Code::InvalidArguments, message.clone());
-    match (&build.target, message.contains("build target")) {
+    // "failed to reach build target third", and from Engine 23 on "target stage "third" could not be found".
+    let is_stage = message.contains("build target") || message.contains("target stage");
+    match (&build.target, is_stage) {
         (Some(target), true) => error.fix(format!(
             "{target} is no stage of {}; leave target out to build the last",
             build.dockerfile

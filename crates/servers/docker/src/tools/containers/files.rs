@@ -43,7 +43,11 @@ impl Call for CopyFilesToContainer {
     )
     .disturbs()
     .idempotent()
-    .aliases(&["docker_copy_to_container", "copy_to_container"]);
+    .aliases(&[
+        "docker_copy_files",
+        "docker_copy_to_container",
+        "copy_to_container",
+    ]);
 
     fn about(&self) -> String {
         let what = self.source.as_deref().unwrap_or("text");

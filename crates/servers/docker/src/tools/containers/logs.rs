@@ -24,6 +24,7 @@ pub(crate) struct MonitorContainerLogs {
     #[schemars(with = "String")]
     container: ContainerRef,
     /// Default 100; or all.
+    #[serde(default)]
     #[schemars(schema_with = "crate::schema::text")]
     tail: Option<Tail>,
     /// 10m, or a date.
