@@ -226,9 +226,15 @@ Examples:
     },
     /// Check that no call was changed, removed or put in
     #[command(after_help = "\
-Note the head that is printed somewhere else: with it you can tell later whether the whole audit was made anew.
-Exits with 65 when something was tampered with.")]
-    Verify(Json),
+Note the head that is printed somewhere else: --noted tells later whether the rows up to it are still the same,
+even if the whole file was made anew. Exits with 65 when something was tampered with.")]
+    Verify {
+        /// A head that was printed earlier: a row with this hash has to be there
+        #[arg(long, value_name = "HASH")]
+        noted: Option<String>,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Write calls as JSON lines, oldest first, with their hashes
     #[command(after_help = "Example:\n  dockmaster audit export --since 2026-11-01 > november.jsonl")]
     Export {

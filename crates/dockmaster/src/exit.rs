@@ -14,7 +14,7 @@ Exit codes:
   1    failed: the tool, the check or the command; standard error says why
   2    the command line is not understood
   65   the audit was tampered with
-  69   the engine or the gateway can't be reached
+  69   no gateway answers there, or its own address can't be had
   77   refused: by the rules, or by a person, or there was nobody to ask
   78   the configuration is faulty
   130  interrupted";

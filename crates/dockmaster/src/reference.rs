@@ -31,15 +31,23 @@ fn the_tools() {
 
 #[track_caller]
 fn current(page: &str, made: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../docs")
+        .join(page);
     #[expect(clippy::disallowed_methods, reason = "a test has no executable above it")]
     if std::env::var_os("UPDATE_REFERENCES").is_some() {
         fs_err::write(&path, made).unwrap();
         return;
     }
     let written = fs_err::read_to_string(&path).unwrap_or_default();
-    let differs = written.lines().zip(made.lines()).position(|(one, other)| one != other);
-    assert!(written == made, "docs/{page} is out of date (line {differs:?}); UPDATE_REFERENCES=1 writes it anew");
+    let differs = written
+        .lines()
+        .zip(made.lines())
+        .position(|(one, other)| one != other);
+    assert!(
+        written == made,
+        "docs/{page} is out of date (line {differs:?}); UPDATE_REFERENCES=1 writes it anew"
+    );
 }
 
 fn command_line() -> String {
@@ -59,7 +67,10 @@ fn command_line() -> String {
 
 /// A command and all beneath it.
 fn page(text: &mut String, command: &Command, name: &str) {
-    let inner: Vec<_> = command.get_subcommands().filter(|inner| inner.get_name() != "help").collect();
+    let inner: Vec<_> = command
+        .get_subcommands()
+        .filter(|inner| inner.get_name() != "help")
+        .collect();
     _ = write!(text, "\n## {name}\n\n{}\n", about(command));
     if inner.is_empty() || name == "dockmaster" {
         let usage = command.clone().render_usage().to_string();
@@ -67,7 +78,9 @@ fn page(text: &mut String, command: &Command, name: &str) {
         _ = write!(text, "\n```text\n{usage}\n```\n");
     }
     if inner.is_empty() {
-        let own = command.get_arguments().filter(|arg| !arg.is_global_set() && !is_builtin(arg));
+        let own = command
+            .get_arguments()
+            .filter(|arg| !arg.is_global_set() && !is_builtin(arg));
         arguments(text, own);
         if let Some(after) = command.get_after_help() {
             _ = write!(text, "\n```text\n{}\n```\n", after.to_string().trim());
@@ -95,22 +108,39 @@ fn arguments<'a>(text: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
     let mut head = "\n| argument | meaning |\n| --- | --- |\n";
     for arg in arguments {
         text.push_str(std::mem::take(&mut head));
-        let values: Vec<_> = arg.get_value_names().into_iter().flatten().map(ToString::to_string).collect();
+        let values: Vec<_> = arg
+            .get_value_names()
+            .into_iter()
+            .flatten()
+            .map(ToString::to_string)
+            .collect();
         let takes = arg.get_action().takes_values();
         let name = match (arg.get_long(), arg.get_short()) {
             (None, _) => values.join(" "),
             (Some(long), short) => {
                 let short = short.map(|short| format!("-{short}, ")).unwrap_or_default();
-                let value = if takes { format!(" {}", values.join(" ")) } else { String::new() };
+                let value = if takes {
+                    format!(" {}", values.join(" "))
+                } else {
+                    String::new()
+                };
                 format!("{short}--{long}{value}")
             }
         };
         let mut about = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        let choices: Vec<_> = arg.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
+        let choices: Vec<_> = arg
+            .get_possible_values()
+            .iter()
+            .map(|value| format!("`{}`", value.get_name()))
+            .collect();
         if takes && !choices.is_empty() {
             _ = write!(about, ": {}", choices.join(", "));
         }
-        let default: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+        let default: Vec<_> = arg
+            .get_default_values()
+            .iter()
+            .map(|value| value.to_string_lossy())
+            .collect();
         if takes && !default.is_empty() {
             _ = write!(about, " [default: {}]", default.join(" "));
         }
@@ -121,7 +151,10 @@ fn arguments<'a>(text: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
 fn configuration() -> String {
     let mut text = format!("# Configuration\n\n{MADE}\n\n{INTRODUCTION}");
     for (table, about) in TABLES {
-        _ = write!(text, "\n## `[{table}]`\n\n{about}\n\n| key | default | meaning |\n| --- | --- | --- |\n");
+        _ = write!(
+            text,
+            "\n## `[{table}]`\n\n{about}\n\n| key | default | meaning |\n| --- | --- | --- |\n"
+        );
         let beneath = |setting: &&Setting| setting.key.rsplit_once('.').is_some_and(|(own, _)| own == *table);
         for setting in SETTINGS.iter().filter(beneath) {
             row(&mut text, setting);

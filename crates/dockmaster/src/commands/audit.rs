@@ -29,7 +29,7 @@ pub(crate) fn run(settings: &Settings, command: Audit) -> Result<Exit> {
     }
     match command {
         Audit::List { limit, filter, json } => list(store.as_ref(), &wanted(filter, Some(limit)), json),
-        Audit::Verify(json) => verify(store.as_ref(), json),
+        Audit::Verify { noted, json } => verify(store.as_ref(), noted.as_deref(), json),
         Audit::Export { filter, output } => export(store.as_ref(), &wanted(filter, None), output.as_deref()),
     }
 }
@@ -97,12 +97,24 @@ fn cells(row: &Row) -> [String; 9] {
     ]
 }
 
-fn verify(store: Option<&Store>, json: Json) -> Result<Exit> {
+fn verify(store: Option<&Store>, noted: Option<&str>, json: Json) -> Result<Exit> {
     let Some(store) = store else {
-        return Ok(Exit::Done);
+        return Ok(if noted.is_none() {
+            Exit::Done
+        } else {
+            Exit::Tampered
+        });
     };
     let report = store.audit().verify()?;
-    let problem = report.problem.map(|problem| problem.to_string());
+    let mut problem = report.problem.map(|problem| problem.to_string());
+    if let (None, Some(noted)) = (&problem, noted)
+        && !has_row(store, noted)?
+    {
+        problem = Some(
+            "the rows are whole, but none has the noted hash: they were written anew, or are another audit's"
+                .to_owned(),
+        );
+    }
     if json.json {
         output::json(&json!({"rows": report.rows, "head": report.head, "problem": problem}))?;
     } else {
@@ -119,6 +131,43 @@ fn verify(store: Option<&Store>, json: Json) -> Result<Exit> {
     } else {
         Exit::Tampered
     })
+}
+
+/// Whether a row has this hash. Rows go by one at a time; there may be many.
+fn has_row(store: &Store, hash: &str) -> Result<bool> {
+    let mut search = Search {
+        hash,
+        line: Vec::new(),
+        found: false,
+    };
+    store.audit().export(&store::Filter::default(), &mut search)?;
+    Ok(search.found)
+}
+
+/// Looks for a hash in rows that are written to it as JSON lines.
+struct Search<'a> {
+    hash: &'a str,
+    line: Vec<u8>,
+    found: bool,
+}
+
+impl Write for Search<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            if piece.ends_with(b"\n") {
+                // Not a search for text: arguments can hold any.
+                let row: Row = serde_json::from_slice(&self.line)?;
+                self.found |= row.hash.eq_ignore_ascii_case(self.hash);
+                self.line.clear();
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn export(store: Option<&Store>, filter: &store::Filter, file: Option<&Path>) -> Result<Exit> {

@@ -7,98 +7,115 @@ use serde_json::Value;
 use tempfile::TempDir;
 use testkit::McpClient;
 
-pub const EXECUTABLE: &str = env!("CARGO_BIN_EXE_dockmaster");
+pub(crate) const EXECUTABLE: &str = env!("CARGO_BIN_EXE_dockmaster");
 
-pub struct Dockmaster {
+pub(crate) struct Dockmaster {
     home: TempDir,
     engine: String,
 }
 
 impl Dockmaster {
     /// On the engine under test.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::on(&testkit::endpoint())
     }
 
     /// On another engine.
-    pub fn on(engine: &str) -> Self {
-        Self { home: TempDir::new().unwrap(), engine: engine.to_owned() }
+    pub(crate) fn on(engine: &str) -> Self {
+        Self {
+            home: TempDir::new().unwrap(),
+            engine: engine.to_owned(),
+        }
     }
 
     /// With this configuration.
-    pub fn configured(self, toml: &str) -> Self {
+    pub(crate) fn configured(self, toml: &str) -> Self {
         fs_err::create_dir_all(self.folder()).unwrap();
         fs_err::write(self.folder().join("config.toml"), toml).unwrap();
         self
     }
 
     /// The folder of configuration and state.
-    pub fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.home.path().join("dm")
     }
 
     /// A file in it.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder().join(name)
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(EXECUTABLE);
         command.args(arguments).env_clear().current_dir(self.home.path());
-        command.env("DOCKMASTER_HOME", self.folder()).env("HOME", self.home.path());
-        command.env("DOCKER_HOST", &self.engine).env("PATH", "/usr/bin:/bin");
+        command
+            .env("DOCKMASTER_HOME", self.folder())
+            .env("HOME", self.home.path());
+        command
+            .env("DOCKER_HOST", &self.engine)
+            .env("PATH", "/usr/bin:/bin");
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         self.run_with(arguments, &[])
     }
 
-    pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+    pub(crate) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
         let mut command = self.command(arguments);
         let command = command.envs(variables.iter().copied()).stdin(Stdio::null());
-        Ended { output: command.output().unwrap(), folder: self.home.path().to_owned() }
+        Ended {
+            output: command.output().unwrap(),
+            folder: self.home.path().to_owned(),
+        }
     }
 
     /// A client that starts the gateway and speaks to it over stdio.
-    pub fn client(&self, arguments: &[&str]) -> McpClient {
+    pub(crate) fn client(&self, arguments: &[&str]) -> McpClient {
         let command = self.command(&[&["gateway", "run"], arguments].concat());
         McpClient::spawn(command.into())
     }
 
     /// The audit, as `audit export` gives it.
-    pub fn audit(&self) -> Vec<Value> {
+    pub(crate) fn audit(&self) -> Vec<Value> {
         let ended = self.run(&["audit", "export"]);
-        ended.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        ended
+            .stdout()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// Does to the state what no part of the program does.
-    pub fn tamper(&self, sql: &str) {
-        rusqlite::Connection::open(self.file("dockmaster.db")).unwrap().execute_batch(sql).unwrap();
+    pub(crate) fn tamper(&self, sql: &str) {
+        rusqlite::Connection::open(self.file("dockmaster.db"))
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap();
     }
 }
 
 /// How a run ended.
-pub struct Ended {
+pub(crate) struct Ended {
     output: Output,
     folder: PathBuf,
 }
 
 impl Ended {
-    pub fn code(&self) -> i32 {
+    pub(crate) fn code(&self) -> i32 {
         self.output.status.code().unwrap_or(-1)
     }
 
-    pub fn stdout(&self) -> String {
+    pub(crate) fn stdout(&self) -> String {
         self.stable(&self.output.stdout)
     }
 
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         self.stable(&self.output.stderr)
     }
 
     /// Code, standard output and standard error, with what differs between runs and machines made the same.
-    pub fn transcript(&self) -> String {
+    pub(crate) fn transcript(&self) -> String {
         let mut text = format!("exit {}\n", self.code());
         for (mark, stream) in [("| ", self.stdout()), ("! ", self.stderr())] {
             for line in stream.lines() {
@@ -111,13 +128,14 @@ impl Ended {
 
     fn stable(&self, bytes: &[u8]) -> String {
         let text = String::from_utf8_lossy(bytes).replace(self.folder.to_str().unwrap(), "HOME");
-        text.replace(EXECUTABLE, "EXECUTABLE").replace(&testkit::endpoint(), "ENGINE")
+        text.replace(EXECUTABLE, "EXECUTABLE")
+            .replace(&testkit::endpoint(), "ENGINE")
     }
 }
 
 /// Replaces runs of digits by `#`, and of hexadecimal digits as long as a hash by `HASH`; columns move with what
 /// stands in them, so several spaces become two.
-pub fn masked(text: &str) -> String {
+pub(crate) fn masked(text: &str) -> String {
     let mut out = String::new();
     let mut word = String::new();
     for c in text.chars().chain(['\n']) {

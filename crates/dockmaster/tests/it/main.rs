@@ -1,4 +1,9 @@
 //! Tests of the executable: what it prints, and how it serves clients, against a real engine.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that can't go on must fail"
+)]
 
 mod harness;
 mod serving;

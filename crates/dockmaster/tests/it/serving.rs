@@ -44,7 +44,10 @@ async fn every_revision_is_served() {
 /// Lists and calls.
 async fn works(client: &McpClient) {
     let tools = client.tools().await;
-    assert!(tools.iter().any(|tool| tool["name"] == "list_containers"), "{tools:?}");
+    assert!(
+        tools.iter().any(|tool| tool["name"] == "list_containers"),
+        "{tools:?}"
+    );
     client.call("list_containers", json!({})).await.ok();
     let unknown = client.try_call("no_such_tool", json!({})).await.unwrap_err();
     assert_eq!(unknown.code, -32602, "{unknown}");
@@ -74,8 +77,16 @@ fn answer_with(client: &McpClient, answer: Value) -> Arc<Mutex<Vec<Value>>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_confirms_what_destroys() {
     for (answer, removed, decision) in [
-        (json!({"action": "accept", "content": {"confirm": true}}), true, "confirmed"),
-        (json!({"action": "accept", "content": {"confirm": false}}), false, "declined"),
+        (
+            json!({"action": "accept", "content": {"confirm": true}}),
+            true,
+            "confirmed",
+        ),
+        (
+            json!({"action": "accept", "content": {"confirm": false}}),
+            false,
+            "declined",
+        ),
         (json!({"action": "decline"}), false, "declined"),
         (json!({"action": "cancel"}), false, "unanswered"),
         (json!({"nonsense": true}), false, "unanswered"),
@@ -84,16 +95,33 @@ async fn a_person_confirms_what_destroys() {
         let name = container(&scope).await;
         let dockmaster = Dockmaster::new();
         let client = dockmaster.client(&[]);
-        client.initialize_with(ELICITATION, json!({"elicitation": {"form": {}}})).await;
+        client
+            .initialize_with(ELICITATION, json!({"elicitation": {"form": {}}}))
+            .await;
         let asked = answer_with(&client, answer.clone());
         let result = client.call("remove_container", json!({"container": name})).await;
         assert_eq!(result.is_error(), !removed, "{answer}: {}", result.text());
         let question = asked.lock().unwrap()[0]["message"].as_str().unwrap().to_owned();
-        assert!(question.contains(&name) && question.contains("testkit 1"), "{question}");
-        assert_eq!(scope.daemon().get(&format!("/containers/{name}/json")).await.status == 404, removed);
+        assert!(
+            question.contains(&name) && question.contains("testkit 1"),
+            "{question}"
+        );
+        assert_eq!(
+            scope
+                .daemon()
+                .get(&format!("/containers/{name}/json"))
+                .await
+                .status
+                == 404,
+            removed
+        );
         assert!(client.close().await.success());
         let row = dockmaster.audit().pop().unwrap();
-        assert_eq!((&row["tool"], &row["decision"]), (&json!("remove_container"), &json!(decision)), "{row}");
+        assert_eq!(
+            (&row["tool"], &row["decision"]),
+            (&json!("remove_container"), &json!(decision)),
+            "{row}"
+        );
         scope.finish().await;
     }
 }
@@ -129,13 +157,24 @@ async fn the_modern_era_confirms_by_a_retry() {
         let call = json!({"name": "remove_container", "arguments": {"container": name}});
         let asked = client.request("tools/call", call.clone()).await.unwrap();
         assert_eq!(asked["resultType"], "input_required", "{asked}");
-        let key = asked["inputRequests"].as_object().unwrap().keys().next().unwrap().clone();
+        let key = asked["inputRequests"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .next()
+            .unwrap()
+            .clone();
         let mut retry = call;
         retry["requestState"] = asked["requestState"].clone();
         retry["inputResponses"] = json!({key: {"action": "accept", "content": {"confirm": confirm}}});
         let result = client.request("tools/call", retry).await.unwrap();
         assert_eq!(result["isError"] == true, !confirm, "{result}");
-        let gone = scope.daemon().get(&format!("/containers/{name}/json")).await.status == 404;
+        let gone = scope
+            .daemon()
+            .get(&format!("/containers/{name}/json"))
+            .await
+            .status
+            == 404;
         assert_eq!(gone, confirm);
     }
     scope.finish().await;
@@ -143,7 +182,8 @@ async fn the_modern_era_confirms_by_a_retry() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn permissions_hold_at_the_call_whatever_is_listed() {
-    let toml = "[policy]\npreset = 'read-only'\nallow = ['docker/create_volume']\ndeny = ['docker/list_images']\n";
+    let toml =
+        "[policy]\npreset = 'read-only'\nallow = ['docker/create_volume']\ndeny = ['docker/list_images']\n";
     let (stdio, client, web) = both(toml).await;
     for client in [&client, &web.client()] {
         client.initialize(ELICITATION).await;
@@ -153,7 +193,10 @@ async fn permissions_hold_at_the_call_whatever_is_listed() {
         assert!(!listed("list_images") && !listed("create_container"));
         for (tool, line) in [
             ("list_images", "deny = []"),
-            ("create_network", "allow = [\"docker/create_volume\", \"docker/create_network\"]"),
+            (
+                "create_network",
+                "allow = [\"docker/create_volume\", \"docker/create_network\"]",
+            ),
             // Aliases and unlisted names lead to the same tool, and to the same decision.
             ("container_create", "\"docker/create_container\""),
             ("docker_exec_command", "\"docker/execute_command_in_container\""),
@@ -176,8 +219,14 @@ async fn the_guard_names_the_file_and_the_line() {
     let config = dockmaster.folder();
     for (arguments, wanted) in [
         (json!({"image": image, "privileged": true}), "privileged = true"),
-        (json!({"image": image, "volumes": ["/etc:/host"]}), "[hosts.local.guard]"),
-        (json!({"image": image, "volumes": [format!("{}:/dm", config.display())]}), "refused"),
+        (
+            json!({"image": image, "volumes": ["/etc:/host"]}),
+            "[hosts.local.guard]",
+        ),
+        (
+            json!({"image": image, "volumes": [format!("{}:/dm", config.display())]}),
+            "refused",
+        ),
     ] {
         let refusal = client.call("create_container", arguments.clone()).await.failure();
         assert!(refusal.contains(wanted), "{arguments}: {refusal}");
@@ -191,7 +240,10 @@ async fn secrets_are_not_written_down() {
     let dockmaster = Dockmaster::new();
     let token = "a-token-that-nobody-guesses";
     let mut command = dockmaster.command(&["gateway", "run"]);
-    command.env("DOCKMASTER_TOKEN", token).env("REGISTRY_USERNAME", "ann").env("REGISTRY_PASSWORD", "reg-hunter2");
+    command
+        .env("DOCKMASTER_TOKEN", token)
+        .env("REGISTRY_USERNAME", "ann")
+        .env("REGISTRY_PASSWORD", "reg-hunter2");
     let client = McpClient::spawn(command.into());
     client.initialize(ELICITATION).await;
     let arguments = json!({
@@ -200,7 +252,13 @@ async fn secrets_are_not_written_down() {
         "command": ["echo", token, "reg-hunter2"],
     });
     client.call("create_container", arguments).await.ok();
-    let inspected = client.call("inspect_container", json!({"container": scope.name("secrets"), "full": true})).await.text();
+    let inspected = client
+        .call(
+            "inspect_container",
+            json!({"container": scope.name("secrets"), "full": true}),
+        )
+        .await
+        .text();
     client.close().await;
     let audit = dockmaster.run(&["audit", "export"]).stdout();
     for secret in ["hunter2-in-env", "hunter2-in-url", token, "reg-hunter2"] {
@@ -217,18 +275,33 @@ async fn bad_input_of_each_kind() {
     for client in [&client, &web.client()] {
         client.initialize(ELICITATION).await;
         for (tool, arguments, wanted) in [
-            ("inspect_container", json!({"container": "no-such-thing"}), "no-such-thing"),
-            ("inspect_container", json!({"container": "../images/x"}), "container"),
+            (
+                "inspect_container",
+                json!({"container": "no-such-thing"}),
+                "no-such-thing",
+            ),
+            (
+                "inspect_container",
+                json!({"container": "../images/x"}),
+                "container",
+            ),
             ("inspect_container", json!({"container": 5}), "container"),
             ("inspect_container", json!({}), "container"),
             ("list_containers", json!({"al": true}), "al"),
-            ("create_container", json!({"image": "dockmaster-test/no-such-image:1"}), "no-such-image"),
+            (
+                "create_container",
+                json!({"image": "dockmaster-test/no-such-image:1"}),
+                "no-such-image",
+            ),
             ("get_container_stats", json!({"container": ""}), "container"),
         ] {
             let failure = client.call(tool, arguments.clone()).await.failure();
             assert!(failure.contains(wanted), "{tool} {arguments}: {failure}");
         }
-        let wrong = client.request("tools/call", json!({"name": "list_containers", "arguments": [1]})).await.unwrap_err();
+        let wrong = client
+            .request("tools/call", json!({"name": "list_containers", "arguments": [1]}))
+            .await
+            .unwrap_err();
         assert_eq!(wrong.code, -32602);
         let wrong = client.request("no/such", json!({})).await.unwrap_err();
         assert_eq!(wrong.code, -32601);
@@ -239,13 +312,24 @@ async fn bad_input_of_each_kind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_argument_of_ten_megabytes_is_an_error_and_no_more() {
     let (_stdio, client, web) = both("").await;
-    for client in [&client, &web.client()] {
-        client.initialize(ELICITATION).await;
-        let long = "x".repeat(10 << 20);
-        let refused = client.try_call("list_containers", json!({"filters": long})).await;
-        assert!(refused.is_err(), "{refused:?}");
-        client.call("list_containers", json!({})).await.ok();
-    }
+    client.initialize(ELICITATION).await;
+    let call = json!({"name": "list_containers", "arguments": {"filters": "x".repeat(10 << 20)}});
+    let message = json!({"jsonrpc": "2.0", "id": 99, "method": "tools/call", "params": call}).to_string();
+    client.send_line(&message).await;
+    let refused: Value = serde_json::from_str(&client.stray().await).unwrap();
+    assert_eq!(refused["error"]["code"], -32600, "{refused}");
+    client.call("list_containers", json!({})).await.ok();
+
+    let client = web.client();
+    client.initialize(ELICITATION).await;
+    let bearer = format!("Bearer {}", web.token());
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json"),
+    ];
+    let refused = client.exchange("POST", &headers, &message).await;
+    assert_eq!(refused.status, 413, "{}", refused.body);
+    client.call("list_containers", json!({})).await.ok();
 }
 
 /// The daemon dies while it answers: the call fails with what may have happened, and the next call is served.
@@ -264,7 +348,10 @@ async fn a_daemon_that_dies_in_the_middle_of_a_call() {
     client.initialize(ELICITATION).await;
     let failure = client.call("list_containers", json!({})).await.failure();
     assert!(failure.contains("containers/json"), "{failure}");
-    let failure = client.call("start_container", json!({"container": "web"})).await.failure();
+    let failure = client
+        .call("start_container", json!({"container": "web"}))
+        .await
+        .failure();
     assert!(failure.to_lowercase().contains("may "), "{failure}");
     *dying.lock().unwrap() = false;
     client.call("list_containers", json!({})).await.ok();
@@ -281,7 +368,9 @@ async fn a_daemon_that_hangs() {
     let dockmaster = Dockmaster::on(&double.endpoint()).configured("[hosts.local]\ntimeout = '1s'\n");
     let client = dockmaster.client(&[]);
     client.initialize(ELICITATION).await;
-    let slow = client.start("tools/call", json!({"name": "list_images", "arguments": {}})).await;
+    let slow = client
+        .start("tools/call", json!({"name": "list_images", "arguments": {}}))
+        .await;
     client.call("list_containers", json!({})).await.ok();
     assert!(slow.is_open());
     let answer = slow.answer().await.unwrap();
@@ -295,7 +384,11 @@ async fn sixty_four_calls_at_once() {
         client.initialize(ELICITATION).await;
         let mut pending = Vec::new();
         for _ in 0..64 {
-            pending.push(client.start("tools/call", json!({"name": "list_containers", "arguments": {}})).await);
+            pending.push(
+                client
+                    .start("tools/call", json!({"name": "list_containers", "arguments": {}}))
+                    .await,
+            );
         }
         for call in pending {
             let answer = call.answer().await.unwrap();
@@ -335,6 +428,9 @@ async fn two_gateways_share_an_audit() {
             client.call("list_networks", json!({})).await.ok();
         }
     }
-    eventually("ten rows", async || (dockmaster.audit().len() == 10).then_some(())).await;
+    eventually("ten rows", async || {
+        (dockmaster.audit().len() == 10).then_some(())
+    })
+    .await;
     assert_eq!(dockmaster.run(&["audit", "verify"]).code(), 0);
 }

@@ -25,9 +25,14 @@ async fn a_signal_ends_it() {
     for signal in ["TERM", "INT"] {
         let client = Dockmaster::new().client(&[]);
         client.initialize(VERSION).await;
-        let killed = std::process::Command::new("kill").args(["-s", signal, &client.pid().to_string()]).status();
+        let killed = std::process::Command::new("kill")
+            .args(["-s", signal, &client.pid().to_string()])
+            .status();
         assert!(killed.unwrap().success());
-        testkit::eventually("the end of the process", async || client.is_closed().then_some(())).await;
+        testkit::eventually("the end of the process", async || {
+            client.is_closed().then_some(())
+        })
+        .await;
         assert!(client.close().await.success(), "{signal}");
     }
 }
@@ -46,7 +51,9 @@ async fn standard_output_has_nothing_but_messages() {
 async fn a_line_that_is_no_json_is_answered_and_the_next_one_served() {
     let client = Dockmaster::new().client(&[]);
     client.initialize(VERSION).await;
-    client.send_line("{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\":").await;
+    client
+        .send_line("{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\":")
+        .await;
     let stray: Value = serde_json::from_str(&client.stray().await).unwrap();
     assert_eq!(stray["error"]["code"], -32700, "{stray}");
     client.call("list_containers", json!({})).await.ok();

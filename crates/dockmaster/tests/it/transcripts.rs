@@ -12,24 +12,149 @@ fn transcript(arguments: &[&str]) -> String {
 
 #[test]
 fn help() {
-    assert_snapshot!(transcript(&["-h"]), @"");
-    assert_snapshot!(transcript(&["tools", "call", "--help"]), @"");
+    assert_snapshot!(transcript(&["-h"]), @"
+    exit 0
+    | Docker for AI agents: one gateway between MCP clients and Docker Engines, with permissions and an
+    | audit trail
+    |
+    | Usage: dockmaster [OPTIONS] <COMMAND>
+    |
+    | Commands:
+    |   gateway      Run the gateway, and see how it does
+    |   tools        List, inspect and call tools from the command line
+    |   audit        See, check and export what was done
+    |   doctor       Look for what is missing, and say how to get it
+    |   config       Show and check the configuration
+    |   version      Print the version
+    |   completions  Print the completions of a shell
+    |   man          Print the man page, or write all man pages into a folder
+    |
+    | Options:
+    |   -h, --help     Print help (see more with '--help')
+    |   -V, --version  Print version
+    |
+    | Global options:
+    |       --config <FILE>      The configuration file [default: config.toml in the configuration folder;
+    |                            see `config path`]
+    |       --log-level <LEVEL>  How much is logged, on standard error [default: warn] [possible values:
+    |                            off, error, warn, info, debug, trace]
+    |
+    | Exit codes:
+    |   0    done
+    |   1    failed: the tool, the check or the command; standard error says why
+    |   2    the command line is not understood
+    |   65   the audit was tampered with
+    |   69   no gateway answers there, or its own address can't be had
+    |   77   refused: by the rules, or by a person, or there was nobody to ask
+    |   78   the configuration is faulty
+    |   130  interrupted
+    ");
+    assert_snapshot!(transcript(&["tools", "call", "--help"]), @r#"
+    exit 0
+    | Call a tool, on the same way as any client: permissions, confirmation, audit
+    |
+    | Usage: dockmaster tools call [OPTIONS] <NAME> [JSON]
+    |
+    | Arguments:
+    |   <NAME>
+    |           The tool, by any of its names
+    |
+    |   [JSON]
+    |           Its arguments as a JSON object, or - to read them from standard input
+    |
+    | Options:
+    |       --arg <NAME=VALUE>
+    |           One argument; the value is JSON where the tool takes more than text
+    |
+    |   -y, --yes
+    |           Answer every question with yes
+    |
+    |       --json
+    |           Print JSON
+    |
+    |   -h, --help
+    |           Print help (see a summary with '-h')
+    |
+    |   -V, --version
+    |           Print version
+    |
+    | Global options:
+    |       --config <FILE>
+    |           The configuration file [default: config.toml in the configuration folder; see `config
+    |           path`]
+    |
+    |       --log-level <LEVEL>
+    |           How much is logged, on standard error [default: warn]
+    |
+    |           Possible values:
+    |           - off:   Nothing
+    |           - error: What failed
+    |           - warn:  What is not as it should be
+    |           - info:  What happens
+    |           - debug: What is done for it
+    |           - trace: Everything
+    |
+    | Examples:
+    |   dockmaster tools call list_containers --arg all=true
+    |   dockmaster tools call create_container '{"image": "nginx", "name": "web"}'
+    |   dockmaster tools call remove_container --arg container=web --yes
+    |   echo '{"image": "nginx"}' | dockmaster tools call pull_image -
+    "#);
 }
 
 #[test]
 fn what_is_not_understood() {
-    assert_snapshot!(transcript(&["gatway"]), @"");
-    assert_snapshot!(transcript(&["gateway", "run", "--toolset", "all"]), @"");
-    assert_snapshot!(transcript(&["gateway", "run", "--port", "70000"]), @"");
-    assert_snapshot!(transcript(&["audit", "list", "--since", "yesterday"]), @"");
-    assert_snapshot!(transcript(&["tools", "call", "list_containers", "{"]), @"");
-    assert_snapshot!(transcript(&["tools", "call", "list_containers", "--arg", "all"]), @"");
-    assert_snapshot!(transcript(&["--config", "nowhere.toml", "config", "check"]), @"");
+    assert_snapshot!(transcript(&["gatway"]), @"
+    exit 2
+    ! error: unrecognized subcommand 'gatway'
+    !
+    !   tip: a similar subcommand exists: 'gateway'
+    !
+    ! Usage: dockmaster [OPTIONS] <COMMAND>
+    !
+    ! For more information, try '--help'.
+    ");
+    assert_snapshot!(transcript(&["gateway", "run", "--toolset", "all"]), @"
+    exit 2
+    ! error: invalid value 'all' for '--toolset <TOOLSET>'
+    !   [possible values: standard, compact, full]
+    !
+    !   tip: a similar value exists: 'full'
+    !
+    ! For more information, try '--help'.
+    ");
+    assert_snapshot!(transcript(&["gateway", "run", "--port", "70000"]), @"
+    exit 2
+    ! error: invalid value '70000' for '--port <PORT>': 70000 is not in 0..=65535
+    !
+    ! For more information, try '--help'.
+    ");
+    assert_snapshot!(transcript(&["audit", "list", "--since", "yesterday"]), @"
+    exit 2
+    ! error: invalid value 'yesterday' for '--since <WHEN>': write how long ago (30m, 2h, 7d), a day (2026-11-21) or a moment (2026-11-21T10:00:00Z)
+    !
+    ! For more information, try '--help'.
+    ");
+    assert_snapshot!(transcript(&["tools", "call", "list_containers", "{"]), @"
+    exit 2
+    ! error: the arguments are not JSON: EOF while parsing an object at line 1 column 1
+    ");
+    assert_snapshot!(transcript(&["tools", "call", "list_containers", "--arg", "all"]), @r#"
+    exit 2
+    ! error: "all" has no '='; write --arg NAME=VALUE
+    "#);
+    assert_snapshot!(transcript(&["--config", "nowhere.toml", "config", "check"]), @"
+    exit 78
+    ! error: there is no configuration file HOME/nowhere.toml, which --config names
+    ");
 }
 
 #[test]
 fn version() {
-    assert_snapshot!(transcript(&["version"]), @"");
+    assert_snapshot!(transcript(&["version"]), @"
+    exit 0
+    | dockmaster 0.1.0
+    ");
     let json: Value = serde_json::from_str(&Dockmaster::new().run(&["version", "--json"]).stdout()).unwrap();
     assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(json["mcp"][4], "2026-07-28");
@@ -37,14 +162,48 @@ fn version() {
 
 #[test]
 fn config_show() {
-    let configured = Dockmaster::new().configured("[gateway]\nport = 9000\n\n[policy]\ndeny = [\n  'docker/prune_*',\n]\n");
+    let configured = Dockmaster::new()
+        .configured("[gateway]\nport = 9000\n\n[policy]\ndeny = [\n  'docker/prune_*',\n]\n");
     let shown = configured.run(&["config", "show"]);
-    let (head, _) = shown.stdout().split_once("\n[hosts.local.guard]").map(|(head, tail)| (head.to_owned(), tail.to_owned())).unwrap();
-    assert_snapshot!(head, @"");
+    let (head, _) = shown
+        .stdout()
+        .split_once("\n[hosts.local.guard]")
+        .map(|(head, tail)| (head.to_owned(), tail.to_owned()))
+        .unwrap();
+    assert_snapshot!(head, @r#"
+    [gateway]
+    transport = "stdio"  # default
+    host = "127.0.0.1"  # default
+    port = 9000  # ~/dm/config.toml:2
+    hosts = []  # default
+    origins = []  # default
+    call_timeout = "15m"  # default
+    confirm_timeout = "5m"  # default
+
+    [policy]
+    preset = "full"  # default
+    allow = []  # default
+    deny = ["docker/prune_*"]  # ~/dm/config.toml:5
+    ask = "destroy"  # default
+    when_unable = "refuse"  # default
+
+    [docker]
+    enabled = true  # default
+    toolset = "standard"  # default
+    answer_tokens = 8000  # default
+    # credentials_for = (Docker Hub alone)  # default
+
+    [hosts.local]
+    endpoint = "ENGINE"  # DOCKER_HOST
+    # api_version = (negotiated)  # default
+    # timeout = (60s)  # default
+    mode = "guarded"  # default
+    "#);
     // What it prints is a configuration that says the same.
     let again = Dockmaster::new().configured(&shown.stdout());
     let values = |dockmaster: &Dockmaster| -> Vec<Value> {
-        let shown: Vec<Value> = serde_json::from_str(&dockmaster.run(&["config", "show", "--json"]).stdout()).unwrap();
+        let shown: Vec<Value> =
+            serde_json::from_str(&dockmaster.run(&["config", "show", "--json"]).stdout()).unwrap();
         shown.into_iter().map(|value| value["value"].clone()).collect()
     };
     let (one, other) = (values(&configured), values(&again));
@@ -53,28 +212,79 @@ fn config_show() {
 
 #[test]
 fn config_path_and_check() {
-    assert_snapshot!(transcript(&["config", "path"]), @"");
-    assert_snapshot!(transcript(&["config", "path", "--json"]), @"");
-    assert_snapshot!(transcript(&["config", "check"]), @"");
-    let check = |toml: &str| Dockmaster::new().configured(toml).run(&["config", "check"]).transcript();
-    assert_snapshot!(check("[docker]\ntoolset = 'compact'\n"), @"");
-    assert_snapshot!(check("[docker]\ntool_set = 'compact'\n[policcy]\n"), @"");
-    assert_snapshot!(check("[hosts.local]\nendpoint = 'docker'\n"), @"");
-    assert_snapshot!(check("[hosts.local]\napi_version = 'new'\n"), @"");
-    assert_snapshot!(check("[docker]\ncredentials_for = ['a b']\n"), @"");
-    assert_snapshot!(transcript(&["config", "explain", "policy.ask"]), @"");
-    assert_snapshot!(transcript(&["config", "explain", "nothing"]), @"");
+    assert_snapshot!(transcript(&["config", "path"]), @"
+    exit 0
+    | HOME/dm/config.toml
+    ");
+    assert_snapshot!(transcript(&["config", "path", "--json"]), @r#"
+    exit 0
+    | {
+    |   "config": "HOME/dm/config.toml",
+    |   "exists": false,
+    |   "state": "HOME/dm",
+    |   "database": "HOME/dm/dockmaster.db",
+    |   "token": "HOME/dm/token"
+    | }
+    "#);
+    assert_snapshot!(transcript(&["config", "check"]), @"
+    exit 0
+    ! there is no ~/dm/config.toml; all is at its default
+    ");
+    let check = |toml: &str| {
+        Dockmaster::new()
+            .configured(toml)
+            .run(&["config", "check"])
+            .transcript()
+    };
+    assert_snapshot!(check("[docker]\ntoolset = 'compact'\n"), @"
+    exit 0
+    ! ~/dm/config.toml is in order
+    ");
+    assert_snapshot!(check("[docker]\ntool_set = 'compact'\n[policcy]\n"), @"
+    exit 78
+    ! error: HOME/dm/config.toml:2: unknown key `docker.tool_set`; did you mean `toolset`?
+    ! HOME/dm/config.toml:3: unknown key `policcy`; did you mean `policy`?
+    ");
+    assert_snapshot!(check("[hosts.local]\nendpoint = 'ftp://docker'\n"), @r#"
+    exit 78
+    ! error: the configuration: "ftp://docker" is not the address of a Docker Engine: the scheme is none of unix, tcp, npipe and ssh; write unix:///path/to/socket, tcp://host:port or ssh://user@host
+    "#);
+    assert_snapshot!(check("[hosts.local]\napi_version = 'new'\n"), @r#"
+    exit 78
+    ! error: hosts.local.api_version: "new" is not a version of the Engine API; write two numbers such as 1.41, or auto
+    "#);
+    assert_snapshot!(check("[docker]\ncredentials_for = ['a b']\n"), @r#"
+    exit 78
+    ! error: docker.credentials_for: "a b" is not a registry's host
+    "#);
+    assert_snapshot!(transcript(&["config", "explain", "policy.ask"]), @"
+    exit 0
+    | policy.ask
+    |     Which allowed calls a person has to confirm: those that destroy, those that change (or destroy), or never any.
+    ");
+    assert_snapshot!(transcript(&["config", "explain", "nothing"]), @r#"
+    exit 1
+    ! error: there is no key or variable "nothing"; `dockmaster config explain` lists them all
+    "#);
 }
 
 /// A faulty configuration stops every command that heeds it.
 #[test]
 fn a_faulty_configuration() {
     let faulty = Dockmaster::new().configured("[policy]\nask = 'sometimes'\n");
-    for arguments in [&["gateway", "run"][..], &["tools", "list"], &["audit", "list"], &["config", "show"]] {
+    for arguments in [
+        &["gateway", "run"][..],
+        &["tools", "list"],
+        &["audit", "list"],
+        &["config", "show"],
+    ] {
         let ended = faulty.run(arguments);
         assert_eq!(ended.code(), 78, "{arguments:?}: {}", ended.transcript());
     }
-    assert_snapshot!(faulty.run(&["tools", "list"]).transcript(), @"");
+    assert_snapshot!(faulty.run(&["tools", "list"]).transcript(), @"
+    exit 78
+    ! error: HOME/dm/config.toml:2: `policy.ask`: unknown variant `sometimes`, expected one of `destroy`, `change`, `never`
+    ");
 }
 
 #[test]
@@ -84,7 +294,15 @@ fn doctor() {
     assert_eq!(ended.code(), 0, "{}", ended.transcript());
     let checks: Vec<Value> = serde_json::from_str(&dockmaster.run(&["doctor", "--json"]).stdout()).unwrap();
     let state = |name: &str| checks.iter().find(|check| check["name"] == name).unwrap()["state"].clone();
-    for name in ["configuration", "engine", "answers", "clock", "guard", "audit", "gateway"] {
+    for name in [
+        "configuration",
+        "engine",
+        "answers",
+        "clock",
+        "guard",
+        "audit",
+        "gateway",
+    ] {
         assert_eq!(state(name), "ok", "{name}: {checks:?}");
     }
 }
@@ -95,21 +313,45 @@ fn doctor_finds_faults() {
     let shown = |dockmaster: &Dockmaster| {
         let ended = dockmaster.run(&["doctor"]);
         let faults = ended.stdout();
-        let lines: Vec<_> = faults.lines().skip_while(|line| !line.starts_with("FAULT")).take(2).collect();
+        let lines: Vec<_> = faults
+            .lines()
+            .skip_while(|line| !line.starts_with("FAULT"))
+            .take(2)
+            .collect();
         format!("exit {}\n{}", ended.code(), lines.join("\n"))
     };
-    assert_snapshot!(shown(&nowhere), @"");
-    assert_snapshot!(shown(&Dockmaster::new().configured("[gateway]\nporrt = 1\n")), @"");
-    assert_snapshot!(shown(&Dockmaster::on("unix://relative")), @"");
+    assert_snapshot!(shown(&nowhere), @"
+    exit 1
+    FAULT answers         can't reach the Docker Engine at unix:///nonexistent/docker.sock: No such file or directory (os error 2); is it installed and running? Start it, or set DOCKER_HOST to where it is
+                          -> start the engine, or say where it is
+    ");
+    assert_snapshot!(shown(&Dockmaster::new().configured("[gateway]\nporrt = 1\n")), @"
+    exit 1
+    FAULT configuration   HOME/dm/config.toml:2: unknown key `gateway.porrt`; did you mean `port`?
+                          -> mend that, and run doctor again
+    ");
+    assert_snapshot!(shown(&Dockmaster::on("unix://relative")), @r#"
+    exit 1
+    FAULT engine          DOCKER_HOST: "unix://relative" is not the address of a Docker Engine: a socket's path is absolute, with three slashes; write unix:///path/to/socket, tcp://host:port or ssh://user@host
+                          -> say where it is, in DOCKER_HOST or under [hosts.local]
+    "#);
 
     let loose = Dockmaster::new().configured("");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
     fs_err::set_permissions(loose.file("config.toml"), mode).unwrap();
-    assert_snapshot!(shown(&loose), @"");
+    assert_snapshot!(shown(&loose), @"
+    exit 1
+    FAULT configuration   ~/dm/config.toml can be written by others, who could open the guard
+                          -> chmod go-w HOME/dm/config.toml
+    ");
 
     let blocked = Dockmaster::new().configured("");
     fs_err::create_dir_all(blocked.file("dockmaster.db")).unwrap();
-    assert_snapshot!(shown(&blocked), @"");
+    assert_snapshot!(shown(&blocked), @"
+    exit 1
+    FAULT audit           cannot use the state file HOME/dm/dockmaster.db: unable to open database file: HOME/dm/dockmaster.db; check its owner and permissions, and those of its folder
+                          -> every call fails until that is mended
+    ");
 }
 
 /// An engine that answers, but not as one.
@@ -125,14 +367,41 @@ fn tools_list_and_inspect() {
     let dockmaster = Dockmaster::new();
     let listed = |arguments: &[&str]| {
         let listed: Vec<Value> = serde_json::from_str(&dockmaster.run(arguments).stdout()).unwrap();
-        listed.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        listed
+            .iter()
+            .map(|tool| tool["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert!(listed(&["tools", "list", "--json"]).contains(&"list_containers".to_owned()));
-    assert!(listed(&["tools", "list", "--json", "--toolset", "compact"]).contains(&"run-container".to_owned()));
-    assert!(dockmaster.run(&["tools", "list"]).stdout().contains("\nlist_containers "));
-    assert_snapshot!(masked(&dockmaster.run(&["tools", "inspect", "rename_container"]).transcript()), @"");
-    assert_eq!(dockmaster.run(&["tools", "inspect", "run-container", "--json"]).code(), 0);
-    assert_snapshot!(dockmaster.run(&["tools", "inspect", "no_such"]).transcript(), @"");
+    assert!(
+        listed(&["tools", "list", "--json", "--toolset", "compact"]).contains(&"run-container".to_owned())
+    );
+    assert!(
+        dockmaster
+            .run(&["tools", "list"])
+            .stdout()
+            .contains("\nlist_containers ")
+    );
+    assert_snapshot!(masked(&dockmaster.run(&["tools", "inspect", "rename_container"]).transcript()), @"
+    exit #
+    | rename_container
+    |
+    | Give a container another name.
+    |
+    | ARGUMENT  TYPE  ABOUT
+    | container  string  required
+    | new_name  string  required
+    ");
+    assert_eq!(
+        dockmaster
+            .run(&["tools", "inspect", "run-container", "--json"])
+            .code(),
+        0
+    );
+    assert_snapshot!(dockmaster.run(&["tools", "inspect", "no_such"]).transcript(), @r#"
+    exit 1
+    ! error: there is no tool "no_such" that may be used; `dockmaster tools list --toolset full` lists them
+    "#);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,23 +411,51 @@ async fn tools_call() {
     let name = scope.name("web");
     let dockmaster = Dockmaster::new();
     let call = |arguments: &[&str]| {
-        dockmaster.run(&[&["tools", "call"], arguments].concat()).transcript().replace(&name, "NAME")
+        dockmaster
+            .run(&[&["tools", "call"], arguments].concat())
+            .transcript()
+            .replace(&name, "NAME")
     };
     let labels = format!("labels={}", scope.labels());
-    let created = call(&["create_container", "--arg", &format!("name={name}"), "--arg", &format!("image={image}"), "--arg", &labels]);
+    let created = call(&[
+        "create_container",
+        "--arg",
+        &format!("name={name}"),
+        "--arg",
+        &format!("image={image}"),
+        "--arg",
+        &labels,
+    ]);
     assert!(created.starts_with("exit 0"), "{created}");
     assert!(call(&["list_containers", "{\"all\": true}"]).contains("NAME"));
-    let json: Value = serde_json::from_str(&dockmaster.run(&["tools", "call", "get_docker_info", "--json"]).stdout()).unwrap();
+    let json: Value = serde_json::from_str(
+        &dockmaster
+            .run(&["tools", "call", "get_docker_info", "--json"])
+            .stdout(),
+    )
+    .unwrap();
     assert_eq!(json["content"][0]["type"], "text");
 
     let missing = call(&["inspect_container", "--arg", "container=no-such-thing"]);
     assert!(missing.starts_with("exit 1\n! "), "{missing}");
-    assert_snapshot!(call(&["no_such_tool"]), @"");
+    assert_snapshot!(call(&["no_such_tool"]), @r#"
+    exit 1
+    ! error: there is no tool "no_such_tool"
+    "#);
     let unasked = call(&["remove_container", "--arg", &format!("container={name}")]);
-    assert_snapshot!(unasked, @"");
-    assert!(call(&["remove_container", "--yes", "--arg", &format!("container={name}")]).starts_with("exit 0"));
+    assert_snapshot!(unasked, @r#"
+    exit 77
+    ! docker/remove_container was not made: to remove container NAME needs a person's yes (it destroys, and policy.ask is "destroy"), and this client has no way to ask for it (MCP elicitation). Use one that has, or set `when_unable = "allow"` or another `ask` under [policy] in the configuration
+    ! hint: here is no terminal to ask at; --yes answers with yes
+    "#);
+    assert!(
+        call(&["remove_container", "--yes", "--arg", &format!("container={name}")]).starts_with("exit 0")
+    );
     let denied = Dockmaster::new().configured("[policy]\npreset = 'read-only'\n");
-    assert_snapshot!(denied.run(&["tools", "call", "create_network", "{\"name\": \"x\"}"]).transcript(), @"");
+    assert_snapshot!(denied.run(&["tools", "call", "create_network", "{\"name\": \"x\"}"]).transcript(), @r#"
+    exit 77
+    ! docker/create_network is not permitted: policy.preset is "read-only", and this call changes. To allow it, write under [policy]: allow = ["docker/create_network"]
+    "#);
     scope.finish().await;
 }
 
@@ -167,59 +464,157 @@ fn an_engine_that_is_not_there() {
     let nowhere = Dockmaster::on("unix:///nonexistent/docker.sock");
     let ended = nowhere.run(&["tools", "call", "list_containers"]);
     assert_eq!(ended.code(), 1, "{}", ended.transcript());
-    assert!(ended.stderr().contains("/nonexistent/docker.sock"), "{}", ended.stderr());
+    assert!(
+        ended.stderr().contains("/nonexistent/docker.sock"),
+        "{}",
+        ended.stderr()
+    );
 }
 
 #[test]
 fn audit() {
     let dockmaster = Dockmaster::new();
-    assert_snapshot!(dockmaster.run(&["audit", "list"]).transcript(), @"");
-    assert_snapshot!(dockmaster.run(&["audit", "verify"]).transcript(), @"");
+    assert_snapshot!(dockmaster.run(&["audit", "list"]).transcript(), @"
+    exit 0
+    ! nothing was recorded yet in ~/dm/dockmaster.db
+    ");
+    assert_snapshot!(dockmaster.run(&["audit", "verify"]).transcript(), @"
+    exit 0
+    ! nothing was recorded yet in ~/dm/dockmaster.db
+    ");
     for _ in 0..3 {
         dockmaster.run(&["tools", "call", "list_networks"]);
     }
     dockmaster.run(&["tools", "call", "no_such_tool"]);
     let user = dockmaster.audit()[0]["principal"].as_str().unwrap().to_owned();
     let list = |arguments: &[&str]| {
-        let listed = dockmaster.run(&[&["audit", "list"], arguments].concat()).transcript();
+        let listed = dockmaster
+            .run(&[&["audit", "list"], arguments].concat())
+            .transcript();
         masked(&listed.replace(&user, "local:USER"))
     };
-    assert_snapshot!(list(&[]), @"");
-    assert_snapshot!(list(&["--tool", "list_networks", "--limit", "1"]), @"");
-    assert_snapshot!(list(&["--until", "2020-01-01"]), @"");
-    let json: Vec<Value> = serde_json::from_str(&dockmaster.run(&["audit", "list", "--json"]).stdout()).unwrap();
+    assert_snapshot!(list(&[]), @r#"
+    exit #
+    | ROW  TIME  PRINCIPAL  CLIENT  TOOL  DECISION  MS  BYTES  OUTCOME
+    | #  #-#-#T#:#:#Z  local:USER  dockmaster-cli #.#.#  docker/list_networks  allow  #  #  ok
+    | #  #-#-#T#:#:#Z  local:USER  dockmaster-cli #.#.#  docker/list_networks  allow  #  #  ok
+    | #  #-#-#T#:#:#Z  local:USER  dockmaster-cli #.#.#  docker/list_networks  allow  #  #  ok
+    | #  #-#-#T#:#:#Z  local:USER  dockmaster-cli #.#.#  no_such_tool  none  #  #  failed: there is no tool "no_such_tool"
+    "#);
+    assert_snapshot!(list(&["--tool", "list_networks", "--limit", "1"]), @"
+    exit #
+    | ROW  TIME  PRINCIPAL  CLIENT  TOOL  DECISION  MS  BYTES  OUTCOME
+    | #  #-#-#T#:#:#Z  local:USER  dockmaster-cli #.#.#  docker/list_networks  allow  #  #  ok
+    ");
+    assert_snapshot!(list(&["--until", "2020-01-01"]), @"exit #");
+    let json: Vec<Value> =
+        serde_json::from_str(&dockmaster.run(&["audit", "list", "--json"]).stdout()).unwrap();
     assert_eq!(json.len(), 4);
-    assert_snapshot!(masked(&dockmaster.run(&["audit", "verify"]).transcript()), @"");
+    assert_snapshot!(masked(&dockmaster.run(&["audit", "verify"]).transcript()), @"
+    exit #
+    | rows: #, all as they were written
+    | head: HASH
+    ");
+
+    let head = dockmaster.audit()[2]["hash"].as_str().unwrap().to_owned();
+    assert_eq!(dockmaster.run(&["audit", "verify", "--noted", &head]).code(), 0);
+    assert_snapshot!(dockmaster.run(&["audit", "verify", "--noted", &"0".repeat(64)]).transcript(), @"
+    exit 65
+    | rows: 4
+    | tampered with: the rows are whole, but none has the noted hash: they were written anew, or are another audit's
+    ");
 
     let file = dockmaster.file("export.jsonl");
-    let export = || dockmaster.run(&["audit", "export", "--output", file.to_str().unwrap()]).transcript();
-    assert_snapshot!(export(), @"");
-    assert_snapshot!(export(), @"");
+    let export = || {
+        dockmaster
+            .run(&["audit", "export", "--output", file.to_str().unwrap()])
+            .transcript()
+    };
+    assert_snapshot!(export(), @"
+    exit 0
+    ! 4 rows in HOME/dm/export.jsonl
+    ");
+    assert_snapshot!(export(), @"
+    exit 1
+    ! error: the export needs a file of its own: failed to open file `HOME/dm/export.jsonl`: File exists (os error 17)
+    ");
     assert_eq!(fs_err::read_to_string(&file).unwrap().lines().count(), 4);
 
     dockmaster.tamper("UPDATE audit SET decision = 'confirmed' WHERE seq = 2");
-    assert_snapshot!(dockmaster.run(&["audit", "verify"]).transcript(), @"");
+    assert_snapshot!(dockmaster.run(&["audit", "verify"]).transcript(), @"
+    exit 65
+    | rows: 4
+    | tampered with: row 2 was changed or moved
+    ");
     dockmaster.tamper("DELETE FROM audit WHERE seq = 2");
-    let report: Value = serde_json::from_str(&dockmaster.run(&["audit", "verify", "--json"]).stdout()).unwrap();
+    let report: Value =
+        serde_json::from_str(&dockmaster.run(&["audit", "verify", "--json"]).stdout()).unwrap();
     assert_eq!(report["problem"], "row 2 is missing");
 }
 
 #[test]
 fn what_clients_are_given() {
     let dockmaster = Dockmaster::new();
-    assert_snapshot!(dockmaster.run(&["gateway", "client-config"]).transcript(), @"");
+    assert_snapshot!(dockmaster.run(&["gateway", "client-config"]).transcript(), @r#"
+    exit 0
+    | {
+    |   "mcpServers": {
+    |     "dockmaster": {
+    |       "command": "EXECUTABLE",
+    |       "args": [
+    |         "gateway",
+    |         "run"
+    |       ],
+    |       "env": {
+    |         "DOCKMASTER_HOME": "HOME/dm",
+    |         "DOCKER_HOST": "ENGINE"
+    |       }
+    |     }
+    |   }
+    | }
+    "#);
     let with_token = [("DOCKMASTER_TOKEN", "a-token-of-this-test")];
-    let arguments = ["gateway", "client-config", "--transport", "http", "--port", "9000"];
-    assert_snapshot!(dockmaster.run_with(&arguments, &with_token).transcript(), @"");
+    let arguments = [
+        "gateway",
+        "client-config",
+        "--transport",
+        "http",
+        "--port",
+        "9000",
+    ];
+    assert_snapshot!(dockmaster.run_with(&arguments, &with_token).transcript(), @r#"
+    exit 0
+    | {
+    |   "mcpServers": {
+    |     "dockmaster": {
+    |       "type": "http",
+    |       "url": "http://127.0.0.1:9000/mcp",
+    |       "headers": {
+    |         "Authorization": "Bearer a-token-of-this-test"
+    |       }
+    |     }
+    |   }
+    | }
+    "#);
 }
 
 #[test]
 fn completions_and_man_pages() {
     let dockmaster = Dockmaster::new();
-    assert!(dockmaster.run(&["completions", "bash"]).stdout().contains("client-config"));
+    assert!(
+        dockmaster
+            .run(&["completions", "bash"])
+            .stdout()
+            .contains("client-config")
+    );
     assert!(dockmaster.run(&["man"]).stdout().starts_with(".ie"));
     let folder = dockmaster.file("man");
-    assert_eq!(dockmaster.run(&["man", "--folder", folder.to_str().unwrap()]).code(), 0);
+    assert_eq!(
+        dockmaster
+            .run(&["man", "--folder", folder.to_str().unwrap()])
+            .code(),
+        0
+    );
     assert!(folder.join("dockmaster-gateway-run.1").exists());
 }
 
@@ -227,7 +622,11 @@ fn completions_and_man_pages() {
 #[test]
 fn a_reader_that_has_had_enough() {
     let dockmaster = Dockmaster::new();
-    let mut child = dockmaster.command(&["completions", "zsh"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = dockmaster
+        .command(&["completions", "zsh"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }

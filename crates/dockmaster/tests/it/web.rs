@@ -13,32 +13,49 @@ use crate::harness::Dockmaster;
 const VERSION: &str = "2025-11-25";
 
 /// A gateway that serves HTTP on a free port; killed when it is dropped.
-pub struct Web {
-    pub dockmaster: Dockmaster,
-    pub authority: String,
+pub(crate) struct Web {
+    pub(crate) dockmaster: Dockmaster,
+    pub(crate) authority: String,
     child: Child,
     /// Held open, so that the gateway can write to it.
     stderr: BufReader<ChildStderr>,
 }
 
 impl Web {
-    pub async fn start(dockmaster: Dockmaster, arguments: &[&str]) -> Self {
-        let all = [&["gateway", "run", "--transport", "http", "--port", "0"], arguments].concat();
+    pub(crate) async fn start(dockmaster: Dockmaster, arguments: &[&str]) -> Self {
+        let all = [
+            &["gateway", "run", "--transport", "http", "--port", "0"],
+            arguments,
+        ]
+        .concat();
         let mut command = Command::from(dockmaster.command(&all));
         let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         stderr.read_line(&mut line).await.unwrap();
-        let authority = line.trim().strip_prefix("listening at http://").and_then(|rest| rest.strip_suffix("/mcp"));
-        let authority = authority.unwrap_or_else(|| panic!("the gateway says {line:?}")).to_owned();
-        Self { dockmaster, authority, child, stderr }
+        let authority = line
+            .trim()
+            .strip_prefix("listening at http://")
+            .and_then(|rest| rest.strip_suffix("/mcp"));
+        let authority = authority
+            .unwrap_or_else(|| panic!("the gateway says {line:?}"))
+            .to_owned();
+        Self {
+            dockmaster,
+            authority,
+            child,
+            stderr,
+        }
     }
 
-    pub fn token(&self) -> String {
-        fs_err::read_to_string(self.dockmaster.file("token")).unwrap().trim().to_owned()
+    pub(crate) fn token(&self) -> String {
+        fs_err::read_to_string(self.dockmaster.file("token"))
+            .unwrap()
+            .trim()
+            .to_owned()
     }
 
-    pub fn client(&self) -> McpClient {
+    pub(crate) fn client(&self) -> McpClient {
         McpClient::http(&self.authority, "/mcp", Some(&self.token()))
     }
 
@@ -58,7 +75,10 @@ async fn the_token_is_generated_once_and_private() {
     let mut web = Web::start(Dockmaster::new(), &[]).await;
     let token = web.token();
     assert_eq!(token.len(), 43);
-    let mode = fs_err::metadata(web.dockmaster.file("token")).unwrap().permissions().mode();
+    let mode = fs_err::metadata(web.dockmaster.file("token"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     assert!(web.told().await.contains("the bearer token is in ~/dm/token"));
     web.child.kill().await.unwrap();
@@ -75,10 +95,22 @@ async fn who_is_let_in() {
     for (headers, status) in [
         (vec![], 401),
         (vec![("authorization", "Bearer wrong-wrong-wrong-wrong")], 401),
-        (vec![("authorization", bearer.as_str()), ("host", "evil.example")], 403),
-        (vec![("authorization", bearer.as_str()), ("origin", "https://evil.example")], 403),
+        (
+            vec![("authorization", bearer.as_str()), ("host", "evil.example")],
+            403,
+        ),
+        (
+            vec![
+                ("authorization", bearer.as_str()),
+                ("origin", "https://evil.example"),
+            ],
+            403,
+        ),
     ] {
-        let both = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+        let both = [
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+        ];
         let headers: Vec<_> = headers.into_iter().chain(both).collect();
         let answer = client.exchange("POST", &headers, &body).await;
         assert_eq!(answer.status, status, "{headers:?}: {}", answer.body);
@@ -92,12 +124,18 @@ async fn status() {
     let client = web.client();
     client.initialize(VERSION).await;
     client.call("list_containers", json!({})).await.ok();
-    let ended = web.dockmaster.run(&["gateway", "status", "--json", "--port", web.port()]);
+    let ended = web
+        .dockmaster
+        .run(&["gateway", "status", "--json", "--port", web.port()]);
     let status: Value = serde_json::from_str(&ended.stdout()).unwrap();
     assert_eq!(status["calls"], 1, "{status}");
     assert_eq!(status["servers"][0]["name"], "docker");
     let shown = web.dockmaster.run(&["gateway", "status", "--port", web.port()]);
-    assert!(shown.stdout().contains("\ndocker  ready"), "{}", shown.transcript());
+    assert!(
+        shown.stdout().contains("\ndocker  ready"),
+        "{}",
+        shown.transcript()
+    );
     let stranger = web.dockmaster.run_with(
         &["gateway", "status", "--port", web.port()],
         &[("DOCKMASTER_TOKEN", "not-the-token-of-this-gateway")],
@@ -113,11 +151,22 @@ async fn what_it_does_not_listen_at() {
     let taken = Dockmaster::new().run(&["gateway", "run", "--transport", "http", "--port", web.port()]);
     assert_eq!(taken.code(), 69, "{}", taken.transcript());
     assert!(taken.stderr().contains("--port"), "{}", taken.stderr());
-    let open = Dockmaster::new().run(&["gateway", "run", "--transport", "http", "--port", "0", "--host", "0.0.0.0"]);
+    let open = Dockmaster::new().run(&[
+        "gateway",
+        "run",
+        "--transport",
+        "http",
+        "--port",
+        "0",
+        "--host",
+        "0.0.0.0",
+    ]);
     assert_eq!(open.code(), 69, "{}", open.transcript());
     assert!(open.stderr().contains("hosts"), "{}", open.stderr());
-    let short = Dockmaster::new()
-        .run_with(&["gateway", "run", "--transport", "http", "--port", "0"], &[("DOCKMASTER_TOKEN", "short")]);
+    let short = Dockmaster::new().run_with(
+        &["gateway", "run", "--transport", "http", "--port", "0"],
+        &[("DOCKMASTER_TOKEN", "short")],
+    );
     assert_eq!(short.code(), 69, "{}", short.transcript());
 }
 
@@ -140,7 +189,16 @@ async fn a_signal_ends_it_and_its_calls() {
     let client = web.client();
     client.initialize(VERSION).await;
     let pid = web.child.id().unwrap().to_string();
-    assert!(std::process::Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
-    let ended = tokio::time::timeout(testkit::PATIENCE, web.child.wait()).await.unwrap().unwrap();
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-s", "TERM", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let ended = tokio::time::timeout(testkit::PATIENCE, web.child.wait())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(ended.success(), "{ended}");
 }
