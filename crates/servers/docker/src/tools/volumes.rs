@@ -97,11 +97,7 @@ fn refused(error: Error) -> ToolError {
     };
     let error = ToolError::from(error);
     match fix {
-        Some(fix) => ToolError {
-            object: None,
-            ..error
-        }
-        .fix(fix),
+        Some(fix) => error.fix(fix),
         None => error,
     }
 }

@@ -4,7 +4,6 @@ use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::describe;
 use crate::error::{Code, ToolError};
-use crate::explain;
 use crate::tool::{Call, Spec};
 use crate::tools;
 use policy::Effect;
@@ -120,14 +119,8 @@ impl<R: Relay> Call for R {
                 Ok(answer) => last = answer,
                 Err(error) if done.is_empty() => return Err(error),
                 Err(error) => {
-                    // What a second look adds must not replace what is added here.
-                    let error = ToolError {
-                        object: None,
-                        ..explain::improve(ctx.engine(), error).await
-                    };
-                    return Err(error
-                        .during(&about)
-                        .also(format_args!("done before: {}", done.join(", "))));
+                    let done = format!("done before: {}", done.join(", "));
+                    return Err(error.during(&about).also(done));
                 }
             }
             done.push(about);
