@@ -1,12 +1,20 @@
 //! Tools that reach registries, on the real engine and real registries.
 
+#![expect(clippy::expect_used, reason = "a fixture that fails must fail the test")]
+
 use crate::here::server;
 use crate::images::{copy, own};
+use base::Secret;
+use docker_server::{DockerServer, Options};
+use engine::credentials::{self, Credentials, Explicit, Given, RegistryHost, Scope as GivenScope};
+use engine::guard::{DaemonPlace, Guard, Policy, Surroundings};
+use engine::{ApiVersion, Endpoint, Engine};
 use serde_json::json;
 use std::time::Duration;
-use testkit::{Registry, Scope};
+use testkit::{Daemon, McpClient, Registry, Scope};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 #[tokio::test]
 async fn an_image_goes_to_a_registry_and_comes_back() {
@@ -200,4 +208,84 @@ async fn a_search_needs_words() {
         "{text}"
     );
     server.end().await;
+}
+
+/// A client of a server whose user has this password for the registry.
+fn client_with_login(registry: &Registry, password: &str, tasks: &mut JoinSet<()>) -> McpClient {
+    let host = RegistryHost::parse(registry.authority()).expect("the registry has a host");
+    let explicit = Explicit::parse(Given {
+        username: Some(Registry::CREDENTIALS.user.to_owned()),
+        password: Some(Secret::new(password)),
+        auth_config: None,
+        scope: GivenScope::Registries(vec![host]),
+    });
+    let credentials = Credentials::new(credentials::Options {
+        explicit: explicit.expect("user and password are given"),
+        ..credentials::Options::default()
+    });
+    let surroundings = Surroundings {
+        daemon: DaemonPlace::Local,
+        ..Surroundings::default()
+    };
+    let engine = Engine::open(engine::Options {
+        endpoint: Endpoint::parse(&Daemon::here().endpoint()).expect("the engine under test has an address"),
+        api_version: ApiVersion::Auto,
+        timeout: Duration::from_mins(1),
+        guard: Guard::new(Policy::default(), surroundings),
+        credentials,
+    });
+    let server = DockerServer::new(Options::new(engine.expect("opening does no I/O")));
+    let (near, far) = tokio::io::duplex(64 << 10);
+    tasks.spawn(async move { server.serve(far).await.expect("the client speaks MCP") });
+    let (reader, writer) = tokio::io::split(near);
+    McpClient::over(reader, writer)
+}
+
+#[tokio::test]
+async fn a_login_is_used_and_never_shown() {
+    let (registry, scope) = (
+        Registry::start_with_password().await,
+        Scope::new("registries-login"),
+    );
+    let host = registry.authority();
+    let mut tasks = JoinSet::new();
+    let right = client_with_login(&registry, Registry::CREDENTIALS.password, &mut tasks);
+    right.initialize("2025-11-25").await;
+    let ok = async |tool: &str, arguments| right.call(tool, arguments).await.ok().text();
+    let local = own(&scope, "local").await;
+    let remote = format!("{host}/{local}");
+    ok("tag_image", json!({ "image": local, "target": remote })).await;
+    ok("push_image", json!({ "image": remote })).await;
+    ok("remove_image", json!({ "image": remote })).await;
+    ok("pull_image", json!({ "image": remote })).await;
+    let accepted = ok(
+        "check_registry_login",
+        json!({ "registry": format!("http://{host}/") }),
+    )
+    .await;
+    assert_eq!(
+        accepted,
+        format!("{host} accepts the login of dockmaster (from REGISTRY_USERNAME)")
+    );
+
+    let wrong = client_with_login(&registry, "hunter2-is-wrong", &mut tasks);
+    wrong.initialize("2025-11-25").await;
+    for (tool, arguments) in [
+        ("pull_image", json!({ "image": remote })),
+        ("push_image", json!({ "image": remote })),
+        ("check_registry_login", json!({ "registry": host })),
+    ] {
+        let error = wrong.call(tool, arguments).await.failure();
+        assert!(error.starts_with("refused: "), "{tool}: {error}");
+        assert!(
+            error.contains("dockmaster") && error.contains("REGISTRY_USERNAME"),
+            "{tool}: {error}"
+        );
+        assert!(!error.contains("hunter2"), "{tool}: {error}");
+    }
+    scope.finish().await;
+    drop((right, wrong));
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
+    }
 }
