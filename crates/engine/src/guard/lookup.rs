@@ -38,12 +38,10 @@ pub enum Object {
     Task(String),
     Secret(String),
     Config(String),
-    /// All containers, also stopped ones, with their mounts.
-    Containers,
 }
 
 impl Object {
-    /// Path and query of the `GET` that inspects it, without version prefix.
+    /// Path of the `GET` that inspects it, without version prefix.
     #[must_use]
     pub fn path(&self) -> String {
         let segment = |name: &str| utf8_percent_encode(name, SEGMENT).to_string();
@@ -60,7 +58,6 @@ impl Object {
             Self::Task(name) => format!("/tasks/{}", segment(name)),
             Self::Secret(name) => format!("/secrets/{}", segment(name)),
             Self::Config(name) => format!("/configs/{}", segment(name)),
-            Self::Containers => "/containers/json?all=true".to_owned(),
         }
     }
 }
@@ -77,7 +74,6 @@ impl fmt::Display for Object {
             Self::Task(name) => ("task", name),
             Self::Secret(name) => ("secret", name),
             Self::Config(name) => ("config", name),
-            Self::Containers => return f.write_str("the list of containers"),
         };
         write!(f, "{kind} {}", super::refusal::shown(name))
     }

@@ -15,7 +15,7 @@ use super::refusal::{Refusal, Rule};
 const MAX_QUERY: usize = 256 * 1024;
 
 /// Parameters that the API reads as lists, on whichever endpoint.
-const REPEATED: [&str; 9] = [
+const REPEATED: [&str; 8] = [
     "t",
     "names",
     "changes",
@@ -24,7 +24,6 @@ const REPEATED: [&str; 9] = [
     "platforms",
     "type",
     "securityopt",
-    "header",
 ];
 
 /// The decoded parameters, in order.

@@ -18,6 +18,7 @@ mod exec;
 mod faults;
 mod files;
 mod gate;
+mod guard;
 mod guarded;
 mod images;
 mod links;

@@ -43,7 +43,7 @@ const SYSTEM: [&str; 33] = [
 ];
 
 /// Where people keep credentials, in a home directory or wherever else these names appear.
-pub(super) const CREDENTIALS: [&str; 42] = [
+pub(super) const CREDENTIALS: [&str; 44] = [
     ".ssh",
     ".aws",
     ".gnupg",
@@ -84,6 +84,8 @@ pub(super) const CREDENTIALS: [&str; 42] = [
     ".config/rclone",
     ".config/containers",
     ".config/google-chrome",
+    ".local/share/containers",
+    ".local/share/docker",
     ".local/share/keyrings",
     "Library/Keychains",
 ];

@@ -10,8 +10,8 @@ use super::super::shape::{Shaped, find};
 use super::super::shapes;
 use super::Case;
 
-/// Refuses fields of the host configuration outside of it. Engines up to 24 read them there when the body has no
-/// `HostConfig`, so they are no harmless mistake.
+/// Refuses fields of the host configuration outside of it. Engine 20.10 obeys them there when the body has no
+/// `HostConfig` (28 does not), so they are no harmless mistake.
 pub(super) fn in_place(body: Value, endpoint: &Endpoint) -> Result<Value, Refusal> {
     if endpoint.judge == Judge::ContainerCreate
         && let Value::Object(map) = &body
@@ -31,7 +31,7 @@ pub(super) fn in_place(body: Value, endpoint: &Endpoint) -> Result<Value, Refusa
 }
 
 impl Case<'_> {
-    pub(super) async fn container_create(&self, body: &Value) -> Result<(), Refusal> {
+    pub(super) async fn container_create(&self, body: &mut Value) -> Result<(), Refusal> {
         self.must_bear_label("Labels", body.at("Labels"))?;
         self.image_used("Image", body.text("Image")).await?;
         let host = body.at("HostConfig");
@@ -44,6 +44,10 @@ impl Case<'_> {
                 endpoint,
             )
             .await?;
+        }
+        let pinned = self.volumes_from(host).await?;
+        if !pinned.is_empty() {
+            body["HostConfig"]["VolumesFrom"] = pinned.into();
         }
         Ok(())
     }
@@ -80,7 +84,8 @@ impl Case<'_> {
                 _ => {}
             }
         }
-        Ok(Some(container.text("Id").to_owned()).filter(|id| !id.is_empty()))
+        self.id_of("the container", self.name(), &container, "Id")
+            .map(Some)
     }
 
     fn still_in_place(&self, source: &str, write: bool) -> Result<(), Refusal> {

@@ -15,16 +15,7 @@ impl Case<'_> {
     /// Judges the container and gives back its id, so that the request reaches the one that was looked at.
     pub(super) async fn inside(&self, name: &str) -> Result<String, Refusal> {
         let container = self.must_look_up(self.container("the container", name)?).await?;
-        let id = container.text("Id");
-        if id.is_empty() {
-            let reason = "the engine did not tell its id";
-            return Err(Refusal::new(
-                Rule::Lookup,
-                self.what("the container"),
-                name,
-                reason,
-            ));
-        }
+        let id = self.id_of("the container", name, &container, "Id")?;
         if !self.policy.exec_into_unsafe {
             self.is_safe(&container).await.map_err(|inner| {
                 // "exec create: HostConfig.Privileged" → "HostConfig.Privileged"
@@ -37,7 +28,7 @@ impl Case<'_> {
                 self.refuse_with(Rule::ExecIntoUnsafe, "the container", name, reason, "exec_into_unsafe")
             })?;
         }
-        Ok(id.to_owned())
+        Ok(id)
     }
 
     async fn is_safe(&self, container: &Value) -> Result<(), Refusal> {

@@ -50,7 +50,7 @@ pub(super) async fn request(
     if endpoint.effect != Effect::Read {
         query.only(endpoint.query, endpoint.title)?;
     }
-    let body = content(call, endpoint)?;
+    let mut body = content(call, endpoint)?;
     let case = Case {
         policy,
         surroundings,
@@ -60,7 +60,7 @@ pub(super) async fn request(
         doing: endpoint.title,
     };
     let confined = case.confine(endpoint.confine).await?;
-    let judged = case.rules(endpoint, &body).await?;
+    let judged = case.rules(endpoint, &mut body).await?;
     let path = judged
         .or(confined)
         .map(|id| pinned(endpoint.pattern, &names, &id));
@@ -190,8 +190,9 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// The rules of the endpoint. Gives back the id of the object in the path, if the rules looked at it.
-    async fn rules(&self, endpoint: &Endpoint, body: &Value) -> Result<Option<String>, Refusal> {
+    /// The rules of the endpoint. Gives back the id of the object in the path, if the rules looked at it, and puts
+    /// ids in the place of names in the body, where a name could come to mean another object.
+    async fn rules(&self, endpoint: &Endpoint, body: &mut Value) -> Result<Option<String>, Refusal> {
         match endpoint.judge {
             Judge::Plain => {}
             Judge::ContainerCreate => self.container_create(body).await?,
@@ -278,6 +279,19 @@ impl Case<'_> {
                     reason,
                 ))
             }
+        }
+    }
+
+    /// The id in an object's state.
+    fn id_of(&self, at: &str, name: &str, state: &Value, field: &str) -> Result<String, Refusal> {
+        match state.get(field).and_then(Value::as_str) {
+            Some(id) if !id.is_empty() => Ok(id.to_owned()),
+            _ => Err(Refusal::new(
+                Rule::Lookup,
+                self.what(at),
+                name,
+                "the engine did not tell its id",
+            )),
         }
     }
 

@@ -31,10 +31,17 @@ impl Case<'_> {
             let at = format!("HostConfig.Tmpfs[{}]", shown(target));
             self.tmpfs_options(&at, options.as_str().unwrap_or_default())?;
         }
-        for from in host.texts("VolumesFrom") {
-            self.volumes_from("HostConfig.VolumesFrom", from).await?;
-        }
         Ok(())
+    }
+
+    /// The containers whose mounts are taken over. Gives back the list with ids in the place of names, so that a
+    /// container renamed meanwhile is not taken for the one that was looked at.
+    pub(super) async fn volumes_from(&self, host: &Value) -> Result<Vec<String>, Refusal> {
+        let mut pinned = Vec::new();
+        for from in host.texts("VolumesFrom") {
+            pinned.push(self.taken_from("HostConfig.VolumesFrom", from).await?);
+        }
+        Ok(pinned)
     }
 
     /// `source:target:mode`, `source:target`, or `target` for a new volume.
@@ -165,30 +172,35 @@ impl Case<'_> {
         )
     }
 
-    async fn volumes_from(&self, at: &str, from: &str) -> Result<(), Refusal> {
+    async fn taken_from(&self, at: &str, from: &str) -> Result<String, Refusal> {
         let (name, mode) = from.split_once(':').unwrap_or((from, ""));
         let access = match mode {
             "" | "rw" | "z" | "Z" | "rw,z" | "rw,Z" => Access::Write,
-            "ro" | "ro,z" | "ro,Z" => Access::Read,
+            "ro" => Access::Read,
             _ => {
                 let reason = "the guard does not know this mode";
                 return Err(Refusal::new(Rule::VolumesFrom, self.what(at), from, reason));
             }
         };
-        self.container_in_scope(at, name).await?;
         let container = self.must_look_up(self.container(at, name)?).await?;
-        self.existing_mounts(at, &container, access)
-            .await
-            .map_err(|inner| Refusal {
-                rule: Rule::VolumesFrom,
-                reason: format!(
-                    "that container has a mount that is closed: {} ({})",
-                    inner.reason, inner.value
-                )
-                .into(),
-                value: shown(from),
-                ..inner
-            })
+        self.in_scope(at, name, container.at("Config").at("Labels"))?;
+        let judged = self.existing_mounts(at, &container, access).await;
+        judged.map_err(|inner| Refusal {
+            rule: Rule::VolumesFrom,
+            reason: format!(
+                "that container has a mount that is closed: {} ({})",
+                inner.reason, inner.value
+            )
+            .into(),
+            value: shown(from),
+            ..inner
+        })?;
+        let id = self.id_of(at, name, &container, "Id")?;
+        Ok(if mode.is_empty() {
+            id
+        } else {
+            format!("{id}:{mode}")
+        })
     }
 
     /// The mounts of a container that exists, used with at most this access.

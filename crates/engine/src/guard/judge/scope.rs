@@ -66,7 +66,7 @@ impl Case<'_> {
                     .must_look_up(Object::Service(task.text("ServiceID").to_owned()))
                     .await?;
                 self.pin("the task", &service, service.at("Spec").at("Labels"), "ID")?;
-                Ok(Some(task.text("ID").to_owned()).filter(|id| !id.is_empty()))
+                self.id_of("the task", name, &task, "ID").map(Some)
             }
             Confine::Secret => {
                 let state = self.must_look_up(Object::Secret(name.to_owned())).await?;
@@ -81,15 +81,7 @@ impl Case<'_> {
 
     fn pin(&self, at: &str, state: &Value, labels: &Value, id: &str) -> Result<Option<String>, Refusal> {
         self.in_scope(at, self.name(), labels)?;
-        match state.text(id) {
-            "" => Err(Refusal::new(
-                Rule::Lookup,
-                self.what(at),
-                self.name(),
-                "the engine did not tell its id",
-            )),
-            id => Ok(Some(id.to_owned())),
-        }
+        self.id_of(at, self.name(), state, id).map(Some)
     }
 
     pub(super) fn out_of_scope(

@@ -298,6 +298,7 @@ fn volumes_from_another_container() {
         ("empty", None),
         ("good", None),
         ("good:rw", None),
+        ("good:ro,z", Some(Rule::VolumesFrom)),
         ("half:ro", None),
         ("half", Some(Rule::VolumesFrom)),
         ("socket", Some(Rule::VolumesFrom)),
@@ -314,6 +315,15 @@ fn volumes_from_another_container() {
             wanted,
         );
     }
+}
+
+#[test]
+fn a_container_renamed_meanwhile_gives_no_volumes() {
+    let engine = known([(container("web"), state(&json!({}), &json!([])))]);
+    let ask = create(&json!({"VolumesFrom": ["web", "web:ro"]}));
+    let verdict = ask.judged(&policy(""), &local(), &engine).unwrap();
+    let sent: Value = serde_json::from_slice(&verdict.body.unwrap()).unwrap();
+    assert_eq!(sent["HostConfig"]["VolumesFrom"], json!(["c0ffee", "c0ffee:ro"]));
 }
 
 #[test]

@@ -103,8 +103,8 @@ fn exceptions_lift_only_what_they_name() {
         let ask = bind(source);
         let got = ask.judged(&policy(&[root, lines].concat()), &local(), &Known::default());
         // /etc/localtime is a link on many systems, to a place that is no less closed.
-        let led_away =
-            source == "/etc/localtime" && fs_err::canonicalize(source).is_ok_and(|path| path.as_os_str() != source);
+        let led_away = source == "/etc/localtime"
+            && fs_err::canonicalize(source).is_ok_and(|path| path.as_os_str() != source);
         let wanted = if led_away { Some(Rule::Bind) } else { wanted };
         assert_eq!(
             got.as_ref().err().map(|refusal| refusal.rule),
