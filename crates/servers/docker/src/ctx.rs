@@ -72,8 +72,9 @@ impl Ctx {
         if let Some(total) = total {
             report = report.with_total(total.max(done));
         }
-        // A client that can't be told is gone; the call will end by its token.
-        drop(progress.peer.notify_progress(report).await);
+        // A client that is gone ends the call by its token; one that doesn't read must not hold up the work.
+        let told = progress.peer.notify_progress(report);
+        drop(tokio::time::timeout(BETWEEN_REPORTS, told).await);
     }
 
     /// Whether anybody listens to progress, where finding it out costs something.

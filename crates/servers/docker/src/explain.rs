@@ -4,7 +4,7 @@
 use crate::error::{Code, Kind, Object, ToolError};
 use crate::near::nearest;
 use crate::{pick, status};
-use base::names::ContainerRef;
+use base::names::{ContainerRef, ImageRef};
 use engine::ops::containers::ContainerQuery;
 use engine::ops::images::ImageQuery;
 use engine::{Engine, Error, Filters};
@@ -278,7 +278,13 @@ async fn near_containers(engine: &Engine, name: &str) -> Option<Better> {
         let status = container.map(|container| status::short(pick::text(container, "/Status")));
         format!("{name} ({})", status.unwrap_or_default())
     };
-    let fix = if near.is_empty() {
+    let is_image = || async {
+        let image = ImageRef::parse(name).ok()?;
+        engine.image_inspect(&image).await.ok()
+    };
+    let fix = if near.is_empty() && is_image().await.is_some() {
+        format!("there is an image {name}: inspect_image shows it, create_container makes a container of it")
+    } else if near.is_empty() {
         match names.len() {
             0 => "there are no containers".to_owned(),
             count => format!("list_containers with all=true shows the {count} there are"),

@@ -25,7 +25,7 @@ const MAX_TIME: Duration = Duration::from_secs(25);
 /// The beginning of every cursor into a log.
 const PREFIX: &str = "log-";
 
-/// Which output.
+// No doc comment: it would be a description in the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Which {

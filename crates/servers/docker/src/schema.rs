@@ -108,7 +108,8 @@ fn constants(variant: &Value) -> Option<Vec<Value>> {
 const HIDDEN: &str = "hidden";
 
 /// The schema without the parameters that are not worth listing.
-pub(crate) fn listed(mut schema: JsonObject) -> JsonObject {
+pub(crate) fn listed(schema: &JsonObject) -> JsonObject {
+    let mut schema = schema.clone();
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
         properties.retain(|_, property| property.get(HIDDEN).is_none());
     }

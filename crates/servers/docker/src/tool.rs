@@ -13,8 +13,10 @@ use rmcp::model::{JsonObject, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 /// Which tools are listed to a client. All of them can be called, whatever is listed: what may be done is decided by
 /// policy, and a shorter list is a courtesy to the model.
@@ -78,7 +80,8 @@ pub(crate) struct Spec {
     pub(crate) hints: Hints,
 }
 
-/// What is told to a client about a tool that changes something; a tool that only reads is neither.
+/// What is told to a client about a tool. By the specification two of these mean nothing for one that only reads, but
+/// their defaults are the worst, and a client may not look twice.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hints {
     /// May take something away or overwrite it, and not only add.
@@ -147,15 +150,11 @@ impl Spec {
     }
 
     fn annotations(&self) -> ToolAnnotations {
-        let annotations = ToolAnnotations::new().read_only(self.effect == Effect::Read);
-        let annotations = match self.effect {
-            // By the specification these two mean nothing where nothing is changed.
-            Effect::Read => annotations,
-            Effect::Change | Effect::Destroy => annotations
-                .destructive(self.hints.destructive)
-                .idempotent(self.hints.idempotent),
-        };
-        annotations.open_world(self.hints.open_world)
+        ToolAnnotations::new()
+            .read_only(self.effect == Effect::Read)
+            .destructive(self.hints.destructive)
+            .idempotent(self.hints.idempotent)
+            .open_world(self.hints.open_world)
     }
 }
 
@@ -197,7 +196,7 @@ pub(crate) struct Described {
 #[derive(Debug)]
 pub(crate) struct Tool {
     pub(crate) spec: Spec,
-    pub(crate) schema: fn() -> JsonObject,
+    pub(crate) schema: fn() -> Arc<JsonObject>,
     run: fn(Ctx, JsonObject) -> BoxFuture<'static, Result<Answer, ToolError>>,
     describe: fn(JsonObject) -> Result<Described, ToolError>,
 }
@@ -207,7 +206,7 @@ impl Tool {
     pub(crate) const fn of<C: Call>() -> Self {
         Self {
             spec: C::SPEC,
-            schema: schema::of::<C>,
+            schema: schema::<C>,
             run: run::<C>,
             describe: describe::<C>,
         }
@@ -237,21 +236,35 @@ impl Tool {
         rmcp::model::Tool::new(
             self.spec.name,
             self.spec.description,
-            schema::listed((self.schema)()),
+            schema::listed(&(self.schema)()),
         )
         .with_annotations(self.spec.annotations())
     }
 }
 
+/// The schema of a tool, made once: it is asked for at every call.
+fn schema<C: Call>() -> Arc<JsonObject> {
+    static MADE: LazyLock<RwLock<HashMap<&str, Arc<JsonObject>>>> = LazyLock::new(RwLock::default);
+    let name = C::SPEC.name;
+    if let Some(schema) = MADE.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+        return Arc::clone(schema);
+    }
+    let schema = Arc::new(schema::of::<C>());
+    MADE.write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(name, Arc::clone(&schema));
+    schema
+}
+
 fn run<C: Call>(ctx: Ctx, arguments: JsonObject) -> BoxFuture<'static, Result<Answer, ToolError>> {
     Box::pin(async move {
-        let call: C = params::parse(&schema::of::<C>(), arguments)?;
+        let call: C = params::parse(&schema::<C>(), arguments)?;
         call.run(ctx).await
     })
 }
 
 fn describe<C: Call>(arguments: JsonObject) -> Result<Described, ToolError> {
-    let call: C = params::parse(&schema::of::<C>(), arguments)?;
+    let call: C = params::parse(&schema::<C>(), arguments)?;
     Ok(Described {
         effect: call.effect(),
         about: call.about(),

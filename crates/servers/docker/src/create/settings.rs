@@ -25,7 +25,6 @@ pub(crate) struct Settings {
     #[schemars(description = "source:/target[:ro]")]
     pub(crate) volumes: Option<Vec<Volume>>,
     pub(crate) labels: Option<Pairs>,
-    #[schemars(description = "Start it too")]
     pub(crate) start: Option<bool>,
     #[schemars(description = "Run to the end, return output")]
     pub(crate) wait: Option<bool>,
@@ -44,8 +43,9 @@ pub(crate) struct Settings {
     pub(crate) memory_swap: Option<Size>,
     pub(crate) cpus: Option<f64>,
     pub(crate) pids_limit: Option<i64>,
+    #[schemars(extend("hidden" = true))]
     pub(crate) shm_size: Option<Size>,
-    #[schemars(schema_with = "schema::map", description = "{\"nofile\":\"1024:2048\"}")]
+    #[schemars(schema_with = "schema::map")]
     pub(crate) ulimits: Option<BTreeMap<String, Ulimit>>,
     pub(crate) workdir: Option<String>,
     pub(crate) user: Option<String>,
@@ -72,13 +72,16 @@ pub(crate) struct Settings {
     pub(crate) ipc: Option<String>,
     pub(crate) init: Option<bool>,
     pub(crate) read_only: Option<bool>,
+    #[schemars(extend("hidden" = true))]
     pub(crate) stop_signal: Option<String>,
     pub(crate) stop_timeout: Option<Span>,
     pub(crate) platform: Option<String>,
     #[schemars(extend("hidden" = true))]
     pub(crate) runtime: Option<String>,
+    #[schemars(extend("hidden" = true))]
     pub(crate) tty: Option<bool>,
     pub(crate) stdin: Option<bool>,
+    #[schemars(extend("hidden" = true))]
     pub(crate) log_driver: Option<String>,
     #[schemars(extend("hidden" = true))]
     pub(crate) log_options: Option<Pairs>,

@@ -48,12 +48,11 @@ fn every_tool_is_classified_and_its_hints_agree() {
             json!(tool.spec.effect == Effect::Read),
             "{name}"
         );
-        assert!(hints["openWorldHint"].is_boolean(), "{name}");
-        if tool.spec.effect != Effect::Read {
-            assert!(
-                hints["destructiveHint"].is_boolean() && hints["idempotentHint"].is_boolean(),
-                "{name}"
-            );
+        for hint in ["destructiveHint", "idempotentHint", "openWorldHint"] {
+            assert!(hints[hint].is_boolean(), "{name}: {hint}");
+        }
+        if tool.spec.effect == Effect::Read {
+            assert_eq!(hints["destructiveHint"], json!(false), "{name}");
         }
         if tool.spec.effect == Effect::Destroy {
             assert_eq!(hints["destructiveHint"], json!(true), "{name}");
@@ -69,7 +68,7 @@ fn every_tool_is_classified_and_its_hints_agree() {
 #[test]
 fn schemas_are_closed_objects() {
     for tool in all() {
-        let schema = Value::Object((tool.schema)());
+        let schema = Value::Object((tool.schema)().as_ref().clone());
         let name = tool.spec.name;
         assert_eq!(schema["type"], "object", "{name}");
         assert_eq!(schema["additionalProperties"], false, "{name}");

@@ -67,6 +67,9 @@ impl Project {
     }
 
     async fn end(self) {
+        // Builds leave images without a name behind, of steps before one that failed.
+        let leftovers = json!({ "filters": { "label": self.scope.label() }, "dry_run": false });
+        self.server.ok("prune_images", leftovers).await;
         self.scope.finish().await;
         self.server.end().await;
     }

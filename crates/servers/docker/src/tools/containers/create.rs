@@ -31,7 +31,7 @@ impl Call for CreateContainer {
     const SPEC: Spec = Spec::new(
         Toolset::Standard,
         "create_container",
-        "Create a container. Options as of docker run; sizes 512m, times 30s.",
+        "Create a container; options as in docker run.",
     )
     .adds()
     .aliases(&[

@@ -35,7 +35,6 @@ pub(crate) struct ExecuteCommandInContainer {
     env: Pairs,
     user: Option<String>,
     stdin: Option<String>,
-    /// Default 60s.
     timeout: Option<Span>,
     #[serde(default)]
     #[schemars(extend("hidden" = true))]

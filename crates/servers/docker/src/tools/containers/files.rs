@@ -29,9 +29,9 @@ pub(crate) struct CopyFilesToContainer {
     destination: String,
     /// Host path.
     source: Option<String>,
-    /// Text, in place of source.
+    /// Text.
     content: Option<String>,
-    /// Of a file made of content: "755".
+    /// 755
     mode: Option<String>,
 }
 
@@ -111,7 +111,7 @@ pub(crate) struct CopyFilesFromContainer {
     #[schemars(with = "String")]
     container: ContainerRef,
     source: String,
-    /// Host path; without it the text, or the list of a directory, is returned.
+    /// Host path; else returned as text.
     destination: Option<String>,
     #[serde(default)]
     overwrite: bool,

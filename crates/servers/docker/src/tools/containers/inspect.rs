@@ -18,7 +18,6 @@ pub(crate) struct InspectContainer {
     #[schemars(description = "Paths: State.Health, Mounts.*.Source")]
     #[serde(default)]
     fields: Vec<String>,
-    /// All, not a digest.
     #[serde(default)]
     full: bool,
     #[expect(dead_code, reason = "pages are answered before the tool is reached")]

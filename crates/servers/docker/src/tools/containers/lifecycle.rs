@@ -191,13 +191,9 @@ impl Call for RemoveContainer {
 }
 
 impl Call for PauseContainer {
-    const SPEC: Spec = Spec::new(
-        Toolset::Standard,
-        "pause_container",
-        "Freeze all processes of a container.",
-    )
-    .adds()
-    .aliases(&["docker_pause_container", "container_pause"]);
+    const SPEC: Spec = Spec::new(Toolset::Standard, "pause_container", "Pause a container.")
+        .adds()
+        .aliases(&["docker_pause_container", "container_pause"]);
 
     fn about(&self) -> String {
         format!("pause container {}", self.container)
@@ -210,13 +206,9 @@ impl Call for PauseContainer {
 }
 
 impl Call for UnpauseContainer {
-    const SPEC: Spec = Spec::new(
-        Toolset::Standard,
-        "unpause_container",
-        "Resume a paused container.",
-    )
-    .adds()
-    .aliases(&["docker_unpause_container", "container_unpause"]);
+    const SPEC: Spec = Spec::new(Toolset::Standard, "unpause_container", "Resume a container.")
+        .adds()
+        .aliases(&["docker_unpause_container", "container_unpause"]);
 
     fn about(&self) -> String {
         format!("unpause container {}", self.container)

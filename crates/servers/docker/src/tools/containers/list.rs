@@ -17,7 +17,6 @@ const MAX_PORTS: usize = 6;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListContainers {
-    /// Stopped too.
     #[serde(default)]
     all: bool,
     /// {"status":"exited","label":"a=b"}

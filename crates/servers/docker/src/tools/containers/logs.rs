@@ -30,7 +30,6 @@ pub(crate) struct MonitorContainerLogs {
     /// 10m, or a date.
     since: Option<When>,
     until: Option<When>,
-    /// Regex.
     grep: Option<String>,
     #[serde(default)]
     stream: Which,

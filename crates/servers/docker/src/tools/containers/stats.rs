@@ -23,7 +23,6 @@ const MOST: usize = 100;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetContainerStats {
-    /// Default: all running.
     #[schemars(with = "Option<String>")]
     container: Option<ContainerRef>,
 }
