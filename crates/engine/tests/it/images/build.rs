@@ -5,6 +5,7 @@ use super::reference;
 use crate::here::on;
 use engine::context::{BuildContext, Dockerfile};
 use engine::ops::images::{Build, BuildEvent, BuildFailure, Cache, ImageQuery};
+use engine::ops::system::{Reach, Selection, Sweep};
 use engine::tarball::{Limits, TarStream};
 use engine::{Engine, Error, Filters};
 use futures_util::{StreamExt, TryStreamExt};
@@ -44,6 +45,19 @@ impl Project {
             labels: BTreeMap::from([(Scope::KEY.to_owned(), self.scope.value().to_owned())]),
             ..Build::default()
         }
+    }
+
+    /// Builds leave images without a name behind: of steps before one that failed, of names that moved on.
+    async fn end(self) {
+        let leftovers = Selection {
+            labels: vec![self.scope.label()],
+            until: None,
+        };
+        on(self.scope.daemon())
+            .prune(Sweep::Images(Reach::Leftovers), &leftovers)
+            .await
+            .unwrap();
+        self.scope.finish().await;
     }
 
     async fn run(&self, engine: &Engine, build: &Build) -> Result<Vec<BuildEvent>, Error> {
@@ -104,7 +118,7 @@ async fn a_build_with_arguments_and_cache() {
         };
         let anew = project.run(&engine, &Build { cache, ..build }).await.unwrap();
         assert_eq!(outputs(&anew), ["hello & welcome from a file"]);
-        project.scope.finish().await;
+        project.end().await;
     }
 }
 
@@ -128,7 +142,7 @@ async fn one_stage_of_several() {
         };
         let error = project.run(&engine, &none).await.unwrap_err();
         assert!(error.to_string().contains("third"), "{error}");
-        project.scope.finish().await;
+        project.end().await;
     }
 }
 
@@ -149,7 +163,7 @@ async fn a_step_that_fails_is_an_event_and_leaves_no_container() {
         );
         assert_eq!(outputs(&events).len(), 2, "{events:?}");
         assert_eq!(containers(&project.scope).await, 0);
-        project.scope.finish().await;
+        project.end().await;
     }
 }
 
@@ -192,7 +206,7 @@ async fn a_dropped_build_stops() {
             ..ImageQuery::default()
         };
         assert!(engine.image_list(&query).await.unwrap().is_empty());
-        project.scope.finish().await;
+        project.end().await;
     }
 }
 
@@ -213,7 +227,7 @@ async fn what_the_daemon_cannot_begin_is_an_error() {
                 },
             };
             assert!(told.contains(expected), "{text}: {told}");
-            project.scope.finish().await;
+            project.end().await;
         }
     }
 }
@@ -238,5 +252,5 @@ async fn a_context_that_breaks_off_makes_no_image() {
         "{:?}",
         missing.map(|image: Value| image["Id"].clone())
     );
-    project.scope.finish().await;
+    project.end().await;
 }
