@@ -144,7 +144,8 @@ pub(crate) fn engine(settings: &Settings) -> Result<(Engine, Found)> {
         guard: Guard::new(host.guard.clone(), surroundings(settings, &found.endpoint)),
         credentials: credentials(settings)?,
     };
-    Ok((Engine::open(options)?, found))
+    let engine = Engine::open(options).map_err(|error| Failure::new(Exit::Faulty, error))?;
+    Ok((engine, found))
 }
 
 /// Where the engine is that is meant, and who says so.

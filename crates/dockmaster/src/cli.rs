@@ -346,3 +346,50 @@ impl FromWord for Mode {
 fn read<T: DeserializeOwned>(word: &str) -> Result<T, String> {
     serde_json::from_value(word.into()).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// The words that the help offers are those that the types accept: serde names them when it meets another.
+    #[test]
+    fn words_are_those_of_the_types() {
+        fn check<T: DeserializeOwned>(argument: &str) {
+            let command = Cli::command();
+            let run = command
+                .find_subcommand("gateway")
+                .and_then(|gateway| gateway.find_subcommand("run"))
+                .unwrap();
+            let argument = run
+                .get_arguments()
+                .find(|known| known.get_long() == Some(argument))
+                .unwrap();
+            let offered: BTreeSet<_> = argument
+                .get_possible_values()
+                .iter()
+                .map(|value| value.get_name().to_owned())
+                .collect();
+            let error = read::<T>("?").err().unwrap();
+            let accepted: BTreeSet<_> = error.split('`').skip(3).step_by(2).map(str::to_owned).collect();
+            assert_eq!(offered, accepted, "{error}");
+        }
+        check::<Preset>("preset");
+        check::<AskBefore>("ask");
+        check::<Mode>("mode");
+        check::<Transport>("transport");
+        for toolset in Toolset::ALL {
+            assert!(
+                Cli::try_parse_from(["dockmaster", "gateway", "run", "--toolset", toolset.as_str()]).is_ok()
+            );
+        }
+    }
+}

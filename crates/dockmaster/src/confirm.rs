@@ -1,6 +1,7 @@
 //! Asking the person at the terminal whether a call may be made.
 
 use std::io;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -17,15 +18,22 @@ pub(crate) enum Answers {
     Person,
 }
 
+/// The terminal, which belongs to one at a time: a question, or the progress of what was confirmed.
+pub(crate) type Screen = Arc<tokio::sync::Mutex<()>>;
+
 /// Answers questions.
 #[derive(Debug)]
-pub(crate) struct Terminal(pub(crate) Answers);
+pub(crate) struct Terminal {
+    pub(crate) answers: Answers,
+    pub(crate) screen: Screen,
+}
 
 impl Terminal {
     async fn ask(&self, question: &Question) -> Reply {
-        if self.0 == Answers::Yes {
+        if self.answers == Answers::Yes {
             return Reply::Yes;
         }
+        let _mine = self.screen.lock().await;
         let (text, type_back) = (wording(question), question.type_back.clone());
         // Reading a terminal can't be cancelled; a thread that still waits for it dies with the process.
         let reply = tokio::task::spawn_blocking(move || read(&text, type_back.as_deref())).await;

@@ -5,6 +5,8 @@ use std::io::IsTerminal;
 use clap::ValueEnum;
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::prelude::*;
 
 use crate::env::{Environment, Var};
@@ -55,12 +57,12 @@ pub(crate) fn start(said: Option<LogLevel>, environment: &Environment) {
         .fold(Targets::new().with_default(level), |targets, name| {
             targets.with_target(*name, quiet)
         });
-    let colours = std::io::stderr().is_terminal() && environment.raw(Var::NoColor).is_none();
+    let terminal = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(colours)
+        .with_ansi(false)
         .with_target(level > LevelFilter::INFO)
-        .without_time();
+        .with_timer(Clock { shown: !terminal });
     tracing_subscriber::registry()
         .with(lines.with_filter(targets))
         .init();
@@ -71,5 +73,19 @@ pub(crate) fn start(said: Option<LogLevel>, environment: &Environment) {
             "{} is {named:?}, which is no log level; use off, error, warn, info, debug or trace",
             Var::Log.name()
         );
+    }
+}
+
+/// The time before each line, in seconds; a person at a terminal needs none.
+struct Clock {
+    shown: bool,
+}
+
+impl FormatTime for Clock {
+    fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
+        if self.shown {
+            write!(line, "{:.0}", base::clock::now())?;
+        }
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use wire::Raw;
 
+use crate::confirm::Screen;
 use crate::output;
 
 /// Calls that are over sooner show nothing.
@@ -22,9 +23,13 @@ struct Progress {
 }
 
 /// Shows the progress that comes through the channel until it is closed. Without a person it only takes it in.
-pub(crate) async fn show(mut updates: mpsc::Receiver<Raw>) {
+/// It begins once nothing else is on the screen.
+pub(crate) async fn show(mut updates: mpsc::Receiver<Raw>, screen: Screen) {
     let mut bar: Option<ProgressBar> = None;
-    let patience = tokio::time::sleep(PATIENCE);
+    let patience = async {
+        tokio::time::sleep(PATIENCE).await;
+        screen.lock().await
+    };
     tokio::pin!(patience);
     let mut waiting = output::person_is_watching();
     loop {
@@ -35,7 +40,7 @@ pub(crate) async fn show(mut updates: mpsc::Receiver<Raw>) {
                     draw(bar, &progress);
                 }
             }
-            () = &mut patience, if waiting => {
+            _mine = &mut patience, if waiting => {
                 waiting = false;
                 bar = Some(spinner());
             }

@@ -50,7 +50,10 @@ pub(crate) async fn run(settings: &Settings, arguments: &cli::Run) -> Result<Exi
         tokio::try_join!(prepared, served).map(drop)
     })
     .await;
-    house.close().await;
+    // Who asks twice does not want to wait for anything.
+    if !matches!(ended, Ok(Exit::Interrupted)) {
+        house.close().await;
+    }
     ended
 }
 

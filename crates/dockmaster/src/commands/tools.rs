@@ -14,7 +14,7 @@ use wire::Raw;
 use super::arguments;
 use crate::assemble::{self, House, Refusal};
 use crate::cli::{self, Json};
-use crate::confirm::{Answers, Terminal};
+use crate::confirm::{Answers, Screen, Terminal};
 use crate::exit::{Exit, Failure};
 use crate::serve::Signals;
 use crate::settings::Settings;
@@ -83,7 +83,11 @@ pub(crate) async fn call(settings: &Settings, call: &cli::Call) -> Result<Exit> 
         (false, true) => Some(Answers::Person),
         (false, false) => None,
     };
-    let confirmer = answers.map(|answers| Arc::new(Terminal(answers)) as _);
+    let screen = Screen::default();
+    let confirmer = answers.map(|answers| {
+        let screen = Screen::clone(&screen);
+        Arc::new(Terminal { answers, screen }) as _
+    });
     let cancel = CancellationToken::new();
     let (updates, shown) = mpsc::channel(16);
     let direct = Direct {
@@ -97,7 +101,7 @@ pub(crate) async fn call(settings: &Settings, call: &cli::Call) -> Result<Exit> 
     };
     let mut signals = Signals::listen()?;
     let (ended, interrupted) = {
-        let calling = async { tokio::join!(house.gateway.call(direct), progress::show(shown)).0 };
+        let calling = async { tokio::join!(house.gateway.call(direct), progress::show(shown, screen)).0 };
         tokio::pin!(calling);
         tokio::select! {
             ended = &mut calling => (ended, false),

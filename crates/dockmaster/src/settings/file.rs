@@ -196,7 +196,7 @@ fn unknown(key: &str, name: &str, table: &str) -> String {
     } else {
         format!("[{table}]")
     };
-    format!("unknown key `{shown}`; in {place} there are {}", known.join(", "))
+    format!("unknown key `{shown}`; {place} has: {}", known.join(", "))
 }
 
 /// The name that was probably meant: at most a third of its letters differ.

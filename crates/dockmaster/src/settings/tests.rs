@@ -26,12 +26,12 @@ fn unknown_keys_are_errors_with_what_was_meant() {
     config.toml:4: unknown key `gateway.transprot`; did you mean `transport`?
     ");
     insta::assert_snapshot!(faults("[gateway]\npreset = 'full'\n"), @"config.toml:2: unknown key `gateway.preset`; `preset` belongs under [policy]");
-    insta::assert_snapshot!(faults("[hosts.remote]\nmode = 'open'\n"), @"config.toml:1: unknown key `hosts.remote`; in [hosts] there are local");
+    insta::assert_snapshot!(faults("[hosts.remote]\nmode = 'open'\n"), @"config.toml:1: unknown key `hosts.remote`; [hosts] has: local");
     insta::assert_snapshot!(faults("[hosts.local.guard]\nprivilege = true\n"), @"config.toml:2: unknown key `hosts.local.guard.privilege`; did you mean `privileged`?");
-    insta::assert_snapshot!(faults("[audit]\nxyz = 1\n"), @"config.toml:2: unknown key `audit.xyz`; in [audit] there are file");
+    insta::assert_snapshot!(faults("[audit]\nxyz = 1\n"), @"config.toml:2: unknown key `audit.xyz`; [audit] has: file");
     insta::assert_snapshot!(faults("port = 8811\n"), @"config.toml:1: unknown key `port`; `port` belongs under [gateway]");
     insta::assert_snapshot!(faults("gateway = 1\n"), @"config.toml:1: `gateway` is a table: write [gateway], and its keys below");
-    insta::assert_snapshot!(faults("[gateway]\n\"a\\u001b[31m\\n\" = 1\n"), @"config.toml:2: unknown key `gateway.a `; in [gateway] there are transport, host, port, hosts, origins, call_timeout, confirm_timeout");
+    insta::assert_snapshot!(faults("[gateway]\n\"a\\u001b[31m\\n\" = 1\n"), @"config.toml:2: unknown key `gateway.a `; [gateway] has: transport, host, port, hosts, origins, call_timeout, confirm_timeout");
 }
 
 #[test]

@@ -8,5 +8,6 @@
 mod harness;
 mod serving;
 mod stdio;
+mod terminal;
 mod transcripts;
 mod web;
