@@ -74,7 +74,8 @@ async fn a_container_is_run_and_managed() {
     };
     testkit::eventually("the output", async || {
         let logs = manage("logs").await;
-        (logs.contains("somebody\nfrom the host") && logs.contains("Read-only file system")).then_some(())
+        let expected = ["somebody", "from the host", "Read-only file system"];
+        expected.iter().all(|words| logs.contains(words)).then_some(())
     })
     .await;
     assert!(manage("stats").await.contains(&name));
