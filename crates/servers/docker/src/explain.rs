@@ -246,7 +246,8 @@ async fn port_holder(engine: &Engine, address: &str) -> Option<Better> {
         }
         None => Better {
             cause: format!(
-                "port {port} of the host is held by a process that is no container of this engine"
+                "port {port} of the host is held by none of this engine's published ports, but by a program of the host \
+                 or a container on its network"
             ),
             fix: "choose another host port".to_owned(),
         },

@@ -260,6 +260,15 @@ mod tests {
         assert!(bytes <= MAX_BYTES && !kept.is_empty(), "{bytes}");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_cursor_breaks_it(text in "(page-)?[-0-9a-f]{0,40}|.{0,40}") {
+            let pages = Pages::new(500);
+            pages.first(Answer::text("é".repeat(5_000)));
+            drop(pages.next(&text));
+        }
+    }
+
     #[test]
     fn unknown_cursors_are_stale() {
         let pages = Pages::new(500);

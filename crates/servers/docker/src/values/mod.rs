@@ -40,3 +40,6 @@ macro_rules! inline_schema {
     };
 }
 use inline_schema;
+
+#[cfg(test)]
+mod tests;

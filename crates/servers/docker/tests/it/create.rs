@@ -193,18 +193,34 @@ async fn a_failed_start_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_port_of_the_host_that_no_container_holds() {
+async fn a_port_of_the_host_that_no_container_publishes() {
     let scope = Scope::new("host-port");
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+    // On the engine's own network, which need not be this process's.
+    let listen = "for p in 18471 18472 18473 18474; do echo $p; nc -l -p $p; done";
+    let host = json!({ "Cmd": ["sh", "-c", listen], "HostConfig": { "NetworkMode": "host" } });
+    let listener = scope.create("listener", host).await;
+    scope
+        .daemon()
+        .post(&format!("/containers/{listener}/start"), &Value::Null)
+        .await
+        .ok();
     let server = server().await;
+    let port = testkit::eventually("a port that is listened on", async || {
+        let log = server
+            .ok("monitor_container_logs", json!({ "container": listener }))
+            .await;
+        log.lines()
+            .rfind(|line| line.starts_with("184"))
+            .map(str::to_owned)
+    })
+    .await;
     let wanted = with(
         settings(&scope, "web", &["sleep", "600"]).await,
         json!({ "ports": [format!("{port}:80")], "start": true }),
     );
     let error = server.fails("create_container", wanted).await;
     assert!(
-        error.contains("held by a process that is no container"),
+        error.starts_with("port_in_use: ") && error.contains("or a container on its network"),
         "{error}"
     );
     server.end().await;

@@ -1,217 +1,14 @@
-//! Reading a container's log: a stream that may be of any length, of which one page is kept.
-//!
-//! Nothing is stored between calls. A cursor is a moment of the log and how many lines of that moment have been
-//! given already, so reading on asks the engine again and sixty thousand lines never stand in memory.
+//! Which lines are kept: those of one page, from a place on, or the newest ones that match.
 
-use crate::error::{Code, ToolError};
-use crate::values::When;
-use base::names::ContainerRef;
-use engine::ops::containers::{LogQuery as EngineQuery, Outputs, Tail};
-use engine::{Engine, Output};
-use futures_util::{Stream, StreamExt, stream};
+use super::lines::{Line, Partial};
+use super::{Cursor, LogPage, LogQuery};
+use engine::Output;
 use jiff::Timestamp;
-use regex::Regex;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::pin::pin;
-use std::time::{Duration, Instant};
-
-/// The longest part of a line that is kept.
-const MAX_LINE: usize = 4_000;
-/// How much of a log one call looks at; a cursor goes on from there.
-const MAX_SCANNED: usize = 256 << 20;
-/// How long one call looks.
-const MAX_TIME: Duration = Duration::from_secs(25);
-/// The beginning of every cursor into a log.
-const PREFIX: &str = "log-";
-
-// No doc comment: it would be a description in the schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Which {
-    Stdout,
-    Stderr,
-    #[default]
-    Both,
-}
-
-impl Which {
-    fn outputs(self) -> Outputs {
-        match self {
-            Self::Stdout => Outputs::Stdout,
-            Self::Stderr => Outputs::Stderr,
-            Self::Both => Outputs::Both,
-        }
-    }
-}
-
-/// What to read.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct LogQuery {
-    /// The last so many lines that fit the rest; without it, from the beginning.
-    pub(crate) tail: Option<u32>,
-    pub(crate) since: Option<When>,
-    pub(crate) until: Option<When>,
-    pub(crate) grep: Option<Regex>,
-    pub(crate) which: Which,
-    pub(crate) timestamps: bool,
-    pub(crate) cursor: Option<Cursor>,
-}
-
-/// A place in a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Cursor {
-    at: Timestamp,
-    /// Lines of this very moment that were given already.
-    skip: usize,
-    /// The place is within a private key, whose lines don't show by themselves what they are.
-    in_key: bool,
-}
-
-/// One page of a log.
-#[derive(Debug, Default)]
-pub(crate) struct LogPage {
-    /// The lines, without secrets.
-    pub(crate) text: String,
-    /// How many lines.
-    pub(crate) lines: usize,
-    /// Lines before these that matched and are not shown.
-    pub(crate) left_out: usize,
-    /// Where the first of the lines left out is.
-    pub(crate) from_start: Option<Cursor>,
-    /// Where to read on, if there is more.
-    pub(crate) next: Option<Cursor>,
-    /// The call looked at as much as one call may, and the log goes on.
-    pub(crate) tired: bool,
-}
-
-impl Cursor {
-    /// Whether this is a cursor into a log.
-    pub(crate) fn parse(text: &str) -> Result<Self, ToolError> {
-        let parse = || {
-            let (moment, skip) = text.strip_prefix(PREFIX)?.split_once('-')?;
-            let (skip, in_key) = skip.strip_suffix('k').map_or((skip, false), |skip| (skip, true));
-            let nanoseconds = i128::from(u64::from_str_radix(moment, 36).ok()?);
-            let at = Timestamp::from_nanosecond(nanoseconds).ok()?;
-            Some(Self {
-                at,
-                skip: skip.parse().ok()?,
-                in_key,
-            })
-        };
-        parse().ok_or_else(|| {
-            ToolError::new(
-                Code::Stale,
-                format!("{:?} is no cursor into a log", base::text::cut(text, 60)),
-            )
-            .fix("leave cursor out, or pass the one of the last answer as it was")
-        })
-    }
-}
-
-impl std::fmt::Display for Cursor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let nanoseconds = u64::try_from(self.at.as_nanosecond()).unwrap_or_default();
-        write!(
-            f,
-            "{PREFIX}{}-{}{}",
-            base36(nanoseconds),
-            self.skip,
-            if self.in_key { "k" } else { "" }
-        )
-    }
-}
-
-fn base36(mut number: u64) -> String {
-    let mut digits = Vec::new();
-    loop {
-        let digit = u32::try_from(number % 36).unwrap_or_default();
-        digits.push(char::from_digit(digit, 36).unwrap_or('0'));
-        number /= 36;
-        if number == 0 {
-            return digits.into_iter().rev().collect();
-        }
-    }
-}
-
-/// Reads one page of at most `room` bytes.
-///
-/// # Errors
-/// The engine's, and that it gives no log of this container.
-pub(crate) async fn read(
-    engine: &Engine,
-    container: &ContainerRef,
-    query: &LogQuery,
-    room: usize,
-) -> Result<LogPage, ToolError> {
-    // The engine counts lines before they are searched.
-    let tail = query
-        .tail
-        .filter(|_| query.grep.is_none() && query.cursor.is_none());
-    let wanted = EngineQuery {
-        outputs: query.which.outputs(),
-        timestamps: true,
-        tail: tail.map_or(Tail::All, |lines| Tail::Lines(lines.into())),
-        since: query
-            .cursor
-            .map(|cursor| cursor.at)
-            .or(query.since.map(|When(moment)| moment)),
-        until: query.until.map(|When(moment)| moment),
-        follow: false,
-    };
-    let tty = engine.container_tty(container).await?;
-    let mut outputs = pin!(engine.container_logs(container, &wanted, tty).await?);
-    let mut reader = Reader::new(query, room);
-    let began = Instant::now();
-    while let Some(output) = outputs.next().await {
-        let output = output?;
-        reader.feed(&output);
-        if reader.full {
-            break;
-        }
-        if reader.scanned > MAX_SCANNED || began.elapsed() > MAX_TIME {
-            reader.tired = true;
-            break;
-        }
-    }
-    Ok(reader.finish())
-}
-
-/// The whole log so far and what is added to it, line by line, without secrets of the cleaned kind only: the caller
-/// redacts what it shows. Ends with the container.
-pub(crate) async fn follow(
-    engine: &Engine,
-    container: &ContainerRef,
-) -> Result<impl Stream<Item = Result<String, ToolError>> + Send + use<>, ToolError> {
-    let wanted = EngineQuery {
-        follow: true,
-        ..EngineQuery::default()
-    };
-    let tty = engine.container_tty(container).await?;
-    let outputs = engine.container_logs(container, &wanted, tty).await?;
-    let lines = outputs
-        .scan(<[Partial; 2]>::default(), |partial, output| {
-            let lines = match output {
-                Ok(output) => whole_lines(partial, &output).into_iter().map(Ok).collect(),
-                Err(error) => vec![Err(ToolError::from(error))],
-            };
-            std::future::ready(Some(stream::iter(lines)))
-        })
-        .flatten();
-    Ok(lines)
-}
-
-fn whole_lines(partial: &mut [Partial; 2], output: &Output) -> Vec<String> {
-    let partial = &mut partial[usize::from(matches!(output, Output::Stderr(_)))];
-    let pieces = output.bytes().split_inclusive(|b| *b == b'\n');
-    let lines = pieces.filter_map(|piece| partial.add(piece));
-    lines
-        .map(|line| base::text::clean(&String::from_utf8_lossy(&line.bytes)).into_owned())
-        .collect()
-}
 
 /// Lines out of the engine's pieces, and of the lines those that are kept.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     query: &'a LogQuery,
     room: usize,
     /// Unfinished lines of stdout and stderr, which the engine sends in turns.
@@ -229,78 +26,8 @@ struct Reader<'a> {
     scanned: usize,
 }
 
-#[derive(Debug, Clone)]
-struct Line {
-    at: Timestamp,
-    text: String,
-    /// Bytes of the line that are not kept.
-    cut: usize,
-    cursor: Cursor,
-}
-
-impl Line {
-    /// A line with its time before it. The engine stores lines over 16 KiB in parts and gives each part a time; what
-    /// is kept of a line ends long before the second.
-    fn of(raw: &RawLine) -> Self {
-        let text = String::from_utf8_lossy(&raw.bytes);
-        let timed = text
-            .split_once(' ')
-            .and_then(|(time, rest)| Some((time.parse().ok()?, rest)));
-        let (at, rest) = timed.unwrap_or((Timestamp::UNIX_EPOCH, &text));
-        let kept = base::text::cut(rest, MAX_LINE);
-        Self {
-            at,
-            text: kept.to_owned(),
-            cut: raw.dropped + rest.len() - kept.len(),
-            cursor: Cursor {
-                at,
-                skip: 0,
-                in_key: false,
-            },
-        }
-    }
-}
-
-/// A line as it came, or the first part of it.
-#[derive(Debug, Default)]
-struct RawLine {
-    bytes: Vec<u8>,
-    dropped: usize,
-}
-
-/// A line whose end has not come yet: pieces of a stream end anywhere, also within a character or a time.
-#[derive(Debug, Default)]
-struct Partial(RawLine);
-
-impl Partial {
-    /// Adds a piece; gives the line if that ended it.
-    fn add(&mut self, piece: &[u8]) -> Option<RawLine> {
-        /// A time, a space, and room to cut between characters.
-        const ROOM: usize = MAX_LINE + 64;
-        let (piece, ends) = match piece {
-            [line @ .., b'\n'] => (line, true),
-            piece => (piece, false),
-        };
-        let kept = piece.len().min(ROOM.saturating_sub(self.0.bytes.len()));
-        self.0.bytes.extend_from_slice(&piece[..kept]);
-        self.0.dropped += piece.len() - kept;
-        if !ends {
-            return None;
-        }
-        if self.0.bytes.ends_with(b"\r") {
-            self.0.bytes.pop();
-        }
-        Some(std::mem::take(&mut self.0))
-    }
-
-    /// What there is of a line that never ended.
-    fn end(self) -> Option<RawLine> {
-        (!self.0.bytes.is_empty()).then_some(self.0)
-    }
-}
-
 impl<'a> Reader<'a> {
-    fn new(query: &'a LogQuery, room: usize) -> Self {
+    pub(super) fn new(query: &'a LogQuery, room: usize) -> Self {
         Self {
             query,
             room,
@@ -318,7 +45,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn feed(&mut self, output: &Output) {
+    /// Takes what came.
+    pub(super) fn feed(&mut self, output: &Output) {
         let bytes = output.bytes();
         self.scanned += bytes.len();
         let slot = usize::from(matches!(output, Output::Stderr(_)));
@@ -411,7 +139,24 @@ impl<'a> Reader<'a> {
         line.text.len() + time + cut + 1
     }
 
-    fn finish(mut self) -> LogPage {
+    /// Whether the page is full and the log goes on.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Bytes looked at so far.
+    pub(super) fn scanned(&self) -> usize {
+        self.scanned
+    }
+
+    /// The page so far, of a log that goes on beyond what one call looks at.
+    pub(super) fn give_up(mut self) -> LogPage {
+        self.tired = true;
+        self.finish()
+    }
+
+    /// The page.
+    pub(super) fn finish(mut self) -> LogPage {
         for raw in std::mem::take(&mut self.partial)
             .into_iter()
             .filter_map(Partial::end)
@@ -458,6 +203,8 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use proptest::prelude::*;
+    use regex::Regex;
 
     fn read(query: &LogQuery, room: usize, pieces: &[&str]) -> LogPage {
         let mut reader = Reader::new(query, room);
@@ -583,17 +330,17 @@ mod tests {
         );
     }
 
-    #[test]
-    fn cursors_are_checked() {
-        for text in [
-            "log-",
-            "log-1",
-            "log-x-y",
-            "log-zzzzzzzzzzzzzzzzzz-1",
-            "page-1-2",
-            "log-1-99999999999999999999999",
-        ] {
-            assert!(Cursor::parse(text).is_err(), "{text}");
+    proptest! {
+        #[test]
+        fn no_output_breaks_it(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..20), tail in prop::option::of(0..20_u32), room in 0..500_usize) {
+            let query = LogQuery { tail, ..LogQuery::default() };
+            let mut reader = Reader::new(&query, room);
+            for piece in pieces {
+                reader.feed(&Output::Stderr(piece.into()));
+            }
+            // One line comes whatever the room, so that reading on gets on.
+            let page = reader.finish();
+            prop_assert!(page.lines <= 1 || page.text.len() <= room, "{} bytes", page.text.len());
         }
     }
 }
