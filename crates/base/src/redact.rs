@@ -6,7 +6,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
 use serde_json::Value;
 
 /// What stands where a secret was.
@@ -96,6 +98,10 @@ pub fn is_secret_name(name: &str) -> bool {
         "registrytoken",
     ];
 
+    // Nearly every name has nothing of the kind, and is told by one look.
+    if !STEMS.as_ref().is_none_or(|stems| stems.is_match(name)) {
+        return false;
+    }
     let words = words(name);
     // File names and switches about secrets are not secrets: POSTGRES_PASSWORD_FILE, AUTH_ENABLED.
     if words.last().is_some_and(|last| {
@@ -154,10 +160,7 @@ pub fn env_entry(entry: &str) -> Cow<'_, str> {
 #[must_use]
 pub fn text(text: &str) -> Cow<'_, str> {
     let mut spans: Vec<(usize, usize)> = Vec::new();
-    pem_keys(text, &mut spans);
-    url_passwords(text, &mut spans);
-    schemes(text, &mut spans);
-    known_prefixes(text, &mut spans);
+    shapes(text, &mut spans);
     assignments(text, &mut spans);
     if spans.is_empty() {
         return Cow::Borrowed(text);
@@ -235,99 +238,123 @@ fn redact_list(items: &mut [Value]) {
     }
 }
 
-fn pem_keys(text: &str, spans: &mut Vec<(usize, usize)>) {
-    let mut from = 0;
-    while let Some(at) = text[from..].find("-----BEGIN ").map(|at| from + at) {
-        let head_end = text[at..].find('\n').map_or(text.len(), |end| at + end);
-        let is_private = text[at..head_end.min(text.floor_char_boundary(at + 80))].contains("PRIVATE KEY");
-        if !is_private {
-            from = at + 11;
-            continue;
-        }
-        let end = text[at..].find("-----END ").map_or(text.len(), |end| {
-            let tail = at + end + 9;
-            text[tail..]
-                .find("-----")
-                .map_or(text.len(), |dashes| tail + dashes + 5)
-        });
-        spans.push((at, end));
-        from = end;
-    }
-}
-
-/// The password of `scheme://user:password@host`.
-fn url_passwords(text: &str, spans: &mut Vec<(usize, usize)>) {
-    for (at, _) in text.match_indices("://") {
-        let authority = at + 3;
-        let end = text[authority..]
-            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>' | '`'))
-            .map_or(text.len(), |end| authority + end);
-        let Some(at_sign) = text[authority..end].rfind('@') else {
-            continue;
-        };
-        if let Some(colon) = text[authority..authority + at_sign].find(':')
-            && colon + 1 < at_sign
-        {
-            spans.push((authority + colon + 1, authority + at_sign));
-        }
-    }
-}
-
-/// The credential after `Bearer ` or `Basic `, in any case.
-fn schemes(text: &str, spans: &mut Vec<(usize, usize)>) {
-    for scheme in ["bearer ", "basic "] {
-        for at in find_ignoring_case(text, scheme) {
-            let start = at + scheme.len();
-            let end = token_end(text, start);
-            // Shorter is a word of a sentence ("basic usage"), not a credential.
-            if end - start >= 12 && looks_random(&text[start..end]) {
-                spans.push((start, end));
-            }
-        }
-    }
-}
-
-fn known_prefixes(text: &str, spans: &mut Vec<(usize, usize)>) {
-    /// Prefix and the least length of the whole token.
-    const PREFIXES: [(&str, usize); 19] = [
-        ("ghp_", 20),
-        ("gho_", 20),
-        ("ghs_", 20),
-        ("ghu_", 20),
-        ("ghr_", 20),
-        ("github_pat_", 30),
-        ("glpat-", 20),
-        ("sk-", 20),
-        ("sk_live_", 16),
-        ("rk_live_", 16),
-        ("xoxb-", 20),
-        ("xoxp-", 20),
-        ("xapp-", 20),
-        ("AKIA", 20),
-        ("ASIA", 20),
-        ("AIza", 35),
-        ("npm_", 30),
-        ("dckr_pat_", 20),
-        ("eyJ", 40),
+/// What every secret's name has in it, so that all others need no closer look.
+static STEMS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let stems = [
+        "pass", "pwd", "pw", "secret", "token", "key", "cred", "auth", "bearer", "cookie", "dsn",
     ];
-    for (prefix, least) in PREFIXES {
-        for (at, _) in text.match_indices(prefix) {
-            let before = text[..at].chars().next_back();
-            if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
-                continue;
-            }
-            let end = token_end(text, at);
-            if end - at >= least {
-                spans.push((at, end));
-            }
-        }
+    AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .build(stems)
+        .ok()
+});
+
+/// How a secret of known shape begins.
+#[derive(Clone, Copy)]
+enum Shape {
+    /// A PEM block, secret if it is a private key's.
+    Pem,
+    /// `scheme://`, perhaps with a password behind it.
+    Url,
+    /// The name of an HTTP authentication scheme, in any case, and a space.
+    Scheme,
+    /// A prefix that tokens of one kind have, exactly so, and their least length.
+    Token(usize),
+}
+
+const SHAPES: [(&str, Shape); 25] = [
+    ("-----BEGIN ", Shape::Pem),
+    ("://", Shape::Url),
+    ("bearer ", Shape::Scheme),
+    ("basic ", Shape::Scheme),
+    ("ghp_", Shape::Token(20)),
+    ("gho_", Shape::Token(20)),
+    ("ghs_", Shape::Token(20)),
+    ("ghu_", Shape::Token(20)),
+    ("ghr_", Shape::Token(20)),
+    ("github_pat_", Shape::Token(30)),
+    ("glpat-", Shape::Token(20)),
+    ("sk-", Shape::Token(20)),
+    ("sk_live_", Shape::Token(16)),
+    ("rk_live_", Shape::Token(16)),
+    ("xoxb-", Shape::Token(20)),
+    ("xoxp-", Shape::Token(20)),
+    ("xapp-", Shape::Token(20)),
+    ("AKIA", Shape::Token(20)),
+    ("ASIA", Shape::Token(20)),
+    ("AIza", Shape::Token(35)),
+    ("npm_", Shape::Token(30)),
+    ("dckr_pat_", Shape::Token(20)),
+    ("eyJ", Shape::Token(40)),
+    ("SWMTKN-1-", Shape::Token(10)),
+    ("SWMKEY-1-", Shape::Token(10)),
+];
+
+static BEGINNINGS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let beginnings = SHAPES.map(|(beginning, _)| beginning);
+    AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .build(beginnings)
+        .ok()
+});
+
+/// Secrets of known shape, found in one pass: a list of containers is hundreds of texts, and most hold none.
+fn shapes(text: &str, spans: &mut Vec<(usize, usize)>) {
+    let Some(beginnings) = BEGINNINGS.as_ref() else {
+        return;
+    };
+    for found in beginnings.find_overlapping_iter(text) {
+        let (beginning, shape) = SHAPES[found.pattern().as_usize()];
+        let (start, end) = (found.start(), found.end());
+        spans.extend(match shape {
+            Shape::Pem => pem_key(text, start),
+            Shape::Url => url_password(text, end),
+            Shape::Scheme => credential(text, end),
+            Shape::Token(least) if text[start..end] == *beginning => token(text, start, least),
+            Shape::Token(_) => None,
+        });
     }
-    for prefix in ["SWMTKN-1-", "SWMKEY-1-"] {
-        spans.extend(
-            text.match_indices(prefix)
-                .map(|(at, _)| (at, token_end(text, at))),
-        );
+}
+
+fn pem_key(text: &str, start: usize) -> Option<(usize, usize)> {
+    let head_end = text[start..].find('\n').map_or(text.len(), |end| start + end);
+    let head_end = head_end.min(text.floor_char_boundary(start + 80));
+    if !text[start..head_end].contains("PRIVATE KEY") {
+        return None;
     }
+    let end = text[start..].find("-----END ").map_or(text.len(), |end| {
+        let tail = start + end + 9;
+        text[tail..]
+            .find("-----")
+            .map_or(text.len(), |dashes| tail + dashes + 5)
+    });
+    Some((start, end))
+}
+
+/// The password of `user:password@host`, which begins at `authority`.
+fn url_password(text: &str, authority: usize) -> Option<(usize, usize)> {
+    let end = text[authority..]
+        .find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>' | '`'))
+        .map_or(text.len(), |end| authority + end);
+    let at_sign = text[authority..end].rfind('@')?;
+    let colon = text[authority..authority + at_sign].find(':')?;
+    (colon + 1 < at_sign).then_some((authority + colon + 1, authority + at_sign))
+}
+
+/// The credential behind the name of its scheme.
+fn credential(text: &str, start: usize) -> Option<(usize, usize)> {
+    let end = token_end(text, start);
+    // Shorter is a word of a sentence ("basic usage"), not a credential.
+    (end - start >= 12 && looks_random(&text[start..end])).then_some((start, end))
+}
+
+fn token(text: &str, start: usize, least: usize) -> Option<(usize, usize)> {
+    let before = text[..start].chars().next_back();
+    if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+        return None;
+    }
+    let end = token_end(text, start);
+    (end - start >= least).then_some((start, end))
 }
 
 /// Values given to a secret's name: `NAME=value`, `name: value`, `"name": "value"`, `--name value` after `=`.
@@ -414,14 +441,6 @@ fn token_end(text: &str, start: usize) -> usize {
 fn looks_random(text: &str) -> bool {
     text.bytes()
         .any(|b| b.is_ascii_digit() || b.is_ascii_uppercase() || b"_+/=.".contains(&b))
-}
-
-fn find_ignoring_case<'a>(text: &'a str, needle: &'a str) -> impl Iterator<Item = usize> + 'a {
-    let wanted = needle.as_bytes();
-    text.as_bytes()
-        .windows(wanted.len())
-        .enumerate()
-        .filter_map(move |(at, window)| window.eq_ignore_ascii_case(wanted).then_some(at))
 }
 
 #[cfg(test)]
