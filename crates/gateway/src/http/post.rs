@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use axum::body::{Body, Bytes};
 use axum::extract::Request as HttpRequest;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,10 @@ use crate::modern::Stream;
 use crate::outlet::{Outgoing, Outlet};
 use crate::session::{Session, Work};
 use crate::{Principal, legacy, modern, pipe};
+
+/// Bytes of a body that is too long which are still read, and thrown away: a client that writes all before it reads
+/// would otherwise lose the refusal with the connection.
+const DRAINED: usize = 64 << 20;
 
 pub(crate) async fn post(site: &Arc<Site>, principal: Principal, request: HttpRequest) -> Response {
     let core = &site.core;
@@ -43,9 +48,9 @@ pub(crate) async fn post(site: &Arc<Site>, principal: Principal, request: HttpRe
         .into_response();
     }
     let most = core.limits.message_bytes;
-    let content = match timeout(core.limits.receive, Limited::new(content, most).collect()).await {
-        Ok(Ok(content)) => content.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+    let content = match timeout(core.limits.receive, receive(content, most)).await {
+        Ok(Ok(Some(content))) => content,
+        Ok(Ok(None)) => {
             return Refused::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 format!("at most {most} bytes are accepted"),
@@ -93,6 +98,24 @@ fn is_json(headers: &HeaderMap) -> bool {
         .unwrap_or_default()
         .trim()
         .eq_ignore_ascii_case("application/json")
+}
+
+/// The whole body; `None` if it has more than `most` bytes.
+async fn receive(mut body: Body, most: usize) -> Result<Option<Bytes>, axum::Error> {
+    let mut content = Vec::new();
+    let mut length = 0usize;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        length = length.saturating_add(data.len());
+        if length <= most {
+            content.extend_from_slice(&data);
+        } else if length <= most.saturating_add(DRAINED) {
+            content = Vec::new();
+        } else {
+            return Ok(None);
+        }
+    }
+    Ok((length <= most).then(|| content.into()))
 }
 
 /// What a POST comes with.
