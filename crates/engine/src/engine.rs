@@ -2,7 +2,7 @@
 
 use crate::credentials::Credentials;
 use crate::error::{Fate, causes};
-use crate::guard::{self, Call, Guard, Lookup, LookupError, Object, Verdict};
+use crate::guard::{self, Call, Guard, Lookup, LookupError, Object, Refusal, Verdict};
 use crate::negotiate::{self, ApiVersion, Version};
 use crate::request::Body;
 use crate::stream::{About, Chunks, Lines};
@@ -220,7 +220,7 @@ impl Engine {
             .guard
             .judge(&call, self)
             .await
-            .map_err(Box::new)?;
+            .map_err(|refusal| not_permitted(request.what(), refusal))?;
         if let Some(path) = path {
             let fault = || Error::Request {
                 what: request.what(),
@@ -390,6 +390,18 @@ impl Lookup for Engine {
                 Err(error) => Err(LookupError::Failed(error.to_string())),
             }
         })
+    }
+}
+
+/// A refusal, or what the daemon would have said: that what the guard had to look at is not there.
+fn not_permitted(what: String, refusal: Refusal) -> Error {
+    if !refusal.is_not_found() {
+        return Error::Refused(Box::new(refusal));
+    }
+    let object = refusal.what.rsplit(": ").next().unwrap_or_default();
+    Error::NotFound {
+        what,
+        message: format!("No such {}", object.replacen(' ', ": ", 1)),
     }
 }
 

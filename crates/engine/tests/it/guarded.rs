@@ -176,3 +176,23 @@ async fn a_refusal_says_what_and_why_and_nothing_is_made() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_the_guard_had_to_look_at_and_is_not_there_is_not_found() {
+    on_each("guard", async |engine, scope| {
+        let engine = guarded(&engine);
+        let missing = ContainerRef::parse("no-such-container-here").unwrap();
+        let config = ExecConfig {
+            cmd: Some(vec!["true".to_owned()]),
+            ..Default::default()
+        };
+        match engine.exec_create(&missing, config).await {
+            Err(Error::NotFound { message, .. }) => {
+                assert_eq!(message, "No such container: no-such-container-here");
+            }
+            other => panic!("{other:?}"),
+        }
+        scope
+    })
+    .await;
+}
