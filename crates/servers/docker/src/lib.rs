@@ -36,5 +36,5 @@ mod tools;
 mod values;
 
 pub use reference::reference;
-pub use server::{DockerServer, Options, ServeError};
+pub use server::{DockerServer, Options, ServeError, instructions};
 pub use tool::{Toolset, UnknownToolset};
