@@ -1,6 +1,6 @@
 //! The reference of all tools, as Markdown, made from the same table that serves them.
 
-use crate::schema::accepts;
+use crate::schema::{ABOUT, HIDDEN, accepts};
 use crate::tool::{Tool, Toolset};
 use crate::tools;
 use policy::Effect;
@@ -67,13 +67,18 @@ fn entry(text: &mut String, tool: &Tool) {
         } else {
             ""
         };
-        let description = property["description"].as_str().unwrap_or_default();
-        let accepted = accepts(property).replace('|', "\\|");
-        _ = writeln!(
-            text,
-            "| `{name}` | {accepted} | {} |",
-            format!("{needed}{description}").trim()
-        );
+        let description = [ABOUT, "description"]
+            .into_iter()
+            .find_map(|key| property[key].as_str());
+        let unlisted = if property[HIDDEN] == true {
+            " Not in the list."
+        } else {
+            ""
+        };
+        let remark = format!("{needed}{}{unlisted}", description.unwrap_or_default());
+        // A bar would begin a cell of its own.
+        let (accepted, remark) = (accepts(property).replace('|', "\\|"), remark.replace('|', "\\|"));
+        _ = writeln!(text, "| `{name}` | {accepted} | {} |", remark.trim());
     }
 }
 

@@ -105,13 +105,18 @@ fn constants(variant: &Value) -> Option<Vec<Value>> {
 }
 
 /// Marks a parameter that is accepted but costs no tokens in the list: `#[schemars(extend("hidden" = true))]`.
-const HIDDEN: &str = "hidden";
+pub(crate) const HIDDEN: &str = "hidden";
+/// What the reference says of a parameter whose name is enough for a model: `#[schemars(extend("about" = "…"))]`.
+pub(crate) const ABOUT: &str = "about";
 
 /// The schema without the parameters that are not worth listing.
 pub(crate) fn listed(schema: &JsonObject) -> JsonObject {
     let mut schema = schema.clone();
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
         properties.retain(|_, property| property.get(HIDDEN).is_none());
+        for property in properties.values_mut().filter_map(Value::as_object_mut) {
+            property.shift_remove(ABOUT);
+        }
     }
     schema
 }

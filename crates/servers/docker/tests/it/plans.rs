@@ -26,7 +26,10 @@ async fn wanted(scope: &Scope, command: &[&str]) -> Value {
 
 #[expect(clippy::expect_used, reason = "a test may fail loudly")]
 fn handle(answer: &str) -> String {
-    let handle = answer.split("plan=").nth(1).and_then(|rest| rest.split(' ').next());
+    let handle = answer
+        .split("plan=")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
     handle.expect("the answer names a plan").to_owned()
 }
 

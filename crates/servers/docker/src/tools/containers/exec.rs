@@ -29,12 +29,15 @@ pub(crate) struct ExecuteCommandInContainer {
     #[schemars(with = "String")]
     container: ContainerRef,
     /// Text runs in sh -c.
+    #[schemars(extend("about" = "Text runs in `sh -c`, a list without a shell."))]
     command: Command,
     workdir: Option<String>,
     #[serde(default)]
     env: Pairs,
     user: Option<String>,
+    #[schemars(extend("about" = "Written to its input."))]
     stdin: Option<String>,
+    #[schemars(extend("about" = "After that it is killed; 60s unless given."))]
     timeout: Option<Span>,
     #[serde(default)]
     #[schemars(extend("hidden" = true))]

@@ -26,12 +26,15 @@ const SNIFFED: usize = 8 << 10;
 pub(crate) struct CopyFilesToContainer {
     #[schemars(with = "String")]
     container: ContainerRef,
+    #[schemars(extend("about" = "Path in the container; an existing directory takes the source in."))]
     destination: String,
     /// Host path.
+    #[schemars(extend("about" = "Absolute path of the host, under a root of the guard; `dir/.` is what is in dir."))]
     source: Option<String>,
     /// Text.
+    #[schemars(extend("about" = "Text for the file destination, in place of source."))]
     content: Option<String>,
-    /// 755
+    #[schemars(extend("about" = "Permission bits of a file made of content, 644 unless given."))]
     mode: Option<String>,
 }
 
@@ -112,8 +115,10 @@ pub(crate) struct CopyFilesFromContainer {
     container: ContainerRef,
     source: String,
     /// Host path; else returned as text.
+    #[schemars(extend("about" = "Absolute path of the host, under a root of the guard. Without it the text of a file is returned, or the list of a directory."))]
     destination: Option<String>,
     #[serde(default)]
+    #[schemars(extend("about" = "Replace files that are there."))]
     overwrite: bool,
     #[expect(dead_code, reason = "pages are answered before the tool is reached")]
     cursor: Option<String>,

@@ -17,8 +17,10 @@ pub(crate) struct InspectContainer {
     container: ContainerRef,
     #[schemars(description = "Paths: State.Health, Mounts.*.Source")]
     #[serde(default)]
+    #[schemars(extend("about" = "Dotted paths into what the engine tells: State.Health, Mounts.*.Source"))]
     fields: Vec<String>,
     #[serde(default)]
+    #[schemars(extend("about" = "Everything, not a digest."))]
     full: bool,
     #[expect(dead_code, reason = "pages are answered before the tool is reached")]
     cursor: Option<String>,

@@ -64,6 +64,7 @@ impl Call for StartContainer {
 pub(crate) struct StopContainer {
     #[schemars(with = "String")]
     container: ContainerRef,
+    #[schemars(extend("about" = "How long it may take before it is killed; 10s, or what the container was made with."))]
     timeout: Option<Span>,
 }
 
@@ -157,8 +158,10 @@ pub(crate) struct RemoveContainer {
     #[schemars(with = "String")]
     container: ContainerRef,
     #[serde(default)]
+    #[schemars(extend("about" = "Kill it first if it runs."))]
     force: bool,
     #[serde(default)]
+    #[schemars(extend("about" = "Its anonymous volumes too, with their data."))]
     remove_volumes: bool,
 }
 

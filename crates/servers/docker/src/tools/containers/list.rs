@@ -18,9 +18,11 @@ const MAX_PORTS: usize = 6;
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListContainers {
     #[serde(default)]
+    #[schemars(extend("about" = "Stopped ones too."))]
     all: bool,
     /// {"status":"exited","label":"a=b"}
     #[serde(default)]
+    #[schemars(extend("about" = "The engine's own: status, label, name, ancestor, network, volume, health … {\"status\":\"exited\",\"label\":\"a=b\"}"))]
     filters: Filters,
     #[schemars(extend("hidden" = true))]
     limit: Option<u32>,

@@ -26,15 +26,20 @@ pub(crate) struct MonitorContainerLogs {
     /// Default 100; or all.
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::text")]
+    #[schemars(extend("about" = "The last so many lines that fit the rest, 100 unless given; or all."))]
     tail: Option<Tail>,
     /// 10m, or a date.
+    #[schemars(extend("about" = "A time ago such as 10m, or a date."))]
     since: Option<When>,
+    #[schemars(extend("about" = "Likewise."))]
     until: Option<When>,
+    #[schemars(extend("about" = "A regular expression; the whole log is searched."))]
     grep: Option<String>,
     #[serde(default)]
     stream: Which,
     #[serde(default)]
     timestamps: bool,
+    #[schemars(extend("about" = "Of the last answer, to read on."))]
     cursor: Option<String>,
 }
 

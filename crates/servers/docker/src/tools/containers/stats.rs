@@ -24,6 +24,7 @@ const MOST: usize = 100;
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetContainerStats {
     #[schemars(with = "Option<String>")]
+    #[schemars(extend("about" = "One container; all running ones without it."))]
     container: Option<ContainerRef>,
 }
 
