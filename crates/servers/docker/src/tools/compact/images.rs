@@ -57,7 +57,7 @@ enum Action {
 pub(crate) struct CompactImages {
     image: String,
     action: Action,
-    /// host[:port][/path]; tag: the new name.
+    /// host:port/path; tag: the new name.
     registry: Option<String>,
     /// Registry whose stored login is used; passwords are not taken.
     auth: Option<String>,

@@ -117,7 +117,7 @@ impl Call for InspectRegistryImage {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CheckRegistryLogin {
-    /// Host[:port]; docker.io unless given.
+    /// Host, or host:port; docker.io unless given.
     registry: Option<String>,
 }
 
