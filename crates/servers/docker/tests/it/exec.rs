@@ -212,3 +212,38 @@ async fn sessions_end_when_told_and_with_the_server() {
     assert!(!runs(&scope, &id, "5252").await);
     scope.finish().await;
 }
+
+#[tokio::test]
+async fn what_cannot_be_killed_is_said() {
+    let scope = Scope::new("exec-no-shell");
+    let id = scope.run("web", &["sleep", "600"]).await;
+    let server = server().await;
+    let remove = json!({ "container": id, "command": ["busybox", "rm", "/bin/sh"] });
+    assert_eq!(
+        server.ok("execute_command_in_container", remove).await,
+        "exit 0, no output"
+    );
+    let arguments = json!({ "container": id, "command": ["sleep", "4545"], "timeout": "300ms" });
+    let error = server.fails("execute_command_in_container", arguments).await;
+    assert!(
+        error.contains("it could not be killed (the image has no shell to do it with)"),
+        "{error}"
+    );
+    assert!(
+        error.contains("still runs as process ") && error.contains("restart the container"),
+        "{error}"
+    );
+    assert!(runs(&scope, &id, "4545").await);
+    let shell = server
+        .fails(
+            "execute_command_in_container",
+            json!({ "container": id, "command": "true" }),
+        )
+        .await;
+    assert!(
+        shell.contains("an image without a shell needs the command as a list"),
+        "{shell}"
+    );
+    server.end().await;
+    scope.finish().await;
+}
