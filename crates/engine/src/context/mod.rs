@@ -3,7 +3,7 @@
 //! Symbolic links are sent as links and never followed, so nothing outside of the directory gets in. The
 //! Dockerfile may be inside the context, outside of it, or given as text. The daemon of the classic builder
 //! reads `.dockerignore` again, to keep an ignored Dockerfile and `.dockerignore` out of the image although
-//! they had to be sent; [`plan`] makes sure that it comes to the same result as we did.
+//! they had to be sent; `plan` makes sure that it comes to the same result as we did.
 //!
 //! Deliberately absent: which directories may be contexts (the guard decides, and passes a path with its links
 //! resolved), contexts from Git or other URLs, compression, and anything of the build itself.
