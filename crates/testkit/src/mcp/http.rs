@@ -1,6 +1,7 @@
 //! Streamable HTTP of both eras: each message is a POST, answered with JSON or with server-sent events.
 
 use super::{Link, McpClient, RpcError, SharedInbox};
+use crate::PATIENCE;
 use crate::http1::{self, Address};
 use bytes::Bytes;
 use http::Request;
@@ -8,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
 /// An HTTP answer, whole.
@@ -71,23 +73,44 @@ impl McpClient {
             .spawn(listening);
     }
 
-    /// Sends any HTTP request to the endpoint, with these headers and no others, and gives the whole answer.
-    /// `Host` is filled in unless it is among them.
+    /// Sends any HTTP request to the endpoint, with these headers, and gives the whole answer. `Host`,
+    /// `Content-Length` and `Connection` are filled in unless they are among them, and nothing else is. A server
+    /// may answer before it has read all of the body, and close.
     pub async fn exchange(&self, method: &str, headers: &[(&str, &str)], body: &str) -> HttpAnswer {
         let link = self.over_http();
-        let mut request = Request::builder().method(method).uri(&link.path);
-        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-            request = request.header("host", link.address.host());
-        }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request
-            .body(Full::new(Bytes::from(body.to_owned())))
-            .expect("the headers are valid");
-        http1::exchange(&link.address, request, whole)
+        let length = body.len().to_string();
+        let usual = [
+            ("host", link.address.host()),
+            ("content-length", &length),
+            ("connection", "close"),
+        ];
+        let is_said = |name: &str| headers.iter().any(|(said, _)| said.eq_ignore_ascii_case(name));
+        let usual = usual.iter().filter(|(name, _)| !is_said(name));
+        let lines: Vec<String> = usual
+            .chain(headers)
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
+        let request = format!("{method} {} HTTP/1.1\r\n{}\r\n{body}", link.path, lines.concat());
+        let stream = link
+            .address
+            .connect()
             .await
-            .unwrap_or_else(|error| panic!("{method}: {error}"))
+            .unwrap_or_else(|error| panic!("{method}: {error}"));
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let mut answer = Vec::new();
+        let conversation = async {
+            let (_, read) = tokio::join!(
+                writer.write_all(request.as_bytes()),
+                reader.read_to_end(&mut answer)
+            );
+            read
+        };
+        let ended = tokio::time::timeout(PATIENCE, conversation).await;
+        ended
+            .unwrap_or_else(|_| panic!("{method}: the answer has no end after {PATIENCE:?}"))
+            .ok();
+        parse(&answer)
+            .unwrap_or_else(|| panic!("{method}: no answer, but {:?}", String::from_utf8_lossy(&answer)))
     }
 
     fn over_http(&self) -> &Http {
@@ -252,6 +275,43 @@ async fn whole(response: http::Response<Incoming>) -> Result<HttpAnswer, String>
         headers,
         body: String::from_utf8_lossy(&body.to_bytes()).into_owned(),
     })
+}
+
+/// An answer that was read to the end of its connection.
+fn parse(bytes: &[u8]) -> Option<HttpAnswer> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = String::from_utf8_lossy(&bytes[..end]);
+    let mut lines = head.lines();
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let headers = lines.filter_map(|line| line.split_once(':'));
+    let headers = headers
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    let mut answer = HttpAnswer {
+        status,
+        headers,
+        body: String::new(),
+    };
+    let body = &bytes[end + 4..];
+    let body = match answer.header("transfer-encoding") {
+        Some("chunked") => unchunk(body)?,
+        _ => body.to_vec(),
+    };
+    answer.body = String::from_utf8_lossy(&body).into_owned();
+    Some(answer)
+}
+
+fn unchunk(mut bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let line = bytes.windows(2).position(|window| window == b"\r\n")?;
+        let size = usize::from_str_radix(std::str::from_utf8(&bytes[..line]).ok()?.trim(), 16).ok()?;
+        body.extend_from_slice(bytes.get(line + 2..line + 2 + size)?);
+        if size == 0 {
+            return Some(body);
+        }
+        bytes = bytes.get(line + 2 + size + 2..)?;
+    }
 }
 
 /// An error below JSON-RPC, with the HTTP status as its code (0: no answer at all).

@@ -160,3 +160,24 @@ async fn http_answers_come_as_json_as_events_or_as_errors() {
     assert!(requests.recv().await.unwrap().contains("mcp-session-id: s1"));
     assert_eq!(client.request("c", json!({})).await.unwrap_err().code, 401);
 }
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_body_is_read() {
+    let (authority, mut requests, _server) = http_server(vec![
+        "HTTP/1.1 413 Too Large\r\ntransfer-encoding: chunked\r\nX-Why: size\r\n\r\n3\r\ntoo\r\n4\r\n big\r\n0\r\n\r\n",
+    ])
+    .await;
+    let client = McpClient::http(&authority, "/mcp", None);
+    let answer = client
+        .exchange("POST", &[("Host", "example")], &"x".repeat(10_000_000))
+        .await;
+    assert_eq!(
+        (answer.status, answer.body.as_str(), answer.header("x-why")),
+        (413, "too big", Some("size"))
+    );
+    let head = requests.recv().await.unwrap();
+    assert!(
+        head.contains("Host: example\r\n") && head.contains("content-length: 10000000\r\n"),
+        "{head}"
+    );
+}
