@@ -14,6 +14,7 @@ mod exit;
 mod folders;
 mod logging;
 mod output;
+mod permissions;
 mod progress;
 #[cfg(test)]
 mod reference;

@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::config::Config;
 use super::table;
+use crate::permissions;
 
 /// A file that was read.
 #[derive(Debug, Clone, Default)]
@@ -98,12 +99,19 @@ pub(crate) fn parse(text: &str) -> Result<File, Vec<Fault>> {
         return Err(walk.faults);
     }
     let keys = walk.keys;
-    let config = toml::from_str(text).map_err(|error| {
+    let config: Config = toml::from_str(text).map_err(|error| {
         let mut faults = fault(&error);
         for fault in &mut faults {
             name_key(fault, &keys);
         }
         faults
+    })?;
+    permissions::check(&config.policy).map_err(|(key, message)| {
+        let line = keys.get(key).map_or(1, |written| written.line);
+        vec![Fault {
+            line,
+            message: format!("`{key}`: {message}"),
+        }]
     })?;
     Ok(File { config, keys })
 }

@@ -5,6 +5,7 @@
     reason = "a test that can't go on must fail"
 )]
 
+mod calls;
 mod everything;
 mod harness;
 mod serving;
