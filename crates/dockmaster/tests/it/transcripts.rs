@@ -257,10 +257,10 @@ fn config_path_and_check() {
     exit 78
     ! error: docker.credentials_for: "a b" is not a registry's host
     "#);
-    assert_snapshot!(check("[policy]\ndeny = ['docker/docker_exec_command']\n"), @"
-    exit 0
-    ! ~/dm/config.toml is in order
-    ");
+    assert_snapshot!(check("[policy]\ndeny = ['docker/docker_exec_command']\n"), @r#"
+    exit 78
+    ! error: HOME/dm/config.toml:2: `policy.deny`: "docker/docker_exec_command" is another name of "docker/execute_command_in_container"; write that
+    "#);
     assert_snapshot!(transcript(&["config", "explain", "policy.ask"]), @"
     exit 0
     | policy.ask
