@@ -1,0 +1,257 @@
+//! What exactly would run for a server: the answer to "what does enabling this do to my machine", and the only thing
+//! that `instances` starts.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base::Secret;
+use base::names::ServerName;
+use serde::{Deserialize, Serialize};
+
+/// How a server would be run. Serialises without values of secrets: it is shown by `server inspect --plan`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// The server.
+    pub server: ServerName,
+    /// What is reached.
+    pub target: Target,
+    /// Who may share a running copy.
+    pub sharing: Sharing,
+    /// Tools that may be called; `None`: all.
+    pub tools: Option<Vec<String>>,
+    /// Put before the names of its tools and prompts; `None`: only when they collide.
+    pub prefix: Option<String>,
+    /// Names of secrets that it is given, each with the place from which it comes in the entry's own terms.
+    pub secrets: Vec<String>,
+    /// What it asks for beyond the lockdown; shown before it is enabled.
+    pub asks_for: Vec<String>,
+}
+
+/// What a server is to the gateway.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Target {
+    /// A container that lives as long as it is used.
+    Container(Container),
+    /// One container for each call of a tool; there is no MCP server in it.
+    PerCall(Vec<PerCall>),
+    /// Somewhere else, by HTTP.
+    Remote(Remote),
+    /// A process on this machine, which the configuration has to permit.
+    Process(Process),
+    /// One of our own.
+    BuiltIn,
+}
+
+/// A container, as it will be asked for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Container {
+    /// The image: pinned by digest where that is known.
+    pub image: String,
+    /// Instead of the image's command; empty: the image's own.
+    pub command: Vec<String>,
+    /// Environment, in order.
+    pub env: Vec<(String, Value)>,
+    /// What is mounted.
+    pub mounts: Vec<Mount>,
+    /// `user[:group]`; `None`: as the image says.
+    pub user: Option<String>,
+    /// What it may reach.
+    pub network: Network,
+    /// Names it resolves besides DNS: `(host, address)`.
+    pub extra_hosts: Vec<(String, String)>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Capabilities given back after all were dropped, without `CAP_`.
+    pub capabilities: Vec<String>,
+    /// The root file system is writable; else only `/tmp` and volumes are.
+    pub writable_root: bool,
+    /// All GPUs of the host (`--gpus all`), or so many.
+    pub gpus: Option<Gpus>,
+    /// Gets a filtered Docker socket, which shows only what this server made.
+    pub docker_socket: bool,
+    /// A working directory, instead of the image's.
+    pub working_dir: Option<String>,
+}
+
+/// A value that may hold a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Value {
+    /// As it stands.
+    Plain(String),
+    /// Text with the values of secrets in between, filled in when the container is made.
+    Parts(Vec<Part>),
+}
+
+/// A piece of a [`Value`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// As it stands.
+    Text(String),
+    /// The value of the secret with this name.
+    Secret(String),
+}
+
+impl Value {
+    /// The text, with each secret replaced by what `secret` gives for its name; `None` when one has no value.
+    pub fn fill(&self, secret: impl Fn(&str) -> Option<Secret>) -> Option<Secret> {
+        match self {
+            Self::Plain(text) => Some(Secret::new(text.clone())),
+            Self::Parts(parts) => {
+                let mut text = String::new();
+                for part in parts {
+                    match part {
+                        Part::Text(piece) => text.push_str(piece),
+                        Part::Secret(name) => text.push_str(secret(name)?.expose()),
+                    }
+                }
+                Some(Secret::new(text))
+            }
+        }
+    }
+}
+
+/// Something mounted into a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mount {
+    /// From where.
+    pub source: Source,
+    /// Absolute path in the container.
+    pub target: String,
+    /// It may not be written.
+    pub read_only: bool,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// A folder or file of the host.
+    Path(PathBuf),
+    /// A named volume, made when it is missing. Named as the entry names it; it outlives the container.
+    Volume(String),
+    /// Memory.
+    Tmpfs,
+    /// The value of a secret, as a file in memory.
+    Secret(String),
+}
+
+/// What a container may reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    /// Nothing.
+    None,
+    /// Exactly these, through the proxy.
+    Hosts(Vec<HostPort>),
+    /// Everything that the engine's default network reaches; the user said so.
+    Open,
+}
+
+/// A destination that is permitted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct HostPort {
+    /// A DNS name in lower case, or an IP address; `*.example.com` for all names below it.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// Bounds on a container.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of memory, swap included.
+    pub memory: u64,
+    /// CPUs.
+    pub cpus: f64,
+    /// Processes and threads.
+    pub pids: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 2 << 30,
+            cpus: 1.0,
+            pids: 512,
+        }
+    }
+}
+
+/// GPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gpus {
+    /// All of the host.
+    All,
+    /// So many.
+    Count(u32),
+}
+
+/// A tool that is a container of its own at each call.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PerCall {
+    /// Its name.
+    pub name: String,
+    /// For the model.
+    pub description: String,
+    /// The JSON Schema of its arguments, whole.
+    pub input_schema: serde_json::Value,
+    /// As the catalog wrote them, if it did.
+    pub annotations: Option<serde_json::Value>,
+    /// What runs; arguments are filled into its command, mounts and user at the call (see `catalog::template`).
+    pub container: Container,
+}
+
+/// A server reached by HTTP.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Remote {
+    /// Where.
+    pub url: String,
+    /// How.
+    pub transport: RemoteTransport,
+    /// Headers that every request has.
+    pub headers: BTreeMap<String, Value>,
+}
+
+/// How a remote server is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RemoteTransport {
+    /// Streamable HTTP; falls back to HTTP+SSE where the server wants that (2024-11-05).
+    StreamableHttp,
+    /// HTTP+SSE of 2024-11-05.
+    Sse,
+}
+
+/// A process on this machine.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Process {
+    /// Program and arguments; no shell.
+    pub command: Vec<String>,
+    /// Environment, in order; nothing else is inherited but PATH, HOME and LANG.
+    pub env: Vec<(String, Value)>,
+    /// Where it runs.
+    pub working_dir: Option<PathBuf>,
+}
+
+/// Who may share a running copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sharing {
+    /// Everyone.
+    #[default]
+    Everyone,
+    /// Each principal has one.
+    Principal,
+    /// Each session has one.
+    Session,
+    /// Each call has one.
+    Call,
+}
+
+/// How long a copy without work is kept.
+pub const IDLE: Duration = Duration::from_mins(10);
