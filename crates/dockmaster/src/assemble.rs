@@ -13,7 +13,7 @@ use engine::guard::{DaemonPlace, Guard, Surroundings};
 use engine::{Endpoint, Engine};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use gateway::{Describe, Gateway, Journal, Limits, Link, Parts, Principal, Server};
+use gateway::{Describe, Gateway, Journal, Limits, Link, Parts, Principal, Server, Wire};
 use policy::Effect;
 use serde_json::Value;
 use store::Store;
@@ -263,7 +263,7 @@ fn docker(settings: &Settings, toolset: Toolset) -> Result<Server> {
                     }
                 };
                 Ok(Link {
-                    stream: Box::new(near),
+                    wire: Wire::Pipe(Box::new(near)),
                     driver: Some(serving.boxed()),
                 })
             }

@@ -15,6 +15,7 @@ use base::names::ServerName;
 use futures_util::future::BoxFuture;
 use gateway::{
     CancellationToken, Describe, Gateway, HttpOptions, Journal, Key, Limits, Link, Parts, Principal, Server,
+    Wire,
 };
 use policy::{Effect, Rules};
 use serde_json::{Value, json};
@@ -44,7 +45,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             connect: Box::new(|| {
                 let (ours, theirs) = tokio::io::duplex(64 << 10);
                 let link = Link {
-                    stream: Box::new(theirs),
+                    wire: Wire::Pipe(Box::new(theirs)),
                     driver: Some(Box::pin(serve(ours))),
                 };
                 Box::pin(std::future::ready(Ok(link)))

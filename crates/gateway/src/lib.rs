@@ -41,6 +41,6 @@ pub use core::{CallError, Direct, Gateway};
 pub use http::{BindError, HttpOptions, HttpServer, Key};
 pub use journal::Journal;
 pub use limits::Limits;
-pub use parts::{ByteStream, Connect, Describe, Link, Parts, Server};
+pub use parts::{ByteStream, Connect, Describe, FromServer, Link, Parts, Server, ToServer, Wire};
 pub use status::{ServerState, ServerStatus, Status};
 pub use tokio_util::sync::CancellationToken;

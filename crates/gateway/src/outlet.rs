@@ -19,6 +19,12 @@ pub(crate) struct Outgoing {
     pub(crate) last: Option<StatusCode>,
 }
 
+impl From<Outgoing> for Vec<u8> {
+    fn from(message: Outgoing) -> Self {
+        message.line
+    }
+}
+
 /// Where messages to one client go.
 #[derive(Debug, Clone)]
 pub(crate) struct Outlet(mpsc::Sender<Outgoing>);
@@ -61,17 +67,17 @@ impl Outlet {
 }
 
 /// Writes what comes out of `queue` as lines, until all its senders are gone or the pipe breaks.
-pub(crate) async fn write_lines(
+pub(crate) async fn write_lines<T: Into<Vec<u8>>>(
     mut writer: impl AsyncWrite + Unpin,
-    mut queue: mpsc::Receiver<Outgoing>,
+    mut queue: mpsc::Receiver<T>,
 ) -> std::io::Result<()> {
     let mut block = Vec::new();
     while let Some(first) = queue.recv().await {
-        push(&mut block, first);
+        push(&mut block, first.into());
         while block.len() < WRITE
             && let Ok(next) = queue.try_recv()
         {
-            push(&mut block, next);
+            push(&mut block, next.into());
         }
         writer.write_all(&block).await?;
         writer.flush().await?;
@@ -84,11 +90,11 @@ pub(crate) async fn write_lines(
     writer.shutdown().await
 }
 
-fn push(block: &mut Vec<u8>, message: Outgoing) {
+fn push(block: &mut Vec<u8>, line: Vec<u8>) {
     if block.is_empty() {
-        *block = message.line;
+        *block = line;
     } else {
-        block.extend_from_slice(&message.line);
+        block.extend_from_slice(&line);
     }
     block.push(b'\n');
 }

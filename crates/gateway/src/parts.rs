@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use policy::Effect;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
 
 use crate::{Journal, Limits};
 
@@ -44,13 +45,50 @@ pub struct Server {
 /// Opens a connection to a server.
 pub type Connect = Box<dyn Fn() -> BoxFuture<'static, io::Result<Link>> + Send + Sync>;
 
-/// A connection to a server: newline-delimited JSON-RPC in both directions.
+/// A connection to a server.
 pub struct Link {
-    /// The bytes.
-    pub stream: Box<dyn ByteStream>,
-    /// Work that has to go on for the stream to live (an in-memory server, a child process's watcher). The
-    /// gateway runs it as a task of its own and waits for it at shutdown. It should end when the stream does.
+    /// What carries the messages.
+    pub wire: Wire,
+    /// Work that has to go on for the connection to live (an in-memory server, a child process's watcher). The
+    /// gateway runs it as a task of its own and waits for it at shutdown. It should end when the wire does.
     pub driver: Option<BoxFuture<'static, ()>>,
+}
+
+/// What carries messages between gateway and server.
+pub enum Wire {
+    /// Newline-delimited JSON-RPC in both directions.
+    Pipe(Box<dyn ByteStream>),
+    /// Messages, each by itself: for transports such as HTTP, on which an answer comes on the stream of its
+    /// request. The transport ends when `to_server` has no sender left, and the connection is dead when
+    /// `from_server` has none.
+    ///
+    /// A failure of the transport (a status, a broken stream) comes back as the JSON-RPC error answer of the
+    /// request that it befell.
+    Messages {
+        /// Takes messages to the server.
+        to_server: mpsc::Sender<ToServer>,
+        /// Gives what the server sends.
+        from_server: mpsc::Receiver<FromServer>,
+    },
+}
+
+/// A message to a server.
+#[derive(Debug)]
+pub struct ToServer {
+    /// Its JSON text on one line, without a line end.
+    pub line: Vec<u8>,
+    /// What HTTP mirrors of its body in the modern era: `Mcp-Name` and `Mcp-Param-…`. The transport adds
+    /// `Mcp-Method` and `MCP-Protocol-Version` itself.
+    pub headers: Vec<(String, String)>,
+}
+
+/// A message from a server.
+#[derive(Debug)]
+pub struct FromServer {
+    /// Its JSON text.
+    pub line: Vec<u8>,
+    /// The request of ours on whose stream it came; `None`: it came on the stream of the session, or of nothing.
+    pub related: Option<wire::Id>,
 }
 
 /// Bytes both ways.

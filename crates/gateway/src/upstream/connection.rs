@@ -15,11 +15,14 @@ use wire::{Fault, Frame, Message, Raw, Request, Response, code, meta, method, to
 use super::{NoAnswer, Sending, Surroundings, lock, set_meta};
 use crate::events::{Event, Level};
 use crate::lines::{Line, Lines};
-use crate::outlet::{Outgoing, Outlet, write_lines};
-use crate::parts::Link;
+use crate::outlet::{Outlet, write_lines};
+use crate::parts::{FromServer, Link, ToServer, Wire};
+
+/// Messages that wait for a server to read.
+const QUEUE: usize = 256;
 
 pub(super) struct Connection {
-    queue: mpsc::Sender<Outgoing>,
+    queue: mpsc::Sender<ToServer>,
     next: AtomicU64,
     shared: Arc<Shared>,
     /// What the server says that it can, as it wrote it.
@@ -45,8 +48,6 @@ impl Connection {
 
     /// Puts the tasks to work that read, write and drive the link.
     pub(super) fn open(link: Link, server: &str, around: &Arc<Surroundings>) -> Self {
-        let (read, write) = tokio::io::split(link.stream);
-        let (queue, waiting) = mpsc::channel(256);
         let shared = Arc::new(Shared {
             pending: Mutex::default(),
             dead: CancellationToken::new(),
@@ -54,23 +55,35 @@ impl Connection {
         if let Some(driver) = link.driver {
             around.tasks.spawn(driver);
         }
-        around.tasks.spawn({
-            let shared = Arc::clone(&shared);
-            async move {
-                if let Err(error) = write_lines(write, waiting).await {
-                    tracing::debug!("writing to a server failed: {error}");
-                }
-                shared.dead.cancel();
-            }
-        });
-        let reader = Reader {
+        let reader = |queue: &mpsc::Sender<ToServer>| Reader {
             server: server.to_owned(),
             shared: Arc::clone(&shared),
             // Weak: reading on must not keep the server's input open.
             queue: queue.downgrade(),
             around: Arc::clone(around),
         };
-        around.tasks.spawn(reader.run(read));
+        let queue = match link.wire {
+            Wire::Pipe(stream) => {
+                let (read, write) = tokio::io::split(stream);
+                let (queue, waiting) = mpsc::channel(QUEUE);
+                let shared = Arc::clone(&shared);
+                around.tasks.spawn(reader(&queue).lines(read));
+                around.tasks.spawn(async move {
+                    if let Err(error) = write_lines::<ToServer>(write, waiting).await {
+                        tracing::debug!("writing to a server failed: {error}");
+                    }
+                    shared.dead.cancel();
+                });
+                queue
+            }
+            Wire::Messages {
+                to_server,
+                from_server,
+            } => {
+                around.tasks.spawn(reader(&to_server).messages(from_server));
+                to_server
+            }
+        };
         Self {
             queue,
             next: AtomicU64::new(1),
@@ -80,13 +93,7 @@ impl Connection {
     }
 
     pub(super) async fn send(&self, message: &Message) -> Result<(), ()> {
-        self.queue
-            .send(Outgoing {
-                line: message.to_line(),
-                last: None,
-            })
-            .await
-            .map_err(|_| ())
+        self.queue.send(plain(message.to_line())).await.map_err(|_| ())
     }
 
     pub(super) async fn request(
@@ -135,6 +142,20 @@ impl Connection {
     }
 }
 
+impl From<ToServer> for Vec<u8> {
+    fn from(message: ToServer) -> Self {
+        message.line
+    }
+}
+
+/// A message of which HTTP mirrors nothing.
+fn plain(line: Vec<u8>) -> ToServer {
+    ToServer {
+        line,
+        headers: Vec::new(),
+    }
+}
+
 /// Ends a request that nobody waits for any more: the server is told, and a late answer finds nobody.
 struct GiveUp<'a> {
     connection: &'a Connection,
@@ -146,12 +167,7 @@ impl Drop for GiveUp<'_> {
         if lock(&self.connection.shared.pending).remove(&self.id).is_some() {
             let params = to_raw(&json!({"requestId": self.id, "reason": "the caller no longer waits"}));
             let line = Message::notification(method::CANCELLED, params).to_line();
-            if self
-                .connection
-                .queue
-                .try_send(Outgoing { line, last: None })
-                .is_err()
-            {
+            if self.connection.queue.try_send(plain(line)).is_err() {
                 tracing::debug!("a server takes no messages; it was not told of a cancelled request");
             }
         }
@@ -162,12 +178,19 @@ impl Drop for GiveUp<'_> {
 struct Reader {
     server: String,
     shared: Arc<Shared>,
-    queue: mpsc::WeakSender<Outgoing>,
+    queue: mpsc::WeakSender<ToServer>,
     around: Arc<Surroundings>,
 }
 
 impl Reader {
-    async fn run(self, stream: impl AsyncRead + Unpin) {
+    async fn messages(self, mut queue: mpsc::Receiver<FromServer>) {
+        while let Some(message) = queue.recv().await {
+            self.take(&message.line);
+        }
+        self.end();
+    }
+
+    async fn lines(self, stream: impl AsyncRead + Unpin) {
         let mut lines = Lines::new(stream, self.around.limits.answer_bytes);
         loop {
             match lines.next().await {
@@ -188,6 +211,11 @@ impl Reader {
                 }
             }
         }
+        self.end();
+    }
+
+    /// Nothing comes any more, so nobody need wait.
+    fn end(&self) {
         self.shared.dead.cancel();
         lock(&self.shared.pending).clear();
     }
@@ -228,7 +256,7 @@ impl Reader {
                 // Without waiting: a server that writes and does not read would hold up all its answers. One that
                 // does not read will not miss this one.
                 if let Some(queue) = self.queue.upgrade() {
-                    drop(queue.try_send(Outgoing { line, last: None }));
+                    drop(queue.try_send(plain(line)));
                 }
             }
         }

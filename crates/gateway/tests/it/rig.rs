@@ -10,6 +10,7 @@ use base::names::ServerName;
 use futures_util::future::BoxFuture;
 use gateway::{
     CancellationToken, Describe, Gateway, HttpOptions, Journal, Key, Limits, Link, Parts, Principal, Server,
+    Wire,
 };
 use policy::{Effect, Rules};
 use serde_json::value::RawValue;
@@ -78,7 +79,7 @@ impl Fake {
                     fake.0.starts.fetch_add(1, Ordering::SeqCst);
                     let (ours, theirs) = tokio::io::duplex(4 << 10);
                     Ok(Link {
-                        stream: Box::new(theirs),
+                        wire: Wire::Pipe(Box::new(theirs)),
                         driver: Some(Box::pin(fake.run(ours))),
                     })
                 })
@@ -307,7 +308,7 @@ pub(crate) fn text(text: &str) -> Value {
 }
 
 /// What is known of the fake's tools.
-struct Knows;
+pub(crate) struct Knows;
 
 impl Describe for Knows {
     fn canonical(&self, tool: &str) -> Option<String> {
