@@ -130,7 +130,8 @@ name!(
 );
 
 name!(
-    /// A server's name in the gateway: 1 to 64 characters of `[a-z0-9-]`, the first a letter or digit.
+    /// A server's name in the gateway: 1 to 128 characters of `[A-Za-z0-9_.-]`, the first a letter or digit. Catalogs
+    /// in the field use all of these (`SQLite`, `youtube_transcript`, `io.github.someone.weather`).
     ServerName,
     "server name",
     |text| text,
@@ -236,14 +237,16 @@ fn hexadecimal(text: &str) -> Result<(), &'static str> {
 }
 
 fn server_name(text: &str) -> Result<(), &'static str> {
-    bounded(text, 64)?;
-    let plain = text
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if plain && !text.starts_with('-') {
+    bounded(text, 128)?;
+    let first = text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);
+    if first
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+    {
         Ok(())
     } else {
-        Err("use a-z, 0-9 and '-', the first a letter or digit")
+        Err("use letters, digits, '_', '.' and '-', the first a letter or digit")
     }
 }
 
@@ -463,6 +466,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn server_names() {
+        let long = "a".repeat(129);
+        for (text, good) in [
+            ("docker", true),
+            ("SQLite", true),
+            ("youtube_transcript", true),
+            ("io.github.someone.weather", true),
+            ("9", true),
+            (&long[..128], true),
+            (&long, false),
+            ("", false),
+            ("-x", false),
+            (".x", false),
+            ("..", false),
+            ("_x", false),
+            ("a/b", false),
+            ("a b", false),
+            ("ä", false),
+        ] {
+            assert_eq!(ServerName::parse(text).is_ok(), good, "{text:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_name_leaves_its_path_segment(text in "\\PC{0,40}") {
@@ -471,6 +498,7 @@ mod tests {
                 VolumeName::parse(&text).map(String::from),
                 NetworkRef::parse(&text).map(String::from),
                 ExecId::parse(&text).map(String::from),
+                ServerName::parse(&text).map(String::from),
             ].into_iter().flatten() {
                 prop_assert!(!name.contains('/') && name != "." && name != ".." && !name.is_empty());
             }

@@ -26,6 +26,9 @@ pub struct Plan {
     pub secrets: Vec<String>,
     /// What it asks for beyond the lockdown; shown before it is enabled.
     pub asks_for: Vec<String>,
+    /// What a person should know that is neither a fault nor a request: what was left out and why, what the user may
+    /// want to permit.
+    pub notes: Vec<String>,
 }
 
 /// What a server is to the gateway.
@@ -45,12 +48,17 @@ pub enum Target {
 }
 
 /// A container, as it will be asked for.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Container {
-    /// The image: pinned by digest where that is known.
+    /// The image: pinned by digest where that is known. With [`Container::build`], the tag that the build gives it.
     pub image: String,
-    /// Instead of the image's command; empty: the image's own.
+    /// The image is made here first, when there is none of that tag.
+    pub build: Option<Build>,
+    /// Instead of the image's command; empty: the image's own. What is in [`Container::secret_arguments`] too stands
+    /// here as it may be shown; [`Container::arguments`] gives what has to be run.
     pub command: Vec<String>,
+    /// Arguments that hold secrets, by their place in `command`.
+    pub secret_arguments: BTreeMap<usize, Value>,
     /// Environment, in order.
     pub env: Vec<(String, Value)>,
     /// What is mounted.
@@ -73,6 +81,50 @@ pub struct Container {
     pub docker_socket: bool,
     /// A working directory, instead of the image's.
     pub working_dir: Option<String>,
+}
+
+impl Container {
+    /// The command as it has to be run, with each secret replaced by what `secret` gives for its name; `None` when
+    /// one has no value.
+    pub fn arguments(&self, secret: impl Fn(&str) -> Option<Secret>) -> Option<Vec<Secret>> {
+        let plain = self.command.iter().enumerate();
+        plain
+            .map(|(place, shown)| match self.secret_arguments.get(&place) {
+                Some(value) => value.fill(&secret),
+                None => Some(Secret::new(shown.clone())),
+            })
+            .collect()
+    }
+}
+
+/// How an image is made for a server that is published as a package and not as an image. The package is installed
+/// into the image, as an unprivileged user, and runs only there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Build {
+    /// Which package manager installs it.
+    pub ecosystem: Ecosystem,
+    /// The package's name, checked against its ecosystem's grammar: it cannot be an option, a path or a URL.
+    pub package: String,
+    /// The exact version, or `None` for the newest at the time of the build.
+    pub version: Option<String>,
+    /// The image that it is installed into.
+    pub base: String,
+    /// Where the package comes from, when not from the ecosystem's own registry.
+    pub registry: Option<String>,
+    /// Further packages that it needs, with their constraints (`mcp<2`).
+    pub with: Vec<String>,
+    /// The program that the package installs, when it is not the one that the package names first.
+    pub program: Option<String>,
+}
+
+/// A package manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ecosystem {
+    /// npm: the program of the package runs on Node.js.
+    Npm,
+    /// PyPI: the package is installed into a Python environment of its own.
+    Pypi,
 }
 
 /// A value that may hold a secret.
@@ -140,10 +192,11 @@ pub enum Source {
 }
 
 /// What a container may reach.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Network {
     /// Nothing.
+    #[default]
     None,
     /// Exactly these, through the proxy.
     Hosts(Vec<HostPort>),
@@ -154,10 +207,36 @@ pub enum Network {
 /// A destination that is permitted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct HostPort {
-    /// A DNS name in lower case, or an IP address; `*.example.com` for all names below it.
+    /// A DNS name in lower case, or an IP address; `*.example.com` for all names below it, `*` for every host.
     pub host: String,
     /// The port.
     pub port: u16,
+}
+
+impl HostPort {
+    /// Whether a connection to this host and port is permitted by it. `*.example.com` does not permit `example.com`
+    /// itself; a trailing dot and the case of the name do not matter.
+    pub fn permits(&self, host: &str, port: u16) -> bool {
+        if port != self.port {
+            return false;
+        }
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        match self.host.strip_prefix('*') {
+            Some("") => !host.is_empty(),
+            Some(below) => host.len() > below.len() && host.ends_with(below),
+            None => host == self.host,
+        }
+    }
+}
+
+impl std::fmt::Display for HostPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
 }
 
 /// Bounds on a container.
@@ -202,19 +281,47 @@ pub struct PerCall {
     pub input_schema: serde_json::Value,
     /// As the catalog wrote them, if it did.
     pub annotations: Option<serde_json::Value>,
-    /// What runs; arguments are filled into its command, mounts and user at the call (see `catalog::template`).
+    /// What runs, without what the arguments of a call decide; `catalog::call` makes the container of a call.
     pub container: Container,
+    /// What is filled in at the call.
+    pub templates: CallTemplates,
+}
+
+/// Templates that the arguments of a call are filled into.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct CallTemplates {
+    /// The command.
+    pub command: Vec<String>,
+    /// Mounts, each `source:target[:ro]`.
+    pub volumes: Vec<String>,
+    /// `user[:group]`.
+    pub user: Option<String>,
+    /// Folders that a call may mount, with all that is below them.
+    pub roots: Vec<PathBuf>,
 }
 
 /// A server reached by HTTP.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Remote {
-    /// Where.
+    /// Where. If the address itself holds a secret, as it may be shown; [`Remote::address`] gives the real one.
     pub url: String,
+    /// The address, if it holds a secret.
+    pub secret_url: Option<Value>,
     /// How.
     pub transport: RemoteTransport,
     /// Headers that every request has.
     pub headers: BTreeMap<String, Value>,
+}
+
+impl Remote {
+    /// The address that has to be reached, with each secret replaced by what `secret` gives for its name; `None` when
+    /// one has no value.
+    pub fn address(&self, secret: impl Fn(&str) -> Option<Secret>) -> Option<Secret> {
+        match &self.secret_url {
+            Some(value) => value.fill(secret),
+            None => Some(Secret::new(self.url.clone())),
+        }
+    }
 }
 
 /// How a remote server is spoken to.

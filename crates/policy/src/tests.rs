@@ -86,7 +86,9 @@ fn decisions() {
         // Names that nothing can have.
         ("ask = 'never'", "/list read", "deny"),
         ("ask = 'never'", "docker/ read", "deny"),
-        ("ask = 'never'", "Docker/list read", "deny"),
+        ("ask = 'never'", "-docker/list read", "deny"),
+        ("deny = ['SQLite/*']", "SQLite/query read", "deny"),
+        ("deny = ['SQLite/*']", "sqlite/query read", "allow"),
         ("allow = ['*/*']", "docker/li/st read", "deny"),
         ("allow = ['*/*']", "docker/li\u{202e}st read", "deny"),
     ] {
