@@ -13,7 +13,7 @@ use engine::guard::{DaemonPlace, Guard, Surroundings};
 use engine::{Endpoint, Engine};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use gateway::{Describe, Gateway, Journal, Limits, Link, Parts, Principal, Server, Wire};
+use gateway::{Connect, Describe, Gateway, Journal, Limits, Link, Parts, Principal, Server, Wire};
 use policy::Effect;
 use serde_json::Value;
 use store::Store;
@@ -99,7 +99,6 @@ pub(crate) fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>)
     let gateway = Gateway::new(Parts {
         servers: docker.into_iter().collect(),
         rules: config.policy.clone(),
-        journal: Arc::<Witness>::clone(&witness),
         limits: Limits {
             answer_tokens: answer_tokens + SLACK,
             call: config.gateway.call_timeout.duration(),
@@ -107,8 +106,11 @@ pub(crate) fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>)
             ..Limits::default()
         },
         secrets: secrets.into_iter().chain(given_secrets(settings)).collect(),
-        name: env!("CARGO_PKG_NAME").to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..Parts::new(
+            Arc::<Witness>::clone(&witness),
+            env!("CARGO_PKG_NAME"),
+            env!("CARGO_PKG_VERSION"),
+        )
     });
     let gateway = gateway.context("can't set up the gateway")?;
     Ok(House {
@@ -251,26 +253,25 @@ fn docker(settings: &Settings, toolset: Toolset) -> Result<Server> {
         answer_tokens: settings.config.docker.answer_tokens as usize,
         scope_label: settings.config.hosts.local.guard.label.as_ref().map(label),
     };
+    let connect: Connect = Box::new(move |_| {
+        let options = options.clone();
+        async move {
+            let (near, far) = tokio::io::duplex(PIPE);
+            let serving = async move {
+                if let Err(error) = Box::pin(DockerServer::new(options).serve(far)).await {
+                    tracing::error!("the Docker server ended: {error}");
+                }
+            };
+            Ok(Link {
+                wire: Wire::Pipe(Box::new(near)),
+                driver: Some(serving.boxed()),
+            })
+        }
+        .boxed()
+    });
     Ok(Server {
-        name: ServerName::parse("docker")?,
-        connect: Box::new(move || {
-            let options = options.clone();
-            async move {
-                let (near, far) = tokio::io::duplex(PIPE);
-                let serving = async move {
-                    if let Err(error) = Box::pin(DockerServer::new(options).serve(far)).await {
-                        tracing::error!("the Docker server ended: {error}");
-                    }
-                };
-                Ok(Link {
-                    wire: Wire::Pipe(Box::new(near)),
-                    driver: Some(serving.boxed()),
-                })
-            }
-            .boxed()
-        }),
-        describe: Arc::new(DockerTools),
         instructions: Some(docker_server::instructions(toolset)),
+        ..Server::new(ServerName::parse("docker")?, connect, Arc::new(DockerTools))
     })
 }
 

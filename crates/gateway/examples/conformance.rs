@@ -14,10 +14,9 @@ use base::Secret;
 use base::names::ServerName;
 use futures_util::future::BoxFuture;
 use gateway::{
-    CancellationToken, Describe, Gateway, HttpOptions, Journal, Key, Limits, Link, Parts, Principal, Server,
-    Wire,
+    CancellationToken, Describe, Gateway, HttpOptions, Journal, Key, Link, Parts, Principal, Server, Wire,
 };
-use policy::{Effect, Rules};
+use policy::Effect;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
@@ -40,9 +39,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .unwrap_or_else(|| "conformance-conformance".to_owned()),
     );
     let gateway = Gateway::new(Parts {
-        servers: vec![Server {
-            name: ServerName::parse("fixture")?,
-            connect: Box::new(|| {
+        servers: vec![Server::new(
+            ServerName::parse("fixture")?,
+            Box::new(|_| {
                 let (ours, theirs) = tokio::io::duplex(64 << 10);
                 let link = Link {
                     wire: Wire::Pipe(Box::new(theirs)),
@@ -50,15 +49,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 };
                 Box::pin(std::future::ready(Ok(link)))
             }),
-            describe: Arc::new(Harmless),
-            instructions: None,
-        }],
-        rules: Rules::default(),
-        journal: Arc::new(Forgets),
-        limits: Limits::default(),
+            Arc::new(Harmless),
+        )],
         secrets: vec![token.clone()],
-        name: "conformance".to_owned(),
-        version: "1.0".to_owned(),
+        ..Parts::new(Arc::new(Forgets), "conformance", "1.0")
     })?;
     let options = HttpOptions {
         address,

@@ -1,6 +1,7 @@
 //! The way of a call, from top to bottom. Every call takes it, whoever asks and whichever server answers; reading
 //! a resource and getting a prompt are calls too.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use policy::{Ask, Decision, Effect, WhenUnable};
@@ -12,11 +13,11 @@ use wire::{Fault, Raw, code, meta, method, mrtr, strict_value, to_raw};
 use crate::budget::Kept;
 use crate::caller::Caller;
 use crate::confirm::{self, Asked, Question, Reply};
-use crate::core::Core;
+use crate::core::{Core, Found};
 use crate::dispatch::strip_era;
 use crate::journal::{Outcome, Row};
 use crate::outlet::Outlet;
-use crate::upstream::{NoAnswer, Sending, set_meta};
+use crate::upstream::{NoAnswer, Sending, Upstream, set_meta};
 
 /// What kind of call it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,7 @@ struct Call<'a> {
 /// Where it goes.
 struct Target {
     /// `None`: the gateway itself answers, with the rest of an answer that was too long.
-    server: Option<usize>,
+    server: Option<Arc<Upstream>>,
     server_name: String,
     /// What permissions and audit call it.
     tool: String,
@@ -153,14 +154,14 @@ pub(crate) async fn call(core: &Core, caller: &Caller, incoming: &Incoming<'_>) 
 async fn way(core: &Core, caller: &Caller, incoming: &Incoming<'_>, row: &mut Row) -> Result<Raw, Stop> {
     let call = read(incoming)?;
     row.asked(&call.subject, core.screen.audited(&call.arguments));
-    let target = resolve(core, &call).await?;
+    let target = resolve(core, caller, &call).await?;
     row.resolved(
         &target.server_name,
         &target.tool,
         call.incoming.kind,
         &target.subject,
     );
-    let Some(server) = target.server else {
+    let Some(server) = &target.server else {
         row.decided("allow");
         return Ok(core.kept.read(&caller.principal, &call.subject)?);
     };
@@ -179,7 +180,7 @@ async fn way(core: &Core, caller: &Caller, incoming: &Incoming<'_>, row: &mut Ro
     }
     let params = screen_arguments(core, &call, &target);
     row.sent();
-    let result = send(core, server, &call, params).await?;
+    let result = send(core, caller, server, &call, params).await?;
     let result = core.screen.result(result);
     Ok(core.kept.fit(caller, result))
 }
@@ -211,17 +212,17 @@ fn read<'a>(incoming: &'a Incoming<'a>) -> Result<Call<'a>, Fault> {
 }
 
 /// Finds the server and the tool's own name there.
-async fn resolve(core: &Core, call: &Call<'_>) -> Result<Target, Fault> {
+async fn resolve(core: &Core, caller: &Caller, call: &Call<'_>) -> Result<Target, Fault> {
+    let peer = caller.peer();
     match call.incoming.kind {
         Kind::Tool => {
-            let (server, tool) = core.find_tool(&call.subject).await?;
-            let upstream = &core.upstreams[server];
+            let Found { upstream, name } = core.find_tool(&peer, &call.subject).await?;
             Ok(Target {
-                server: Some(server),
                 server_name: upstream.name.clone(),
-                effect: upstream.describe.effect(&tool, &call.arguments),
-                subject: tool.clone(),
-                tool,
+                effect: upstream.describe.effect(&name, &call.arguments),
+                server: Some(upstream),
+                subject: name.clone(),
+                tool: name,
             })
         }
         Kind::Resource if Kept::is_ours(&call.subject) => Ok(Target {
@@ -232,15 +233,15 @@ async fn resolve(core: &Core, call: &Call<'_>) -> Result<Target, Fault> {
             effect: Effect::Read,
         }),
         Kind::Resource | Kind::Prompt => {
-            let (server, tool) = match call.incoming.kind {
-                Kind::Prompt => (core.find_prompt(&call.subject).await?, "prompts.get"),
-                _ => (core.find_resource(&call.subject).await?, "resources.read"),
+            let (Found { upstream, name }, tool) = match call.incoming.kind {
+                Kind::Prompt => (core.find_prompt(&peer, &call.subject).await?, "prompts.get"),
+                _ => (core.find_resource(&peer, &call.subject).await?, "resources.read"),
             };
             Ok(Target {
-                server: Some(server),
-                server_name: core.upstreams[server].name.clone(),
+                server_name: upstream.name.clone(),
+                server: Some(upstream),
                 tool: tool.to_owned(),
-                subject: call.subject.clone(),
+                subject: name,
                 effect: Effect::Read,
             })
         }
@@ -266,8 +267,8 @@ async fn confirm(
     why: String,
     row: &mut Row,
 ) -> Result<(), Stop> {
-    let describe = match target.server {
-        Some(server) if call.incoming.kind == Kind::Tool => Some(&core.upstreams[server].describe),
+    let describe = match &target.server {
+        Some(server) if call.incoming.kind == Kind::Tool => Some(&server.describe),
         _ => None,
     };
     let about = describe.map(|describe| describe.about(&target.subject, &call.arguments));
@@ -366,16 +367,22 @@ fn screen_arguments<'a>(core: &Core, call: &'a Call<'_>, target: &Target) -> Obj
 }
 
 /// Passes the call to the server.
-async fn send(core: &Core, server: usize, call: &Call<'_>, params: Object<'_>) -> Result<Raw, Stop> {
+async fn send(
+    core: &Core,
+    caller: &Caller,
+    server: &Upstream,
+    call: &Call<'_>,
+    params: Object<'_>,
+) -> Result<Raw, Stop> {
     let request_meta = meta::RequestMeta::of(&call.incoming.params);
     let token = request_meta.progress_token().map(ToOwned::to_owned);
     let sending = Sending {
         cancel: call.incoming.cancel,
-        limit: core.limits.call,
+        limit: server.call_limit(),
         progress: call.incoming.outlet.cloned().zip(token),
     };
-    let answer = core.upstreams[server]
-        .request(call.incoming.kind.method(), params, sending)
+    let answer = server
+        .request(caller, call.incoming.kind.method(), params, sending)
         .await?;
     answer.map_err(|error| Stop::Fault(Fault::Relayed(core.screen.result(error))))
 }

@@ -1,8 +1,10 @@
-//! Who asks, and how one can ask back.
+//! Who asks, what they see, and how one can ask back.
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio_util::sync::CancellationToken;
 use wire::Era;
 
 use crate::confirm::Confirmer;
@@ -32,15 +34,96 @@ impl fmt::Display for Principal {
     }
 }
 
+/// Which servers a client sees.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum View {
+    /// Those of the default profile.
+    #[default]
+    Default,
+    /// Those of this profile.
+    Profile(Arc<str>),
+    /// One alone: that of the default profile, or where it is not in that, of the first profile that has it.
+    Server(Arc<str>),
+}
+
+/// Marks one session among all. It ends when the last clone of the [`Lifeline`] that it came from says so.
+#[derive(Debug, Clone)]
+#[expect(
+    dead_code,
+    reason = "the pool that ends instances with their session comes next"
+)]
+pub(crate) struct Lifeline {
+    pub(crate) number: u64,
+    ended: CancellationToken,
+}
+
+impl Lifeline {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            ended: CancellationToken::new(),
+        }
+    }
+
+    /// The session is over; what was made for it alone stops.
+    pub(crate) fn end(&self) {
+        self.ended.cancel();
+    }
+
+    #[expect(
+        dead_code,
+        reason = "the pool that ends instances with their session comes next"
+    )]
+    /// Returns when the session is over.
+    pub(crate) async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+}
+
+/// Where requests come from: the same for all of a session, or of a principal's requests outside of any.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) principal: Principal,
+    pub(crate) view: View,
+    /// `None`: a request that belongs to no session.
+    pub(crate) session: Option<Lifeline>,
+}
+
+impl Peer {
+    /// Outside of any session.
+    pub(crate) fn new(principal: Principal, view: View) -> Self {
+        Self {
+            principal,
+            view,
+            session: None,
+        }
+    }
+}
+
 /// What one request says of its sender.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) principal: Principal,
+    pub(crate) view: View,
+    /// The session that the request belongs to, if any.
+    pub(crate) session: Option<Lifeline>,
     /// The program, as it names itself: "claude-code 2.1". Cleaned, at most 100 bytes, believed for display only.
     pub(crate) client: String,
     pub(crate) era: Era,
     pub(crate) asking: Asking,
     pub(crate) length: Length,
+}
+
+impl Caller {
+    /// Where the request comes from.
+    pub(crate) fn peer(&self) -> Peer {
+        Peer {
+            principal: self.principal.clone(),
+            view: self.view.clone(),
+            session: self.session.clone(),
+        }
+    }
 }
 
 /// How long an answer may be.

@@ -1,7 +1,7 @@
 //! What everything in the gateway hangs on, and the handle that the floor above holds.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -13,16 +13,17 @@ use wire::{Fault, Raw, Version, code, method};
 
 use crate::budget::Kept;
 use crate::call::{self, Incoming, Kind};
-use crate::caller::{Asking, Caller, Length, Principal};
+use crate::caller::{Asking, Caller, Length, Peer, Principal, View};
 use crate::confirm::Confirmer;
 use crate::events::Hub;
-use crate::index::{Index, IndexCell, Tool};
+use crate::index::{Index, IndexCell};
 use crate::journal::Outcome;
 use crate::lists::{self, List};
 use crate::outlet::Outlet;
 use crate::parts::Parts;
 use crate::screen::Screen;
 use crate::seal::Sealer;
+use crate::set::Set;
 use crate::status::Status;
 use crate::upstream::{Surroundings, Upstream};
 use crate::{HttpOptions, HttpServer, Journal, Limits, http, pipe};
@@ -31,12 +32,20 @@ use crate::{HttpOptions, HttpServer, Journal, Limits, http, pipe};
 #[derive(Clone)]
 pub struct Gateway {
     core: Arc<Core>,
+    view: View,
+}
+
+/// Where something that a client named is.
+pub(crate) struct Found {
+    pub(crate) upstream: Arc<Upstream>,
+    /// What the server calls it.
+    pub(crate) name: String,
 }
 
 pub(crate) struct Core {
     pub(crate) name: String,
     pub(crate) version: String,
-    pub(crate) upstreams: Vec<Arc<Upstream>>,
+    set: RwLock<Arc<Set>>,
     pub(crate) rules: policy::Rules,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) limits: Limits,
@@ -103,6 +112,10 @@ impl Gateway {
             secrets,
             name,
             version,
+            profile,
+            memory: _,
+            first_sight: _,
+            screening: _,
         } = parts;
         let sealer = Sealer::new(limits.confirm, limits.parked).map_err(std::io::Error::other)?;
         let hub = Arc::new(Hub::default());
@@ -122,12 +135,13 @@ impl Gateway {
             .map(|server| Arc::new(Upstream::new(server, Arc::clone(&around))))
             .collect();
         Ok(Self {
+            view: View::Default,
             core: Arc::new(Core {
                 kept: Kept::new(&limits),
                 sessions: http::Sessions::new(&limits),
                 name,
                 version,
-                upstreams,
+                set: RwLock::new(Arc::new(Set::new(upstreams, profile.into()))),
                 rules,
                 journal,
                 limits,
@@ -143,6 +157,21 @@ impl Gateway {
         })
     }
 
+    /// The same gateway, as it is seen by clients that [`Self::serve_stdio`], [`Self::call`] and [`Self::tools`] of this
+    /// handle serve.
+    #[must_use]
+    pub fn with_view(&self, view: View) -> Self {
+        Self {
+            core: Arc::clone(&self.core),
+            view,
+        }
+    }
+
+    /// Whether there is such a profile or server.
+    pub fn knows(&self, view: &View) -> bool {
+        self.core.set().knows(view)
+    }
+
     /// Serves one client over a pipe of newline-delimited JSON, until its input ends or `stop` is cancelled; what
     /// is at work then may go on for [`Limits::drain`].
     ///
@@ -155,7 +184,14 @@ impl Gateway {
         writer: impl AsyncWrite + Unpin + Send + 'static,
         stop: CancellationToken,
     ) -> std::io::Result<()> {
-        pipe::serve(&self.core, principal, reader, writer, stop).await
+        pipe::serve(
+            &self.core,
+            Peer::new(principal, self.view.clone()),
+            reader,
+            writer,
+            stop,
+        )
+        .await
     }
 
     /// Takes a TCP address for Streamable HTTP. [`HttpServer::serve`] then serves it.
@@ -173,6 +209,8 @@ impl Gateway {
     pub async fn call(&self, direct: Direct) -> Result<Raw, CallError> {
         let caller = Caller {
             principal: direct.principal,
+            view: self.view.clone(),
+            session: None,
             client: direct.client,
             era: Version::LATEST_LEGACY.era(),
             asking: direct.confirmer.map_or(Asking::Unable, Asking::Direct),
@@ -216,6 +254,8 @@ impl Gateway {
     pub async fn tools(&self, principal: &Principal) -> Result<Vec<Raw>, CallError> {
         let caller = Caller {
             principal: principal.clone(),
+            view: self.view.clone(),
+            session: None,
             client: String::new(),
             era: Version::LATEST_LEGACY.era(),
             asking: Asking::Unable,
@@ -233,7 +273,7 @@ impl Gateway {
     /// whether all ended in time.
     pub async fn shutdown(&self, deadline: Duration) -> bool {
         self.core.stop.cancel();
-        for upstream in &self.core.upstreams {
+        for upstream in self.core.set().all() {
             upstream.disconnect();
         }
         self.core.tasks.close();
@@ -254,32 +294,46 @@ fn progress_params(line: &[u8]) -> Option<Raw> {
 }
 
 impl Core {
-    pub(crate) async fn index(&self) -> Result<Arc<Index>, Fault> {
-        self.index.get(&self.upstreams, || self.hub.tool_changes()).await
+    /// The servers there are now.
+    pub(crate) fn set(&self) -> Arc<Set> {
+        Arc::clone(&self.set.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Server and own name of a tool, by its exposed name, or by an alias or unlisted name that a server has.
-    pub(crate) async fn find_tool(&self, name: &str) -> Result<(usize, String), Fault> {
+    pub(crate) async fn index(&self, _peer: &Peer) -> Result<Arc<Index>, Fault> {
+        self.index.get(self.set().all(), || self.hub.tool_changes()).await
+    }
+
+    /// The tool of an exposed name, or of an alias or unlisted name that a server has.
+    pub(crate) async fn find_tool(&self, peer: &Peer, name: &str) -> Result<Found, Fault> {
+        let seen = self.set().seen(&peer.view);
         let listed = |index: &Index| {
             let tool = index.find(name)?;
-            Some((tool.server, self.own_name(tool)))
+            let upstream = index.upstream(tool)?;
+            let upstream = seen.iter().find(|seen| Arc::ptr_eq(seen, upstream))?;
+            Some(Found {
+                name: upstream.own_name(&tool.name),
+                upstream: Arc::clone(upstream),
+            })
         };
         if let Some(found) = self.index.peek().as_deref().and_then(listed) {
             return Ok(found);
         }
         let described = || {
-            self.upstreams
-                .iter()
-                .enumerate()
-                .find_map(|(server, upstream)| upstream.describe.canonical(name).map(|tool| (server, tool)))
+            seen.iter().find_map(|upstream| {
+                let name = upstream.describe.canonical(name)?;
+                Some(Found {
+                    upstream: Arc::clone(upstream),
+                    name,
+                })
+            })
         };
-        if self.upstreams.len() == 1
+        if seen.len() == 1
             && let Some(found) = described()
         {
             // Nobody else can have the name, so a call right after the start waits for no list.
             return Ok(found);
         }
-        let index = self.index().await?;
+        let index = self.index(peer).await?;
         listed(&index).or_else(described).ok_or_else(|| {
             Fault::new(
                 code::INVALID_PARAMS,
@@ -288,91 +342,90 @@ impl Core {
         })
     }
 
-    /// What permissions and the server call a listed tool: the listed name may itself be an alias.
-    pub(crate) fn own_name(&self, tool: &Tool) -> String {
-        let describe = &self.upstreams[tool.server].describe;
-        describe
-            .canonical(&tool.name)
-            .unwrap_or_else(|| tool.name.clone())
-    }
-
     /// The server that has the prompt.
-    pub(crate) async fn find_prompt(&self, name: &str) -> Result<usize, Fault> {
-        self.find_listed(List::Prompts, "prompts", |item| {
+    pub(crate) async fn find_prompt(&self, peer: &Peer, name: &str) -> Result<Found, Fault> {
+        let found = self.find_listed(peer, List::Prompts, "prompts", |item| {
             item.text("name").as_deref() == Some(name)
-        })
-        .await?
-        .ok_or_else(|| {
+        });
+        let upstream = found.await?.ok_or_else(|| {
             Fault::new(
                 code::INVALID_PARAMS,
                 format!("there is no prompt {:?}", base::text::cut(name, 100)),
             )
+        })?;
+        Ok(Found {
+            upstream,
+            name: name.to_owned(),
         })
     }
 
     /// The server that has the resource: the one that lists it, else the first whose template begins like it.
-    pub(crate) async fn find_resource(&self, uri: &str) -> Result<usize, Fault> {
+    pub(crate) async fn find_resource(&self, peer: &Peer, uri: &str) -> Result<Found, Fault> {
         let of_template = |item: &Object<'_>| {
             item.text("uriTemplate").is_some_and(|template| {
                 let fixed = template.split('{').next().unwrap_or_default();
                 !fixed.is_empty() && uri.starts_with(fixed)
             })
         };
-        let listed = self.find_listed(List::Resources, "resources", |item| {
+        let listed = self.find_listed(peer, List::Resources, "resources", |item| {
             item.text("uri").as_deref() == Some(uri)
         });
         let found = match listed.await? {
             None => {
-                self.find_listed(List::Templates, "resources", of_template)
+                self.find_listed(peer, List::Templates, "resources", of_template)
                     .await?
             }
             found => found,
         };
-        found.ok_or_else(|| {
+        let upstream = found.ok_or_else(|| {
             Fault::new(
                 code::RESOURCE_NOT_FOUND,
                 format!("there is no resource {:?}", base::text::cut(uri, 200)),
             )
+        })?;
+        Ok(Found {
+            upstream,
+            name: uri.to_owned(),
         })
     }
 
     /// The first server that lists what is wanted; a single server with the capability needs no list.
     async fn find_listed(
         &self,
+        peer: &Peer,
         list: List,
         capability: &str,
         wanted: impl Fn(&Object<'_>) -> bool,
-    ) -> Result<Option<usize>, Fault> {
+    ) -> Result<Option<Arc<Upstream>>, Fault> {
+        let seen = self.set().seen(&peer.view);
         let mut able = Vec::new();
-        for (server, upstream) in self.upstreams.iter().enumerate() {
+        for upstream in &seen {
             match upstream.has(capability).await {
-                Ok(true) => able.push(server),
+                Ok(true) => able.push(upstream),
                 Ok(false) => {}
-                Err(error) if self.upstreams.len() == 1 => return Err(error.into()),
+                Err(error) if seen.len() == 1 => return Err(error.into()),
                 Err(error) => tracing::warn!("{error}"),
             }
         }
         if let [only] = able[..] {
-            return Ok(Some(only));
+            return Ok(Some(Arc::clone(only)));
         }
-        for server in able {
-            let items = lists::all(&self.upstreams[server], list)
-                .await
-                .unwrap_or_default();
+        for upstream in able {
+            let items = lists::all(upstream, list).await.unwrap_or_default();
             if items
                 .iter()
                 .any(|item| Object::parse(item).is_ok_and(|item| wanted(&item)))
             {
-                return Ok(Some(server));
+                return Ok(Some(Arc::clone(upstream)));
             }
         }
         Ok(None)
     }
 
-    /// The instructions of all servers, each under its name where there are several.
-    pub(crate) fn instructions(&self) -> Option<String> {
-        let known: Vec<_> = self
-            .upstreams
+    /// The instructions of all servers that are seen, each under its name where there are several.
+    pub(crate) fn instructions(&self, view: &View) -> Option<String> {
+        let seen = self.set().seen(view);
+        let known: Vec<_> = seen
             .iter()
             .filter_map(|upstream| Some((&upstream.name, upstream.instructions.as_ref()?)))
             .collect();
@@ -402,10 +455,10 @@ impl Core {
             calls_refused: counters.refused.load(Ordering::Relaxed),
             calls_failed: counters.failed.load(Ordering::Relaxed),
             servers: self
-                .upstreams
+                .set()
+                .all()
                 .iter()
-                .enumerate()
-                .map(|(at, upstream)| upstream.status(index.as_ref().map_or(0, |index| index.count(at))))
+                .map(|upstream| upstream.status(index.as_ref().map_or(0, |index| index.count(upstream))))
                 .collect(),
         }
     }

@@ -7,7 +7,7 @@ use wire::{Fault, Raw, code, method};
 
 use crate::call::{self, Incoming, Kind};
 use crate::caller::Caller;
-use crate::core::Core;
+use crate::core::{Core, Found};
 use crate::lists::{self, List};
 use crate::outlet::Outlet;
 use crate::upstream::{Sending, set_meta};
@@ -47,7 +47,7 @@ pub(crate) async fn answer(core: &Core, asked: Asked<'_>) -> Result<Raw, Fault> 
         method::TOOLS_CALL => Kind::Tool,
         method::RESOURCES_READ => Kind::Resource,
         method::PROMPTS_GET => Kind::Prompt,
-        method::COMPLETE => return complete(core, params, cancel).await,
+        method::COMPLETE => return complete(core, caller, params, cancel).await,
         _ => return Err(unknown(method)),
     };
     call::call(
@@ -71,22 +71,29 @@ pub(crate) fn unknown(method: &str) -> Fault {
 }
 
 /// Completes an argument: asked of the server that has the prompt or the resource.
-async fn complete(core: &Core, mut params: Object<'_>, cancel: &CancellationToken) -> Result<Raw, Fault> {
+async fn complete(
+    core: &Core,
+    caller: &Caller,
+    mut params: Object<'_>,
+    cancel: &CancellationToken,
+) -> Result<Raw, Fault> {
     let invalid = |message: &str| Fault::new(code::INVALID_PARAMS, message);
-    let reference = params.get("ref").and_then(|raw| Object::parse(raw).ok());
+    let peer = caller.peer();
+    let given = params.get("ref").map(ToOwned::to_owned);
+    let reference = given.as_deref().and_then(|raw| Object::parse(raw).ok());
     let reference = reference.ok_or_else(|| invalid("params.ref is required"))?;
-    let server = match reference.text("type").as_deref() {
+    let Found { upstream, name } = match reference.text("type").as_deref() {
         Some("ref/prompt") => {
             let name = reference
                 .text("name")
                 .ok_or_else(|| invalid("params.ref.name is required"))?;
-            core.find_prompt(&name).await?
+            core.find_prompt(&peer, &name).await?
         }
         Some("ref/resource") => {
             let uri = reference
                 .text("uri")
                 .ok_or_else(|| invalid("params.ref.uri is required"))?;
-            core.find_resource(&uri).await?
+            core.find_resource(&peer, &uri).await?
         }
         _ => {
             return Err(invalid(
@@ -94,8 +101,15 @@ async fn complete(core: &Core, mut params: Object<'_>, cancel: &CancellationToke
             ));
         }
     };
-    drop(reference);
-    let upstream = &core.upstreams[server];
+    let mut reference = reference;
+    let subject = if reference.get("uri").is_some() {
+        "uri"
+    } else {
+        "name"
+    };
+    reference.set(subject, &name);
+    let reference = reference.to_raw();
+    params.set("ref", &reference);
     if !upstream.has("completions").await? {
         return Ok(wire::to_raw(&json!({"completion": {"values": []}})));
     }
@@ -105,7 +119,9 @@ async fn complete(core: &Core, mut params: Object<'_>, cancel: &CancellationToke
         limit: core.limits.list,
         progress: None,
     };
-    let answer = upstream.request(method::COMPLETE, params, sending).await?;
+    let answer = upstream
+        .request(caller, method::COMPLETE, params, sending)
+        .await?;
     answer
         .map(|result| core.screen.result(result))
         .map_err(Fault::Relayed)

@@ -20,7 +20,7 @@ const LONGEST: usize = 64;
 
 /// A tool as it is listed.
 pub(crate) struct Tool {
-    pub(crate) server: usize,
+    server: usize,
     /// What the server calls it.
     pub(crate) name: String,
     /// Its definition, under the exposed name.
@@ -44,6 +44,7 @@ impl Tool {
 #[derive(Default)]
 pub(crate) struct Index {
     pub(crate) tools: Vec<Tool>,
+    upstreams: Vec<Arc<Upstream>>,
     by_name: HashMap<String, usize>,
     /// The state of the lists that it was made from.
     made_at: u64,
@@ -57,8 +58,19 @@ impl Index {
     }
 
     /// Tools of one server.
-    pub(crate) fn count(&self, server: usize) -> usize {
-        self.tools.iter().filter(|tool| tool.server == server).count()
+    pub(crate) fn count(&self, server: &Arc<Upstream>) -> usize {
+        let tools = self.tools.iter();
+        tools
+            .filter(|tool| {
+                self.upstream(tool)
+                    .is_some_and(|upstream| Arc::ptr_eq(upstream, server))
+            })
+            .count()
+    }
+
+    /// Whose tool it is.
+    pub(crate) fn upstream(&self, tool: &Tool) -> Option<&Arc<Upstream>> {
+        self.upstreams.get(tool.server)
     }
 }
 
@@ -117,6 +129,7 @@ impl IndexCell {
         let index = Arc::new(Index {
             made_at,
             is_partial,
+            upstreams: upstreams.to_vec(),
             ..make(&names, lists)
         });
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&index));

@@ -8,8 +8,8 @@ use wire::edit::Object;
 use wire::meta::{ClientCapabilities, Implementation};
 use wire::{Fault, Raw, Request, Version, code, method, to_raw};
 
-use crate::caller::client_name;
-use crate::core::Core;
+use crate::caller::{Peer, client_name};
+use crate::core::{Core, Found};
 use crate::dispatch::{self, Asked, members};
 use crate::events::{Level, Watch};
 use crate::outlet::Outlet;
@@ -46,7 +46,7 @@ pub(crate) fn initialize(core: &Core, session: &Arc<Session>, params: Option<&Ra
         "capabilities": capabilities(),
         "serverInfo": {"name": core.name, "version": core.version},
     });
-    if let Some(instructions) = core.instructions() {
+    if let Some(instructions) = core.instructions(&session.peer().view) {
         result["instructions"] = instructions.into();
     }
     Ok(to_raw(&result))
@@ -86,7 +86,7 @@ pub(crate) async fn answer(
                 Fault::new(code::INVALID_PARAMS, "params.level has to be debug, info, notice, warning, error, critical, alert or emergency")
             })?;
             session.set_level(level);
-            set_level(core, &params).await;
+            set_level(core, session.peer(), &params).await;
             nothing()
         }
         method::SUBSCRIBE => {
@@ -103,7 +103,7 @@ pub(crate) async fn answer(
                     ),
                 ));
             }
-            session.watch(&uri, watch(core, &uri).await?);
+            session.watch(&uri, watch(core, session.peer(), &uri).await?);
             nothing()
         }
         method::UNSUBSCRIBE => {
@@ -128,10 +128,10 @@ pub(crate) async fn answer(
 }
 
 /// Begins to watch a resource for one client.
-pub(crate) async fn watch(core: &Core, uri: &str) -> Result<Watch, Fault> {
-    let upstream = &core.upstreams[core.find_resource(uri).await?];
-    upstream.watch(uri).await?;
-    Ok(Watch::new(Arc::clone(upstream), uri.to_owned()))
+pub(crate) async fn watch(core: &Core, peer: &Peer, uri: &str) -> Result<Watch, Fault> {
+    let Found { upstream, name } = core.find_resource(peer, uri).await?;
+    upstream.watch(peer, &name).await?;
+    Ok(Watch::new(upstream, name))
 }
 
 fn uri_of(params: &Object<'_>) -> Result<String, Fault> {
@@ -142,12 +142,12 @@ fn uri_of(params: &Object<'_>) -> Result<String, Fault> {
 }
 
 /// Tells the servers. They are shared, so one may give more than a client wants; the session filters.
-async fn set_level(core: &Core, params: &Object<'_>) {
+async fn set_level(core: &Core, peer: &Peer, params: &Object<'_>) {
     let mut wanted = Object::empty();
     if let Some(level) = params.get("level") {
         wanted.set("level", level);
     }
-    for upstream in &core.upstreams {
+    for upstream in core.set().seen(&peer.view) {
         if let Ok(true) = upstream.has("logging").await
             && let Err(fault) = upstream.ask(method::SET_LEVEL, wanted.clone()).await
         {

@@ -24,6 +24,7 @@ mod legacy;
 mod limits;
 mod lines;
 mod lists;
+mod memory;
 mod mildest;
 mod modern;
 mod outlet;
@@ -32,15 +33,20 @@ mod pipe;
 mod screen;
 mod seal;
 mod session;
+mod set;
 mod status;
 mod upstream;
 
-pub use caller::Principal;
+pub use caller::{Principal, View};
 pub use confirm::{Confirmer, Question, Reply};
 pub use core::{CallError, Direct, Gateway};
 pub use http::{BindError, HttpOptions, HttpServer, Key};
 pub use journal::Journal;
 pub use limits::Limits;
-pub use parts::{ByteStream, Connect, Describe, FromServer, Link, Parts, Server, ToServer, Wire};
+pub use memory::{Definition, Memory};
+pub use parts::{
+    ByteStream, Connect, Describe, FirstSight, FromServer, Life, Link, Origin, Parts, Screening, Server,
+    Share, Sharing, ToServer, Treatment, Wire,
+};
 pub use status::{ServerState, ServerStatus, Status};
 pub use tokio_util::sync::CancellationToken;

@@ -26,6 +26,16 @@ pub struct Limits {
     pub list: Duration,
     /// How long one call may take, whatever progress it reports.
     pub call: Duration,
+    /// Most servers that start at a time.
+    pub starts: usize,
+    /// Most instances of servers altogether; the longest idle one makes room.
+    pub instances: usize,
+    /// Most bytes of memory that instances may use altogether, as far as their [`crate::Life::bytes`] say.
+    pub instance_bytes: u64,
+    /// After how long without work an instance is stopped.
+    pub idle_stop: Duration,
+    /// How often an idle instance is asked whether it still answers.
+    pub ping: Duration,
     /// How long a person may think about a confirmation.
     pub confirm: Duration,
     /// Most confirmations that wait for a retry at a time.
@@ -62,6 +72,11 @@ impl Default for Limits {
             start: Duration::from_secs(30),
             list: Duration::from_secs(30),
             call: Duration::from_mins(15),
+            starts: 4,
+            instances: 100,
+            instance_bytes: u64::MAX,
+            idle_stop: Duration::from_mins(10),
+            ping: Duration::from_mins(1),
             confirm: Duration::from_mins(5),
             parked: 1_000,
             drain: Duration::from_secs(5),

@@ -87,14 +87,15 @@ pub(crate) async fn page(
     if list == List::Tools {
         return Ok(write(list, &tools(core, caller).await?, from, core.limits.page));
     }
-    let lists = join_all(core.upstreams.iter().map(|upstream| all(upstream, list))).await;
+    let seen = core.set().seen(&caller.view);
+    let lists = join_all(seen.iter().map(|upstream| all(upstream, list))).await;
     if let Some(Err(fault)) = lists.first()
         && lists.iter().all(Result::is_err)
     {
         return Err(fault.clone());
     }
     let mut found = Vec::new();
-    for (upstream, list) in core.upstreams.iter().zip(lists) {
+    for (upstream, list) in seen.iter().zip(lists) {
         match list {
             Ok(items) => found.extend(items),
             Err(fault) => tracing::warn!(server = upstream.name, "a list is missing: {}", fault.message()),
@@ -105,9 +106,16 @@ pub(crate) async fn page(
 
 /// The tools that `caller` may use in some way at least.
 pub(crate) async fn tools(core: &Core, caller: &Caller) -> Result<Vec<Raw>, Fault> {
-    let index = core.index().await?;
+    let index = core.index(&caller.peer()).await?;
+    let seen = core.set().seen(&caller.view);
     let may_use = |tool: &&Tool| {
-        let (upstream, own) = (&core.upstreams[tool.server], core.own_name(tool));
+        let Some(upstream) = index.upstream(tool) else {
+            return false;
+        };
+        if !seen.iter().any(|seen| Arc::ptr_eq(seen, upstream)) {
+            return false;
+        }
+        let own = upstream.own_name(&tool.name);
         let denied = |effect| {
             let ask = Ask {
                 principal: caller.principal.as_str(),

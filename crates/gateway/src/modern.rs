@@ -9,8 +9,7 @@ use wire::meta::ModernMeta;
 use wire::mrtr::RESULT_TYPE;
 use wire::{Era, Fault, Id, Message, Raw, Request, Version, code, meta, method, to_raw};
 
-use crate::Principal;
-use crate::caller::{Asking, Caller, Length, client_name};
+use crate::caller::{Asking, Caller, Length, Peer, View, client_name};
 use crate::core::Core;
 use crate::dispatch::{self, Asked};
 use crate::events::{Event, Listen};
@@ -38,7 +37,7 @@ pub(crate) struct Stream<'a> {
 /// Answers a request. `meta` is what it says of its sender, checked.
 pub(crate) async fn answer(
     core: &Core,
-    principal: &Principal,
+    peer: &Peer,
     meta: ModernMeta,
     request: &Request,
     params: Object<'_>,
@@ -48,11 +47,13 @@ pub(crate) async fn answer(
     let method = request.method.as_str();
     let uri = params.text("uri").map(String::from);
     let result = match method {
-        method::DISCOVER => return Ok(dress(core, discover(core), Some(DISCOVER_TTL_MS))),
-        method::LISTEN => return listen(core, &request.id, &params, stream).await,
+        method::DISCOVER => return Ok(dress(core, discover(core, &peer.view), Some(DISCOVER_TTL_MS))),
+        method::LISTEN => return listen(core, peer, &request.id, &params, stream).await,
         _ => {
             let caller = Caller {
-                principal: principal.clone(),
+                principal: peer.principal.clone(),
+                view: peer.view.clone(),
+                session: peer.session.clone(),
                 client: client_name(&meta.client),
                 era: Era::Modern,
                 length: Length::Budget,
@@ -104,14 +105,14 @@ fn not_found(fault: &Fault, uri: Option<&str>) -> Fault {
     Fault::Relayed(error.to_raw())
 }
 
-fn discover(core: &Core) -> Raw {
+fn discover(core: &Core, view: &View) -> Raw {
     let versions: Vec<_> = Version::ALL
         .iter()
         .rev()
         .map(|version| version.as_str())
         .collect();
     let mut result = json!({"supportedVersions": versions, "capabilities": legacy::capabilities()});
-    if let Some(instructions) = core.instructions() {
+    if let Some(instructions) = core.instructions(view) {
         result["instructions"] = instructions.into();
     }
     to_raw(&result)
@@ -148,7 +149,13 @@ fn dress(core: &Core, result: Raw, ttl_ms: Option<u64>) -> Raw {
 
 /// Answers `subscriptions/listen`: acknowledges, then passes on what was asked for until the client or the
 /// gateway ends it.
-async fn listen(core: &Core, id: &Id, params: &Object<'_>, stream: Stream<'_>) -> Result<Raw, Fault> {
+async fn listen(
+    core: &Core,
+    peer: &Peer,
+    id: &Id,
+    params: &Object<'_>,
+    stream: Stream<'_>,
+) -> Result<Raw, Fault> {
     let outlet = stream.outlet.ok_or_else(|| {
         Fault::new(
             code::INVALID_REQUEST,
@@ -181,7 +188,7 @@ async fn listen(core: &Core, id: &Id, params: &Object<'_>, stream: Stream<'_>) -
             break;
         }
         // What can't be watched is left out of the acknowledgement; that is how the client learns of it.
-        match legacy::watch(core, &uri).await {
+        match legacy::watch(core, peer, &uri).await {
             Ok(watch) => {
                 watches.push(watch);
                 filter.uris.push(uri.into_owned());

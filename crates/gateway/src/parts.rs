@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::Secret;
 use futures_util::future::BoxFuture;
@@ -10,12 +11,15 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
-use crate::{Journal, Limits};
+use crate::{Journal, Limits, Memory, Principal};
 
-/// All that a gateway is made of.
+/// All that a gateway is made of. `Parts { servers, rules, ..Parts::new(journal, name, version) }` leaves the rest as
+/// it suits one user's machine.
 pub struct Parts {
-    /// The servers, in the order in which they are listed. Their names are different.
+    /// The servers, in the order in which they are listed. Of one name there is one in each profile.
     pub servers: Vec<Server>,
+    /// The profile that clients see who name none.
+    pub profile: String,
     /// What may be done.
     pub rules: policy::Rules,
     /// Where each call is written down.
@@ -28,22 +32,178 @@ pub struct Parts {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// What was listed and approved before; `None`: nothing outlives the process.
+    pub memory: Option<Arc<dyn Memory>>,
+    /// What happens with tools of a server that was never approved.
+    pub first_sight: FirstSight,
+    /// What happens with suspicious text from outside.
+    pub screening: Screening,
 }
 
-/// An MCP server behind the gateway.
+impl Parts {
+    /// Without servers, with default rules and bounds.
+    pub fn new(journal: Arc<dyn Journal>, name: &str, version: &str) -> Self {
+        Self {
+            servers: Vec::new(),
+            profile: "default".to_owned(),
+            rules: policy::Rules::default(),
+            journal,
+            limits: Limits::default(),
+            secrets: Vec::new(),
+            name: name.to_owned(),
+            version: version.to_owned(),
+            memory: None,
+            first_sight: FirstSight::default(),
+            screening: Screening::default(),
+        }
+    }
+}
+
+/// What happens when a server of a catalog is seen and nothing of it was approved before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FirstSight {
+    /// What it lists then counts as approved: it was enabled knowingly.
+    #[default]
+    Approve,
+    /// Its tools are held back until they are approved.
+    Hold,
+}
+
+/// What happens with suspicious text in what servers of [`Origin::Catalog`] list and answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Screening {
+    /// Characters that a person does not see: tags, bidirectional controls, zero width.
+    pub hidden: Treatment,
+    /// Text that poses as instructions to the model: `<important>`, `<|im_start|>`, `[INST]`.
+    pub instructions: Treatment,
+    /// What looks like a secret. Without [`Treatment::Refuse`] it is redacted, as for every server.
+    pub secrets: Treatment,
+}
+
+impl Default for Screening {
+    fn default() -> Self {
+        Self {
+            hidden: Treatment::Mark,
+            instructions: Treatment::Mark,
+            secrets: Treatment::Mark,
+        }
+    }
+}
+
+/// What happens with something suspicious.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Treatment {
+    /// Nothing.
+    Pass,
+    /// It is cleaned as far as it can be, and labelled.
+    #[default]
+    Mark,
+    /// What holds it is left out of the list; an answer that holds it is withheld.
+    Refuse,
+}
+
+/// An MCP server behind the gateway. `Server { sharing, ..Server::new(name, connect, describe) }` leaves the rest as
+/// it suits a server of our own.
 pub struct Server {
     /// Its name, in permissions and in the audit.
     pub name: base::names::ServerName,
-    /// Reaches it. Called again when the stream before has ended.
+    /// Profiles that it is in; empty: all of them.
+    pub profiles: Vec<String>,
+    /// Reaches an instance of it. Called for each instance, and again when one has ended.
     pub connect: Connect,
     /// Knows its tools before it runs.
     pub describe: Arc<dyn Describe>,
-    /// What it tells models about itself; known without starting it, so the handshake waits for nothing.
+    /// What it tells models about itself. `None`: what it said at its last start.
     pub instructions: Option<String>,
+    /// Who may share an instance.
+    pub sharing: Sharing,
+    /// Put before the names of its tools and prompts, always; `None`: its name, where names collide.
+    pub prefix: Option<String>,
+    /// The times and bounds of its instances.
+    pub life: Life,
+    /// Image digest and configuration, as one text: while it is the same, so are the lists. `None`: lists are kept
+    /// only as long as the process lives.
+    pub fingerprint: Option<String>,
+    /// The tools that may be listed and called, by the server's own names; `None`: all.
+    pub tools: Option<Vec<String>>,
+    /// Where its definition comes from.
+    pub origin: Origin,
 }
 
-/// Opens a connection to a server.
-pub type Connect = Box<dyn Fn() -> BoxFuture<'static, io::Result<Link>> + Send + Sync>;
+impl Server {
+    /// One of our own, shared by everyone, in every profile.
+    pub fn new(name: base::names::ServerName, connect: Connect, describe: Arc<dyn Describe>) -> Self {
+        Self {
+            name,
+            profiles: Vec::new(),
+            connect,
+            describe,
+            instructions: None,
+            sharing: Sharing::default(),
+            prefix: None,
+            life: Life::default(),
+            fingerprint: None,
+            tools: None,
+            origin: Origin::BuiltIn,
+        }
+    }
+}
+
+/// Who may share an instance of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Sharing {
+    /// Everyone.
+    #[default]
+    Everyone,
+    /// Each principal has one.
+    Principal,
+    /// Each session has one, which ends with it. Requests that belong to no session (2026-07-28 over HTTP) share
+    /// that of their principal.
+    Session,
+    /// Each call has one, which ends with it.
+    Call,
+}
+
+/// The life of a server's instances. `None` means the gateway's [`Limits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Life {
+    /// After how long without work an instance is stopped.
+    pub idle_stop: Option<Duration>,
+    /// So many instances wait ready before somebody needs them. With [`Sharing::Everyone`] one at most, which is not
+    /// stopped when idle; with [`Sharing::Principal`] none, since an instance is made for its principal.
+    pub warm: usize,
+    /// How long a start may take, handshake included.
+    pub start: Option<Duration>,
+    /// How long a list or another small request may take.
+    pub list: Option<Duration>,
+    /// How long one call may take.
+    pub call: Option<Duration>,
+    /// Bytes of memory that an instance may use, for [`Limits::instance_bytes`]; 0: it counts for nothing.
+    pub bytes: u64,
+}
+
+/// Where a server's definition comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// From us: trusted as the gateway itself.
+    BuiltIn,
+    /// From outside: what it says of itself is pinned, and screened like its answers.
+    #[default]
+    Catalog,
+}
+
+/// For whom an instance is made.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Share {
+    /// Names the sharers: different for each that live side by side, made of `[a-z0-9-]`, at most 40 characters. For
+    /// labels.
+    pub key: String,
+    /// The one principal that uses it, if it is one from the beginning.
+    pub principal: Option<Principal>,
+}
+
+/// Makes an instance of a server and opens a connection to it.
+pub type Connect = Box<dyn Fn(Share) -> BoxFuture<'static, io::Result<Link>> + Send + Sync>;
 
 /// A connection to a server.
 pub struct Link {

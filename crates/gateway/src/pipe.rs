@@ -9,25 +9,26 @@ use tokio_util::task::TaskTracker;
 use wire::meta::RequestMeta;
 use wire::{Fault, Frame, Malformed, Message, Raw, Request, code, method};
 
+use crate::caller::Peer;
 use crate::core::Core;
 use crate::dispatch::members;
 use crate::lines::{Line, Lines};
 use crate::modern::Stream;
 use crate::outlet::{Outlet, write_lines};
 use crate::session::{Session, Work};
-use crate::{Principal, legacy, modern};
+use crate::{legacy, modern};
 
 /// Serves the client until its input ends or `stop`.
 pub(crate) async fn serve(
     core: &Arc<Core>,
-    principal: Principal,
+    peer: Peer,
     reader: impl AsyncRead + Unpin,
     writer: impl AsyncWrite + Unpin + Send + 'static,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let (outlet, queue) = Outlet::new();
     let written = core.tasks.spawn(write_lines(writer, queue));
-    let session = Session::new(principal, core.limits.in_flight);
+    let session = Session::new(peer, core.limits.in_flight);
     session.set_stream(outlet.clone());
     let requests = TaskTracker::new();
     let ending = core.stop.child_token();
@@ -239,7 +240,7 @@ async fn modern_answer(
 ) -> Result<Raw, Fault> {
     let params = members(request.params.as_ref())?;
     let meta = RequestMeta::of(&params).modern()?;
-    modern::answer(core, session.principal(), meta, request, params, stream).await
+    modern::answer(core, session.peer(), meta, request, params, stream).await
 }
 
 /// A batch of answers on one line.

@@ -12,12 +12,12 @@ use wire::meta::ClientCapabilities;
 use wire::{Era, Fault, Id, Message, Raw, Request, Response, Version, code, method, to_raw};
 
 use crate::Principal;
-use crate::caller::{Asking, Caller, Length};
+use crate::caller::{Asking, Caller, Length, Lifeline, Peer};
 use crate::events::{Event, Level, Listen, Registration, Watch};
 use crate::outlet::Outlet;
 
 pub(crate) struct Session {
-    principal: Principal,
+    peer: Peer,
     most_in_flight: usize,
     hello: Mutex<Option<Hello>>,
     /// It is over: what is cancelled from now on was not cancelled by the client, and gets an answer.
@@ -48,9 +48,12 @@ struct Asks {
 }
 
 impl Session {
-    pub(crate) fn new(principal: Principal, most_in_flight: usize) -> Arc<Self> {
+    pub(crate) fn new(peer: Peer, most_in_flight: usize) -> Arc<Self> {
         Arc::new(Self {
-            principal,
+            peer: Peer {
+                session: Some(Lifeline::new()),
+                ..peer
+            },
             most_in_flight,
             hello: Mutex::default(),
             is_closed: AtomicBool::new(false),
@@ -65,7 +68,12 @@ impl Session {
     }
 
     pub(crate) fn principal(&self) -> &Principal {
-        &self.principal
+        &self.peer.principal
+    }
+
+    /// Where its requests come from.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     /// Keeps what `initialize` settled; `false` if that was settled before.
@@ -87,7 +95,9 @@ impl Session {
     pub(crate) fn caller(self: &Arc<Self>, hello: Hello, can_ask: bool) -> Caller {
         let asks = can_ask && hello.version.has_elicitation() && hello.capabilities.form;
         Caller {
-            principal: self.principal.clone(),
+            principal: self.peer.principal.clone(),
+            view: self.peer.view.clone(),
+            session: self.peer.session.clone(),
             client: hello.client,
             era: Era::Legacy(hello.version),
             length: Length::Budget,
@@ -214,6 +224,9 @@ impl Session {
         lock(&self.registration).take();
         lock(&self.watches).clear();
         lock(&self.stream).take();
+        if let Some(lifeline) = &self.peer.session {
+            lifeline.end();
+        }
     }
 
     /// Sets where notifications of no request go; a stream that was there before ends.
@@ -245,6 +258,15 @@ impl Session {
 
     pub(crate) fn unwatch(&self, uri: &str) {
         lock(&self.watches).remove(uri);
+    }
+}
+
+impl Drop for Session {
+    /// One that was never closed (a handshake that failed) ends with its last user.
+    fn drop(&mut self) {
+        if let Some(lifeline) = &self.peer.session {
+            lifeline.end();
+        }
     }
 }
 

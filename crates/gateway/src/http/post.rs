@@ -18,6 +18,7 @@ use wire::{Era, Fault, Frame, Malformed, Message, Raw, Request, Version, code, m
 
 use super::{Refused, Site, body, fault, json, sessions, text};
 use crate::call::Kind;
+use crate::caller::{Peer, View};
 use crate::core::Core;
 use crate::dispatch::members;
 use crate::modern::Stream;
@@ -195,7 +196,10 @@ impl Post<'_> {
 
     /// A handshake makes a session.
     fn initialize(self, request: Request) -> Response {
-        let session = Session::new(self.principal, self.core.limits.in_flight);
+        let session = Session::new(
+            Peer::new(self.principal, View::Default),
+            self.core.limits.in_flight,
+        );
         let result = match legacy::initialize(self.core, &session, request.params.as_ref()) {
             Ok(result) => result,
             Err(error) => return fault(StatusCode::BAD_REQUEST, Some(request.id), error),
@@ -289,7 +293,8 @@ impl Post<'_> {
             Ok(meta) => meta,
             Err(error) => return fault(StatusCode::BAD_REQUEST, Some(request.id), error),
         };
-        let (core, principal) = (Arc::clone(self.core), self.principal.clone());
+        let core = Arc::clone(self.core);
+        let peer = Peer::new(self.principal.clone(), View::Default);
         let can_stream = body::takes_stream(self.headers);
         let (outlet, queue) = Outlet::new();
         // Closing the response is how a client of this era cancels.
@@ -304,7 +309,7 @@ impl Post<'_> {
                         cancel: &cancelled,
                         ending: &ending,
                     };
-                    modern::answer(&core, &principal, meta, &request, params, stream).await
+                    modern::answer(&core, &peer, meta, &request, params, stream).await
                 }
                 Err(error) => Err(error),
             };
@@ -384,7 +389,10 @@ impl Post<'_> {
 
     /// The same for parameters that the tool's schema mirrors.
     async fn mirrored(&self, tool: &str, params: &Object<'_>) -> Result<(), Fault> {
-        let index = self.core.index().await?;
+        let index = self
+            .core
+            .index(&Peer::new(self.principal.clone(), View::Default))
+            .await?;
         let Some(tool) = index.find(tool).filter(|tool| !tool.mirrored.is_empty()) else {
             return Ok(());
         };

@@ -21,7 +21,7 @@ use crate::parts::{FromServer, Link, ToServer, Wire};
 /// Messages that wait for a server to read.
 const QUEUE: usize = 256;
 
-pub(super) struct Connection {
+pub(crate) struct Connection {
     queue: mpsc::Sender<ToServer>,
     next: AtomicU64,
     shared: Arc<Shared>,

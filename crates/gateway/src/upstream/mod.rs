@@ -17,9 +17,10 @@ use wire::{Fault, Message, Raw, Version, code, meta, method, to_raw};
 
 use self::connection::Connection;
 use crate::Limits;
+use crate::caller::{Caller, Peer};
 use crate::events::Hub;
 use crate::outlet::Outlet;
-use crate::parts::{Connect, Describe, Server};
+use crate::parts::{Connect, Describe, Life, Server, Share};
 use crate::screen::Screen;
 use crate::status::{ServerState, ServerStatus};
 
@@ -38,6 +39,8 @@ pub(crate) struct Upstream {
     pub(crate) name: String,
     pub(crate) describe: Arc<dyn Describe>,
     pub(crate) instructions: Option<String>,
+    profiles: Vec<String>,
+    life: Life,
     connect: Connect,
     around: Arc<Surroundings>,
     current: RwLock<Option<Arc<Connection>>>,
@@ -86,6 +89,17 @@ impl From<NoAnswer> for Fault {
     }
 }
 
+/// An instance that is kept busy.
+pub(crate) struct Lease(Arc<Connection>);
+
+impl std::ops::Deref for Lease {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.0
+    }
+}
+
 /// How a request is sent.
 pub(crate) struct Sending<'a> {
     pub(crate) cancel: &'a CancellationToken,
@@ -100,6 +114,8 @@ impl Upstream {
             name: server.name.as_str().to_owned(),
             describe: server.describe,
             instructions: server.instructions,
+            profiles: server.profiles,
+            life: server.life,
             connect: server.connect,
             around,
             current: RwLock::default(),
@@ -109,14 +125,56 @@ impl Upstream {
         }
     }
 
+    /// Whether it is in that profile.
+    pub(crate) fn is_in(&self, profile: &str) -> bool {
+        self.profiles.is_empty() || self.names_profile(profile)
+    }
+
+    /// Whether it says of itself that it is in that profile.
+    pub(crate) fn names_profile(&self, profile: &str) -> bool {
+        self.profiles.iter().any(|name| name == profile)
+    }
+
+    /// What permissions and the server call a listed tool: the listed name may itself be an alias.
+    pub(crate) fn own_name(&self, listed: &str) -> String {
+        self.describe
+            .canonical(listed)
+            .unwrap_or_else(|| listed.to_owned())
+    }
+
+    /// How long one call may take.
+    pub(crate) fn call_limit(&self) -> Duration {
+        self.life.call.unwrap_or(self.around.limits.call)
+    }
+
+    /// An instance for `caller`, which stays busy until the lease is dropped.
+    pub(crate) async fn lease(
+        &self,
+        _caller: &Caller,
+        cancel: &CancellationToken,
+    ) -> Result<Lease, NoAnswer> {
+        self.connection(cancel).await.map(Lease)
+    }
+
     /// Sends a request and waits for its answer: the server's result or error, as it came.
     pub(crate) async fn request(
         &self,
+        caller: &Caller,
         method: &str,
         params: Object<'_>,
         sending: Sending<'_>,
     ) -> Result<Result<Raw, Raw>, NoAnswer> {
-        let connection = self.connection(sending.cancel).await?;
+        let lease = self.lease(caller, sending.cancel).await?;
+        self.send(&lease, method, params, sending).await
+    }
+
+    async fn send(
+        &self,
+        connection: &Connection,
+        method: &str,
+        params: Object<'_>,
+        sending: Sending<'_>,
+    ) -> Result<Result<Raw, Raw>, NoAnswer> {
         if method == method::TOOLS_CALL {
             lock(&self.record).calls += 1;
         }
@@ -134,7 +192,8 @@ impl Upstream {
             limit: self.around.limits.list,
             progress: None,
         };
-        self.request(method, params, sending)
+        let connection = self.connection(sending.cancel).await?;
+        self.send(&connection, method, params, sending)
             .await?
             .map_err(Fault::Relayed)
     }
@@ -147,7 +206,7 @@ impl Upstream {
     }
 
     /// Counts one more who watches the resource; the server is told of the first.
-    pub(crate) async fn watch(&self, uri: &str) -> Result<(), Fault> {
+    pub(crate) async fn watch(&self, _peer: &Peer, uri: &str) -> Result<(), Fault> {
         let mut watched = self.watched.lock().await;
         if !watched.contains_key(uri) {
             self.ask(method::SUBSCRIBE, uri_params(uri)).await?;
@@ -253,7 +312,11 @@ impl Upstream {
 
     /// Connects and shakes hands (Lifecycle, "Initialization", up to 2025-11-25).
     async fn start(&self) -> Result<Connection, String> {
-        let link = (self.connect)().await.map_err(|error| error.to_string())?;
+        let share = Share {
+            key: "all".to_owned(),
+            principal: None,
+        };
+        let link = (self.connect)(share).await.map_err(|error| error.to_string())?;
         let mut connection = Connection::open(link, &self.name, &self.around);
         let mut params = Object::empty();
         params.set("protocolVersion", Version::LATEST_LEGACY.as_str());

@@ -9,8 +9,8 @@ use base::Secret;
 use base::names::ServerName;
 use futures_util::future::BoxFuture;
 use gateway::{
-    CancellationToken, Describe, Gateway, HttpOptions, Journal, Key, Limits, Link, Parts, Principal, Server,
-    Wire,
+    CancellationToken, Connect, Describe, Gateway, HttpOptions, Journal, Key, Limits, Link, Parts, Principal,
+    Server, Wire,
 };
 use policy::{Effect, Rules};
 use serde_json::value::RawValue;
@@ -68,24 +68,23 @@ impl Fake {
 
     pub(crate) fn server(&self, name: &str) -> Server {
         let fake = self.clone();
-        Server {
-            name: ServerName::parse(name).unwrap(),
-            connect: Box::new(move || {
-                let fake = fake.clone();
-                Box::pin(async move {
-                    if fake.0.is_down.load(Ordering::SeqCst) {
-                        return Err(io::Error::other("the fake is down"));
-                    }
-                    fake.0.starts.fetch_add(1, Ordering::SeqCst);
-                    let (ours, theirs) = tokio::io::duplex(4 << 10);
-                    Ok(Link {
-                        wire: Wire::Pipe(Box::new(theirs)),
-                        driver: Some(Box::pin(fake.run(ours))),
-                    })
+        let connect: Connect = Box::new(move |_| {
+            let fake = fake.clone();
+            Box::pin(async move {
+                if fake.0.is_down.load(Ordering::SeqCst) {
+                    return Err(io::Error::other("the fake is down"));
+                }
+                fake.0.starts.fetch_add(1, Ordering::SeqCst);
+                let (ours, theirs) = tokio::io::duplex(4 << 10);
+                Ok(Link {
+                    wire: Wire::Pipe(Box::new(theirs)),
+                    driver: Some(Box::pin(fake.run(ours))),
                 })
-            }),
-            describe: Arc::new(Knows),
+            })
+        });
+        Server {
             instructions: Some(format!("About {name}.")),
+            ..Server::new(ServerName::parse(name).unwrap(), connect, Arc::new(Knows))
         }
     }
 
@@ -417,12 +416,8 @@ impl Rig {
         let rows = Rows::default();
         let mut parts = Parts {
             servers: vec![fake.server("fake")],
-            rules: Rules::default(),
-            journal: Arc::new(rows.clone()),
-            limits: Limits::default(),
             secrets: vec![Secret::new(TOKEN)],
-            name: "gate".to_owned(),
-            version: "1.0".to_owned(),
+            ..Parts::new(Arc::new(rows.clone()), "gate", "1.0")
         };
         change(&mut parts);
         let gateway = Gateway::new(parts).unwrap();
