@@ -9,13 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 #[cfg(unix)]
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-/// A byte stream in both directions.
-pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+pub use fetch::Duplex;
 
 /// Opens streams to one engine. The seam for transports that this crate does not have, such as SSH.
 pub trait Connect: Send + Sync + 'static {

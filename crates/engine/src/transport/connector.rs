@@ -1,14 +1,11 @@
 //! Joins [`Connect`] to the HTTP client's pool.
 
-use super::connect::{Connect, Duplex};
+use super::connect::Connect;
+use fetch::Stream;
 use futures_util::future::BoxFuture;
 use http::Uri;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::TokioIo;
 use std::fmt;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -33,9 +30,9 @@ impl fmt::Debug for Connector {
 }
 
 impl tower_service::Service<Uri> for Connector {
-    type Response = Link;
+    type Response = Stream;
     type Error = io::Error;
-    type Future = BoxFuture<'static, io::Result<Link>>;
+    type Future = BoxFuture<'static, io::Result<Stream>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
@@ -45,57 +42,12 @@ impl tower_service::Service<Uri> for Connector {
         let connecting = self.0.connect();
         Box::pin(async move {
             match tokio::time::timeout(CONNECT_LIMIT, connecting).await {
-                Ok(stream) => Ok(Link(TokioIo::new(stream?))),
+                Ok(stream) => Ok(Stream::new(stream?)),
                 Err(_) => Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "no connection within 10 s",
                 )),
             }
         })
-    }
-}
-
-/// A connection as the pool takes it.
-pub(super) struct Link(TokioIo<Box<dyn Duplex>>);
-
-impl Connection for Link {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
-}
-
-impl Read for Link {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl Write for Link {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
     }
 }

@@ -12,6 +12,7 @@ pub use connect::{Connect, Duplex};
 use crate::{Endpoint, EndpointError};
 use bytes::Bytes;
 use connector::Connector;
+use fetch::Tasks;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, Error};
@@ -19,7 +20,6 @@ use hyper_util::rt::TokioTimer;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_util::task::TaskTracker;
 
 /// A body on its way to the daemon.
 pub(crate) type Outgoing = UnsyncBoxBody<Bytes, io::Error>;
@@ -43,7 +43,7 @@ impl Transport {
 
     /// Prepares to reach an engine over streams that someone else opens.
     pub(crate) fn over(connect: Arc<dyn Connect>) -> Self {
-        let client = Client::builder(Tasks(TaskTracker::new()))
+        let client = Client::builder(Tasks::default())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_FOR)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
@@ -58,19 +58,5 @@ impl Transport {
         request: http::Request<Outgoing>,
     ) -> Result<http::Response<Incoming>, Error> {
         self.client.request(request).await
-    }
-}
-
-/// Runs the connections' tasks.
-#[derive(Debug, Clone)]
-struct Tasks(TaskTracker);
-
-impl<F> hyper::rt::Executor<F> for Tasks
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, task: F) {
-        self.0.spawn(task);
     }
 }
