@@ -29,6 +29,18 @@ pub enum Error {
         /// What to do.
         advice: &'static str,
     },
+    /// A document is too large to be kept.
+    #[error("{name} has {bytes} bytes, and the state file {path} takes at most {most}", path = .path.display())]
+    TooLarge {
+        /// The state file.
+        path: PathBuf,
+        /// Kind and name of the document.
+        name: String,
+        /// Its size.
+        bytes: usize,
+        /// The bound.
+        most: usize,
+    },
     /// A later version of Dockmaster has written it.
     #[error(
         "the state file {path} has schema {found}, written by a newer Dockmaster; this one knows schema {known}: upgrade, or use another state folder",

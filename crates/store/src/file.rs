@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use crate::error::Error;
 
 /// The newest schema that this program knows; SQLite keeps the file's in `user_version`.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 /// How long one process waits for another's transaction. Ours take well under a millisecond.
 const BUSY: Duration = Duration::from_secs(5);
@@ -36,6 +36,18 @@ const VERSION_1: &str = "
     ) STRICT;
     INSERT INTO audit_head VALUES (1, 0, zeroblob(32));
     PRAGMA user_version = 1;
+";
+
+/// Version 2.
+const VERSION_2: &str = "
+    CREATE TABLE documents (
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        text TEXT NOT NULL,
+        changed_ms INTEGER NOT NULL,
+        PRIMARY KEY (kind, name)
+    ) STRICT, WITHOUT ROWID;
+    PRAGMA user_version = 2;
 ";
 
 /// Opens the file to write, making folder, file and schema where they are missing.
@@ -81,8 +93,10 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<(), Error> {
         .map_err(sqlite)?;
     let found = version(path, &transaction)?;
     check_version(path, found)?;
-    if found == 0 {
-        transaction.execute_batch(VERSION_1).map_err(sqlite)?;
+    for (version, batch) in [(1, VERSION_1), (2, VERSION_2)] {
+        if found < version {
+            transaction.execute_batch(batch).map_err(sqlite)?;
+        }
     }
     transaction.commit().map_err(sqlite)
 }

@@ -1,4 +1,4 @@
-//! The one SQLite file that holds Dockmaster's state; today that is the audit.
+//! The one SQLite file that holds Dockmaster's state: the audit, and documents.
 //!
 //! Several processes may use the file at once: each gateway that a client starts over stdio is one. Writing goes
 //! through one thread of this process, which commits all rows that are waiting together. Reading opens the file
@@ -6,6 +6,7 @@
 
 mod audit;
 mod chain;
+mod documents;
 mod error;
 mod file;
 mod writer;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 pub use crate::audit::{Audit, Entry, Filter, Row, Seq};
 pub use crate::chain::{Problem, Report};
+pub use crate::documents::{Document, Documents};
 pub use crate::error::Error;
 use crate::writer::Writer;
 
@@ -57,6 +59,11 @@ impl Store {
     /// The audit in it.
     pub fn audit(&self) -> Audit<'_> {
         Audit::new(self)
+    }
+
+    /// The documents in it.
+    pub fn documents(&self) -> Documents<'_> {
+        Documents::new(self)
     }
 
     /// Writes what is waiting, and ends the writer. Later writes fail.

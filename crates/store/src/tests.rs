@@ -297,7 +297,7 @@ async fn a_newer_schema_is_left_alone() {
         store.ready().await.unwrap_err(),
         Error::Newer {
             found: 7,
-            known: 1,
+            known: 2,
             ..
         }
     ));
@@ -341,4 +341,50 @@ proptest! {
         let hash = |texts| chain::next(&[0; 32], 1, &row(texts).columns());
         prop_assert_eq!(hash(&a) == hash(&b), a == b);
     }
+}
+
+#[tokio::test]
+async fn documents_come_back_as_they_were_written() {
+    let folder = folder();
+    let store = Store::open(&folder.path).unwrap();
+    store.ready().await.unwrap();
+    let documents = store.documents();
+    assert_eq!(documents.get("catalog", "own").unwrap(), None);
+    for (kind, name, text) in [
+        ("catalog", "own", "a: 1\0"),
+        ("catalog", "Ä/b", "{}"),
+        ("entry", "own", "other"),
+        ("catalog", "own", "a: 2"),
+    ] {
+        documents.put(kind, name, text).unwrap();
+    }
+    let listed: Vec<_> = documents.list("catalog").unwrap();
+    let listed: Vec<_> = listed
+        .iter()
+        .map(|found| (found.name.as_str(), found.text.as_str()))
+        .collect();
+    assert_eq!(listed, [("own", "a: 2"), ("Ä/b", "{}")]);
+    assert_eq!(documents.get("entry", "own").unwrap().unwrap().text, "other");
+    assert!(documents.remove("entry", "own").unwrap());
+    assert!(!documents.remove("entry", "own").unwrap());
+    // They are no part of the audit.
+    assert_eq!(store.audit().append(entry("x")).await.unwrap(), Seq(1));
+    assert_eq!(store.audit().verify().unwrap().problem, None);
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_brought_up() {
+    let folder = folder();
+    filled(&folder.path, 2).await;
+    let connection = Connection::open(&folder.path).unwrap();
+    connection
+        .execute_batch("DROP TABLE documents; PRAGMA user_version = 1; PRAGMA wal_checkpoint(TRUNCATE);")
+        .unwrap();
+    drop(connection);
+    let store = Store::open(&folder.path).unwrap();
+    assert_eq!(store.documents().list("catalog").unwrap(), []);
+    store.documents().put("catalog", "own", "text").unwrap();
+    assert_eq!(store.documents().list("catalog").unwrap().len(), 1);
+    assert_eq!(store.audit().append(entry("x")).await.unwrap(), Seq(3));
+    assert_eq!(store.audit().verify().unwrap().problem, None);
 }
