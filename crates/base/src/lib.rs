@@ -6,6 +6,8 @@
 pub mod clock;
 pub mod names;
 pub mod redact;
+mod spotter;
 pub mod text;
 
 pub use redact::Secret;
+pub use spotter::{KnownSecrets, SHORTEST as SHORTEST_SPOTTED, Spotter};

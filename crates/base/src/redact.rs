@@ -1,7 +1,7 @@
 //! Secrets kept out of what is shown, logged or stored.
 //!
 //! Two ways, used together: by name (`DB_PASSWORD`, `api_key`) and by shape (private keys, bearer tokens,
-//! passwords in URLs, the well-known token prefixes). Redaction is a safety net, not a boundary: a secret with
+//! passwords in URLs, the well-known token prefixes). Values that are known are [`Spotter`](crate::Spotter)'s. Redaction is a safety net, not a boundary: a secret with
 //! an innocent name and no shape passes. It never removes text around a secret, so that a log stays readable.
 
 use std::borrow::Cow;
@@ -10,11 +10,13 @@ use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 use serde_json::Value;
+use zeroize::Zeroize as _;
 
 /// What stands where a secret was.
 pub const REDACTED: &str = "[redacted]";
 
-/// A secret text. Printing it prints [`REDACTED`]; only [`Secret::expose`] gives it away.
+/// A secret text. Printing it prints [`REDACTED`]; only [`Secret::expose`] gives it away. Its memory is overwritten when
+/// it is dropped.
 #[derive(Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -30,6 +32,12 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             }),
             Arc::new(Harmless),
         )],
-        secrets: vec![token.clone()],
+        secrets: [token.clone()].into_iter().collect(),
         ..Parts::new(Arc::new(Forgets), "conformance", "1.0")
     })?;
     let options = HttpOptions {

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::Secret;
+use base::KnownSecrets;
 use futures_util::future::BoxFuture;
 use policy::Effect;
 use serde_json::Value;
@@ -26,8 +26,9 @@ pub struct Parts {
     pub journal: Arc<dyn Journal>,
     /// Bounds.
     pub limits: Limits,
-    /// Values that never leave, and never reach a tool: the bearer token, registry passwords.
-    pub secrets: Vec<Secret>,
+    /// Values that never leave, and never reach a tool: the bearer token, registry passwords, the secrets of servers.
+    /// Who looks one up later adds it to a clone of this handle.
+    pub secrets: KnownSecrets,
     /// The name under which the gateway introduces itself: "dockmaster".
     pub name: String,
     /// Its version.
@@ -49,7 +50,7 @@ impl Parts {
             rules: policy::Rules::default(),
             journal,
             limits: Limits::default(),
-            secrets: Vec::new(),
+            secrets: KnownSecrets::default(),
             name: name.to_owned(),
             version: version.to_owned(),
             memory: None,

@@ -1,14 +1,14 @@
 //! Secrets kept from passing in or out: values that we know, wherever they stand, and what looks like a secret in
 //! text that a server gives. What is found is replaced; the rest passes as it came.
 
-use base::Secret;
-use base::redact::{self, REDACTED};
+use std::borrow::Cow;
+
+use base::redact;
+use base::{KnownSecrets, Spotter};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use wire::{Raw, strings};
 
-/// Shorter values are not looked for: they would hit innocent text.
-const SHORTEST: usize = 8;
 /// Strings of an audited call are cut to this many bytes.
 const AUDITED_TEXT: usize = 1_000;
 /// Arguments that are longer than this even so are not kept, only their size.
@@ -16,33 +16,30 @@ const AUDITED_ALL: usize = 32 << 10;
 
 /// Knows the secret values.
 pub(crate) struct Screen {
-    secrets: Vec<Secret>,
+    known: KnownSecrets,
 }
 
 impl Screen {
-    pub(crate) fn new(secrets: Vec<Secret>) -> Self {
-        Self {
-            secrets: secrets
-                .into_iter()
-                .filter(|secret| secret.expose().len() >= SHORTEST)
-                .collect(),
-        }
+    pub(crate) fn new(known: KnownSecrets) -> Self {
+        Self { known }
     }
 
     /// Arguments on their way to a tool: values that we know to be secret do not go in. What merely looks like a
     /// secret does: a person may well want to set a password.
     pub(crate) fn arguments(&self, raw: &RawValue) -> Option<Raw> {
-        strings::rewrite(raw, |_, text| self.known(text))
+        let known = self.known.spotter();
+        strings::rewrite(raw, |_, text| known.replace(text))
     }
 
     /// What a server gives, on its way out.
     pub(crate) fn result(&self, raw: Raw) -> Raw {
+        let known = self.known.spotter();
         let screened = strings::rewrite(&raw, |name, text| {
-            // Images and other bytes in Base64: nothing to read there.
+            // Images and other bytes in Base64: no shape to tell there, and what is taken out must not spoil the rest.
             if matches!(name, Some("data" | "blob")) && text.len() > 64 && !text.contains(' ') {
-                return None;
+                return known.blank_in_base64(text);
             }
-            self.text(text)
+            all(&known, text)
         });
         screened.unwrap_or(raw)
     }
@@ -51,58 +48,53 @@ impl Screen {
     pub(crate) fn audited(&self, arguments: &Value) -> Value {
         let mut kept = arguments.clone();
         redact::json(&mut kept);
-        self.shorten(&mut kept);
+        shorten(&self.known.spotter(), &mut kept);
         match kept.to_string().len() {
             bytes if bytes > AUDITED_ALL => Value::from(format!("[{bytes} bytes of arguments, not kept]")),
             _ => kept,
         }
     }
+}
 
-    fn shorten(&self, value: &mut Value) {
-        match value {
-            Value::String(text) => {
-                if let Some(new) = self.known(text) {
-                    *text = new;
-                }
-                if text.len() > AUDITED_TEXT {
-                    *text = format!("{}… [{} bytes]", base::text::cut(text, AUDITED_TEXT), text.len());
-                }
+fn shorten(known: &Spotter, value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Some(new) = known.replace(text) {
+                *text = new;
             }
-            Value::Array(items) => items.iter_mut().for_each(|item| self.shorten(item)),
-            Value::Object(members) => members.values_mut().for_each(|member| self.shorten(member)),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
-    }
-
-    fn text(&self, text: &str) -> Option<String> {
-        let known = self.known(text);
-        match redact::text(known.as_deref().unwrap_or(text)) {
-            std::borrow::Cow::Owned(clean) => Some(clean),
-            std::borrow::Cow::Borrowed(_) => known,
-        }
-    }
-
-    fn known(&self, text: &str) -> Option<String> {
-        let mut found: Option<String> = None;
-        for secret in &self.secrets {
-            let seen = found.as_deref().unwrap_or(text);
-            if seen.contains(secret.expose()) {
-                found = Some(seen.replace(secret.expose(), REDACTED));
+            if text.len() > AUDITED_TEXT {
+                *text = format!("{}… [{} bytes]", base::text::cut(text, AUDITED_TEXT), text.len());
             }
         }
-        found
+        Value::Array(items) => items.iter_mut().for_each(|item| shorten(known, item)),
+        Value::Object(members) => members.values_mut().for_each(|member| shorten(known, member)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Known values first, then what looks like one.
+fn all(known: &Spotter, text: &str) -> Option<String> {
+    let spotted = known.replace(text);
+    match redact::text(spotted.as_deref().unwrap_or(text)) {
+        Cow::Owned(clean) => Some(clean),
+        Cow::Borrowed(_) => spotted,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use base::Secret;
     use serde_json::json;
     use wire::to_raw;
 
     use super::*;
 
     fn screen() -> Screen {
-        Screen::new(vec![Secret::new("correct horse"), Secret::new("short")])
+        Screen::new(
+            [Secret::new("correct horse"), Secret::new("short")]
+                .into_iter()
+                .collect(),
+        )
     }
 
     #[test]
@@ -134,6 +126,20 @@ mod tests {
         let data = format!("{}ghp_0123456789abcdefghijABCDEFGHIJ", "A/".repeat(40));
         let raw = to_raw(&json!({"type": "image", "data": data}));
         assert_eq!(screen().result(raw.clone()).get(), raw.get());
+    }
+
+    #[test]
+    fn known_values_are_found_in_encoded_bytes() {
+        // "correct horse" behind 60 bytes, as a file would have it.
+        let data = format!("{}Y29ycmVjdCBob3JzZQ==", "AAAA".repeat(20));
+        let raw = to_raw(&json!({"blob": data, "text": "in Base64: Y29ycmVjdCBob3JzZQ=="}));
+        assert_eq!(
+            screen().result(raw).get(),
+            format!(
+                r#"{{"blob":"{}AAAAAAAAAAAAAAAAAA==","text":"in Base64: [redacted]=="}}"#,
+                "AAAA".repeat(20)
+            )
+        );
     }
 
     #[test]

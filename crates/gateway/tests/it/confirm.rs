@@ -447,7 +447,7 @@ fn direct(tool: &str, arguments: Value, confirmer: Option<Arc<dyn Confirmer>>) -
 
 #[tokio::test]
 async fn calls_from_the_command_line_go_the_same_way() {
-    let rig = Rig::with(|parts| parts.secrets.push(Secret::new("a very secret value")));
+    let rig = Rig::with(|parts| parts.secrets.learn([Secret::new("a very secret value")]));
     for (reply, succeeds) in [(Reply::Yes, true), (Reply::No, false), (Reply::WrongName, false)] {
         let person = Arc::new(Person {
             reply,

@@ -416,7 +416,7 @@ impl Rig {
         let rows = Rows::default();
         let mut parts = Parts {
             servers: vec![fake.server("fake")],
-            secrets: vec![Secret::new(TOKEN)],
+            secrets: [Secret::new(TOKEN)].into_iter().collect(),
             ..Parts::new(Arc::new(rows.clone()), "gate", "1.0")
         };
         change(&mut parts);
