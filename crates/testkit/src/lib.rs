@@ -7,10 +7,10 @@
 //! fixture wrong too. For the same reason this crate depends on no other room. It never ships; a fixture that
 //! fails panics with what it tried, which is what a test wants.
 //!
-//! Three variables of the environment are read, all optional:
+//! Some variables of the environment are read, all optional:
 //! `DOCKER_HOST` (the engine to test against, default the usual socket), `DOCKMASTER_TEST_ENGINES` (sockets of
-//! further engines, separated by colons) and `DOCKMASTER_TEST_RUN` (put into every label, so that the runner
-//! can find what a killed test left).
+//! further engines, separated by colons), `DOCKMASTER_TEST_RUN` (put into every label, so that the runner
+//! can find what a killed test left) and `DOCKMASTER_TEST_COSIGN` (cosign programs, separated by colons).
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -54,6 +54,14 @@ where
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Programs of others that a variable names, separated by colons; none where it is unset.
+pub fn programs(variable_name: &str) -> Vec<std::path::PathBuf> {
+    let paths = variable(variable_name).unwrap_or_default();
+    std::env::split_paths(&paths)
+        .filter(|path| path.is_absolute())
+        .collect()
 }
 
 /// One variable of the environment, `None` where it is unset or empty.

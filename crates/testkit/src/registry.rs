@@ -3,6 +3,7 @@
 
 use crate::eventually;
 use crate::http1::Address;
+use std::path::Path;
 use std::process::Stdio;
 use tokio::process::{Child, Command};
 
@@ -32,14 +33,34 @@ impl Registry {
 
     /// Starts a registry that anyone may read and write.
     pub async fn start() -> Self {
-        Self::launch("").await
+        Self::launch(|_| String::new()).await
     }
 
     /// Starts a registry that knows only [`Registry::CREDENTIALS`].
     pub async fn start_with_password() -> Self {
         // bcrypt, 2^5 rounds, of the password above: the one scheme that the registry reads.
         const HTPASSWD: &str = "dockmaster:$2y$05$abcdefghijklmnopqrstuuZ0Fx87Pb/Aqb0E90lfvCwzXnaFKUHpS\n";
-        Self::launch(HTPASSWD).await
+        Self::launch(|folder| {
+            let file = folder.join("htpasswd");
+            fs_err::write(&file, HTPASSWD).expect("the folder is ours");
+            format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", file.display())
+        })
+        .await
+    }
+
+    /// Starts a registry that takes tokens of the server at `realm`, for the service and by the issuer
+    /// `dockmaster-test`, signed with the key of `certificate` (PEM).
+    pub async fn start_with_tokens(realm: &str, certificate: &str) -> Self {
+        Self::launch(|folder| {
+            let file = folder.join("tokens.pem");
+            fs_err::write(&file, certificate).expect("the folder is ours");
+            let bundle = file.display();
+            format!(
+                "auth: {{token: {{realm: '{realm}', service: dockmaster-test, issuer: dockmaster-test, \
+                 rootcertbundle: {bundle}}}}}\n"
+            )
+        })
+        .await
     }
 
     /// `host:port`, as it stands at the head of an image reference.
@@ -47,15 +68,10 @@ impl Registry {
         &self.authority
     }
 
-    async fn launch(htpasswd: &str) -> Self {
+    async fn launch(auth: impl FnOnce(&Path) -> String) -> Self {
         let folder = tempfile::tempdir().expect("the temporary folder is writable");
         let root = folder.path().display();
-        let auth = if htpasswd.is_empty() {
-            String::new()
-        } else {
-            fs_err::write(folder.path().join("htpasswd"), htpasswd).expect("the folder is ours");
-            format!("auth: {{htpasswd: {{realm: test, path: {root}/htpasswd}}}}\n")
-        };
+        let auth = auth(folder.path());
         // The program cannot be told "any port", so one is asked for and given back just before.
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
