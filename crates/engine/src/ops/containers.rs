@@ -15,6 +15,7 @@ use base::names::{ContainerRef, ImageRef};
 use bollard::query_parameters::{CommitContainerOptions, CreateContainerOptions};
 use http::StatusCode;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -148,6 +149,14 @@ pub struct PrunedContainers {
 impl Engine {
     /// Containers in one request, as the daemon lists them.
     pub async fn container_list(&self, query: &ContainerQuery) -> Result<Vec<Value>, Error> {
+        self.container_list_as(query).await
+    }
+
+    /// The same, as much of each as `T` reads of it.
+    pub async fn container_list_as<T: DeserializeOwned>(
+        &self,
+        query: &ContainerQuery,
+    ) -> Result<Vec<T>, Error> {
         let request = Request::get(path!["containers", "json"])
             .query_some("all", query.all.then_some("1"))
             .query_some("size", query.size.then_some("1"))
@@ -158,6 +167,14 @@ impl Engine {
 
     /// Everything about one container.
     pub async fn container_inspect(&self, container: &ContainerRef) -> Result<Value, Error> {
+        self.container_inspect_as(container).await
+    }
+
+    /// As much about one container as `T` reads of it.
+    pub async fn container_inspect_as<T: DeserializeOwned>(
+        &self,
+        container: &ContainerRef,
+    ) -> Result<T, Error> {
         self.json(Request::get(path!["containers", container, "json"]))
             .await
     }

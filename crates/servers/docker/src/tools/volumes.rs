@@ -3,6 +3,7 @@
 use crate::answer::{Answer, Digest};
 use crate::ctx::Ctx;
 use crate::error::{Code, Kind, ToolError};
+use crate::list::List;
 use crate::tool::{Call, Spec, Tool, Toolset};
 use crate::values::{Filters, Pairs};
 use crate::{pick, status};
@@ -210,19 +211,18 @@ impl Call for ListVolumes {
         if volumes.is_empty() {
             return Ok(Answer::text("no volume matches"));
         }
-        let limit = self.limit.map_or(usize::MAX, |limit| limit as usize);
-        let rows = volumes.iter().take(limit).map(|volume| {
+        let list = List {
+            kind: "volume",
+            header: &["name", "driver", "age"],
+            limit: self.limit,
+        };
+        Ok(list.of(&volumes, |volume| {
             vec![
                 pick::text(volume, "/Name").to_owned(),
                 pick::text(volume, "/Driver").to_owned(),
                 age(pick::text(volume, "/CreatedAt")),
             ]
-        });
-        let answer = Answer::table(&["name", "driver", "age"], rows).narrow("filters or limit");
-        Ok(match volumes.len().saturating_sub(limit) {
-            0 => answer,
-            more => answer.note(format!("[{more} more; limit is {limit}]")),
-        })
+        }))
     }
 }
 

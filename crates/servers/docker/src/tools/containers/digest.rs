@@ -2,8 +2,11 @@
 
 use super::list::ports;
 use crate::answer::Digest;
+use crate::only::Only;
 use crate::{pick, status};
 use jiff::Timestamp;
+use serde::de::DeserializeSeed;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 /// Bytes of the whole: 400 tokens, less what the frame takes.
@@ -14,6 +17,94 @@ const ENVIRONMENT: usize = 320;
 const LABELS: usize = 240;
 const MOUNTS: usize = 260;
 const NETWORKS: usize = 140;
+
+/// What a digest is made of: these members of what `GET /containers/{id}/json` gives, and no others.
+pub(super) struct Details(pub(super) Value);
+
+impl<'de> Deserialize<'de> for Details {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        READ.deserialize(deserializer).map(Self)
+    }
+}
+
+const READ: Only = Only::Members(&[
+    ("Id", Only::All),
+    ("Name", Only::All),
+    ("Created", Only::All),
+    ("Path", Only::All),
+    ("Args", Only::All),
+    ("RestartCount", Only::All),
+    (
+        "Mounts",
+        Only::Each(&[
+            ("Type", Only::All),
+            ("Name", Only::All),
+            ("Source", Only::All),
+            ("Destination", Only::All),
+            ("RW", Only::All),
+        ]),
+    ),
+    (
+        "State",
+        Only::Members(&[
+            ("Status", Only::All),
+            ("Running", Only::All),
+            ("OOMKilled", Only::All),
+            ("ExitCode", Only::All),
+            ("Error", Only::All),
+            ("StartedAt", Only::All),
+            ("FinishedAt", Only::All),
+            (
+                "Health",
+                Only::Members(&[("Status", Only::All), ("FailingStreak", Only::All)]),
+            ),
+        ]),
+    ),
+    (
+        "Config",
+        Only::Members(&[
+            ("Image", Only::All),
+            ("Env", Only::All),
+            ("Labels", Only::All),
+            ("WorkingDir", Only::All),
+            ("User", Only::All),
+        ]),
+    ),
+    (
+        "HostConfig",
+        Only::Members(&[
+            ("NetworkMode", Only::All),
+            ("RestartPolicy", Only::All),
+            ("Memory", Only::All),
+            ("NanoCpus", Only::All),
+            ("CpuQuota", Only::All),
+            ("CpuPeriod", Only::All),
+            ("PidsLimit", Only::All),
+            ("Privileged", Only::All),
+            ("AutoRemove", Only::All),
+            ("ReadonlyRootfs", Only::All),
+            ("PublishAllPorts", Only::All),
+            ("Init", Only::All),
+            ("PidMode", Only::All),
+            ("IpcMode", Only::All),
+            ("UTSMode", Only::All),
+            ("UsernsMode", Only::All),
+            ("CapAdd", Only::All),
+            ("CapDrop", Only::All),
+            ("SecurityOpt", Only::All),
+            ("DeviceRequests", Only::All),
+            ("Devices", Only::All),
+            ("LogConfig", Only::Members(&[("Type", Only::All)])),
+        ]),
+    ),
+    (
+        "NetworkSettings",
+        Only::Members(&[
+            ("Ports", Only::All),
+            ("Networks", Only::Each(&[("IPAddress", Only::All)])),
+        ]),
+    ),
+]);
 
 /// The digest of what `GET /containers/{id}/json` gave, redacted before.
 pub(crate) fn of(details: &Value) -> Digest {
@@ -271,7 +362,7 @@ mod tests {
                 "Memory": 536_870_912, "NanoCpus": 1_500_000_000_u64, "PidsLimit": 100,
                 "RestartPolicy": { "Name": "on-failure", "MaximumRetryCount": 3 },
                 "NetworkMode": "shop", "Privileged": true, "CapAdd": ["NET_ADMIN"],
-                "LogConfig": { "Type": "journald" },
+                "LogConfig": { "Type": "journald", "Config": { "tag": "shop" } },
             },
             "Mounts": [
                 { "Type": "volume", "Name": "data", "Destination": "/data", "RW": true },
@@ -282,7 +373,7 @@ mod tests {
                     "80/tcp": [{ "HostIp": "127.0.0.1", "HostPort": "8080" }],
                     "443/tcp": null,
                 },
-                "Networks": { "shop": { "IPAddress": "172.18.0.2" } },
+                "Networks": { "shop": { "IPAddress": "172.18.0.2", "Aliases": ["web"] } },
             },
         })
     }
@@ -308,6 +399,44 @@ mod tests {
         restart: on-failure:3
         limits: memory 512 MiB, cpus 1.5, pids 100
         "#);
+    }
+
+    #[test]
+    fn what_is_read_is_all_that_a_digest_needs() {
+        let mut running = container();
+        running["State"] = json!({
+            "Status": "running", "Running": true, "StartedAt": "2026-11-05T10:00:00Z", "Error": "odd",
+            "Health": { "Status": "starting", "FailingStreak": 0, "Log": [{ "Output": "x" }] },
+        });
+        let mut quota = container();
+        quota["HostConfig"]["NanoCpus"] = json!(0);
+        quota["HostConfig"]["CpuQuota"] = json!(50_000);
+        quota["HostConfig"]["CpuPeriod"] = json!(200_000);
+        let mut shared = container();
+        shared["HostConfig"]["NetworkMode"] = json!("container:db");
+        // One by one: all together are more than a line takes.
+        let special = json!({
+            "AutoRemove": true, "ReadonlyRootfs": true, "PublishAllPorts": true, "Init": true, "PidMode": "host",
+            "IpcMode": "host", "UTSMode": "host", "UsernsMode": "host", "CapDrop": ["CHOWN"],
+            "SecurityOpt": ["label=disable"], "DeviceRequests": [{ "Count": -1 }],
+            "Devices": [{ "PathOnHost": "/dev/null" }],
+        });
+        let special = special.as_object().into_iter().flatten().map(|(name, value)| {
+            let mut one = container();
+            one["HostConfig"][name] = value.clone();
+            assert_ne!(of(&one).into_text(), of(&container()).into_text(), "{name}");
+            one
+        });
+        for whole in [container(), running, quota, shared].into_iter().chain(special) {
+            let Details(read) = serde_json::from_value(whole.clone()).unwrap();
+            assert_eq!(of(&read).into_text(), of(&whole).into_text());
+            for skipped in [
+                "/HostConfig/LogConfig/Config",
+                "/NetworkSettings/Networks/shop/Aliases",
+            ] {
+                assert!(whole.pointer(skipped).is_some() && read.pointer(skipped).is_none());
+            }
+        }
     }
 
     #[test]

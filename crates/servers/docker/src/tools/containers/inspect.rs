@@ -1,6 +1,6 @@
 //! `inspect_container`: a digest, chosen fields, or everything.
 
-use super::digest;
+use super::digest::{self, Details};
 use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
@@ -36,15 +36,21 @@ impl Call for InspectContainer {
     }
 
     async fn run(self, ctx: Ctx) -> Result<Answer, ToolError> {
-        let mut details = ctx.engine().container_inspect(&self.container).await?;
+        let is_digest = self.fields.is_empty() && !self.full;
+        let mut details = if is_digest {
+            let Details(read) = ctx.engine().container_inspect_as(&self.container).await?;
+            read
+        } else {
+            ctx.engine().container_inspect(&self.container).await?
+        };
         // Before anything is chosen from it: a projection must not be a way round the redaction.
         base::redact::json(&mut details);
-        let answer = if !self.fields.is_empty() {
-            Answer::text(fields::project(&details, &self.fields)?).narrow("fewer fields")
-        } else if self.full {
+        let answer = if is_digest {
+            digest::of(&details).into()
+        } else if self.fields.is_empty() {
             Answer::json(pick::without_empty(details)).narrow("fields")
         } else {
-            digest::of(&details).into()
+            Answer::text(fields::project(&details, &self.fields)?).narrow("fewer fields")
         };
         Ok(answer.untrusted(format!("details of container {}", self.container)))
     }

@@ -3,12 +3,15 @@
 use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
+use crate::list::List;
+use crate::only::Only;
 use crate::tool::{Call, Spec, Toolset};
 use crate::values::Filters;
 use crate::{pick, status};
 use engine::ops::containers::ContainerQuery;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::DeserializeSeed;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// Ports shown of one container; a range of hundreds says nothing more.
@@ -45,10 +48,7 @@ impl Call for ListContainers {
             filters: self.filters.to_engine(),
             ..ContainerQuery::default()
         };
-        let listed = ctx.engine().container_list(&query).await?;
-        let limit = self
-            .limit
-            .map_or(usize::MAX, |limit| limit.try_into().unwrap_or(usize::MAX));
+        let listed: Vec<Listed> = ctx.engine().container_list_as(&query).await?;
         if listed.is_empty() {
             let hint = if self.all {
                 ""
@@ -57,15 +57,27 @@ impl Call for ListContainers {
             };
             return Ok(Answer::text(format!("no container{hint}")));
         }
-        let answer = Answer::table(
-            &["name", "image", "status", "ports"],
-            listed.iter().take(limit).map(row),
-        )
-        .narrow("filters or limit");
-        Ok(match listed.len().saturating_sub(limit) {
-            0 => answer,
-            more => answer.note(format!("[{more} more; limit is {limit}]")),
-        })
+        let list = List {
+            kind: "container",
+            header: &["name", "image", "status", "ports"],
+            limit: self.limit,
+        };
+        Ok(list.of(&listed, |Listed(container)| row(container)))
+    }
+}
+
+/// What a line shows of a container: a tenth of what the engine tells.
+struct Listed(Value);
+
+impl<'de> Deserialize<'de> for Listed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const READ: Only = Only::Members(&[
+            ("Names", Only::All),
+            ("Image", Only::All),
+            ("Status", Only::All),
+            ("Ports", Only::All),
+        ]);
+        READ.deserialize(deserializer).map(Self)
     }
 }
 

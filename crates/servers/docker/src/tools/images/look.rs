@@ -4,6 +4,7 @@ use super::{digest, trouble};
 use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
+use crate::list::List;
 use crate::tool::{Call, Spec, Toolset};
 use crate::values::Filters;
 use crate::{fields, pick};
@@ -50,14 +51,13 @@ impl Call for ListImages {
         if images.is_empty() {
             return Ok(Answer::text("no image matches"));
         }
-        let limit = self.limit.map_or(usize::MAX, |limit| limit as usize);
         let now = base::clock::now().as_second();
-        let rows = images.iter().take(limit).map(|image| row(image, now));
-        let answer = Answer::table(&["image", "id", "size", "age"], rows).narrow("filters or limit");
-        Ok(match images.len().saturating_sub(limit) {
-            0 => answer,
-            more => answer.note(format!("[{more} more; limit is {limit}]")),
-        })
+        let list = List {
+            kind: "image",
+            header: &["image", "id", "size", "age"],
+            limit: self.limit,
+        };
+        Ok(list.of(&images, |image| row(image, now)))
     }
 }
 

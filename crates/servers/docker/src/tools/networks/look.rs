@@ -3,6 +3,7 @@
 use crate::answer::{Answer, Digest};
 use crate::ctx::Ctx;
 use crate::error::ToolError;
+use crate::list::List;
 use crate::tool::{Call, Spec, Toolset};
 use crate::values::Filters;
 use crate::{fields, pick};
@@ -39,25 +40,26 @@ impl Call for ListNetworks {
         if networks.is_empty() {
             return Ok(Answer::text("no network matches"));
         }
-        let limit = self.limit.map_or(usize::MAX, |limit| limit as usize);
-        let rows = networks.iter().take(limit).map(|network| {
-            let mut row = vec![
-                pick::text(network, "/Name").to_owned(),
-                pick::text(network, "/Driver").to_owned(),
-                subnets(network).join(", "),
-            ];
-            let special = special(network);
-            if !special.is_empty() {
-                row.push(special);
-            }
-            row
-        });
-        let answer = Answer::table(&["name", "driver", "subnet", ""], rows).narrow("filters or limit");
-        Ok(match networks.len().saturating_sub(limit) {
-            0 => answer,
-            more => answer.note(format!("[{more} more; limit is {limit}]")),
-        })
+        let list = List {
+            kind: "network",
+            header: &["name", "driver", "subnet", ""],
+            limit: self.limit,
+        };
+        Ok(list.of(&networks, row))
     }
+}
+
+fn row(network: &Value) -> Vec<String> {
+    let mut row = vec![
+        pick::text(network, "/Name").to_owned(),
+        pick::text(network, "/Driver").to_owned(),
+        subnets(network).join(", "),
+    ];
+    let special = special(network);
+    if !special.is_empty() {
+        row.push(special);
+    }
+    row
 }
 
 fn subnets(network: &Value) -> Vec<&str> {
