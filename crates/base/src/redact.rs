@@ -106,6 +106,10 @@ pub fn is_secret_name(name: &str) -> bool {
         "registrytoken",
     ];
 
+    // The working directory of a shell, in every `env`.
+    if name == "PWD" {
+        return false;
+    }
     // Nearly every name has nothing of the kind, and is told by one look.
     if !STEMS.as_ref().is_none_or(|stems| stems.is_match(name)) {
         return false;
@@ -483,6 +487,8 @@ mod tests {
         }
         for name in [
             "PATH",
+            "PWD",
+            "OLDPWD",
             "KEYBOARD",
             "PUBLIC_KEY",
             "tokenizer",

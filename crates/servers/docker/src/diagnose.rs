@@ -44,7 +44,11 @@ pub(crate) async fn container(ctx: &Ctx, container: &ContainerRef) -> Result<Ans
         .line("state", digest::state(&details))
         .line(
             "restart policy",
-            pick::text(&details, "/HostConfig/RestartPolicy/Name"),
+            // "no" is what nobody asked for, and as good as none.
+            match pick::text(&details, "/HostConfig/RestartPolicy/Name") {
+                "no" => "",
+                policy => policy,
+            },
         )
         .line("health", pick::text(&details, "/State/Health/Status"))
         .into_text();

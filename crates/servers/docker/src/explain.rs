@@ -10,6 +10,7 @@ use engine::ops::images::ImageQuery;
 use engine::{Engine, Error, Filters};
 use regex::Regex;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -41,7 +42,18 @@ impl From<Error> for ToolError {
     }
 }
 
+/// Ids as people write them: the daemon writes all 64 digits where a name was given. Digests (`sha256:…`) stay.
+fn short_ids(message: &str) -> Cow<'_, str> {
+    static ID: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(^|[^:0-9a-zA-Z])([0-9a-f]{12})[0-9a-f]{52}\b").ok());
+    match &*ID {
+        Some(id) => id.replace_all(message, "${1}${2}"),
+        None => message.into(),
+    }
+}
+
 fn not_found(what: &str, message: &str) -> ToolError {
+    let message = &*short_ids(message);
     let error = ToolError::new(Code::NotFound, message);
     // A create that fails with 404 misses its image, and a message about a file is about no container.
     if let Some(name) = captured(message, r"[Nn]o such image: (\S+)") {
@@ -55,7 +67,7 @@ fn not_found(what: &str, message: &str) -> ToolError {
         return error.about(Kind::Volume, name);
     }
     if message.contains("Could not find the file") || message.contains("no such file or directory") {
-        return error;
+        return error.fix("check the path; execute_command_in_container with ls shows what is there");
     }
     match object_of_path(what) {
         Some(object) => error.about(object.kind, object.name),
@@ -64,6 +76,7 @@ fn not_found(what: &str, message: &str) -> ToolError {
 }
 
 fn conflict(what: &str, message: &str) -> ToolError {
+    let message = &*short_ids(message);
     if let Some(name) = captured(message, r#"name "/?([^"]+)" is already in use"#) {
         return ToolError::new(
             Code::NameInUse,
@@ -87,6 +100,7 @@ fn conflict(what: &str, message: &str) -> ToolError {
 }
 
 fn daemon(what: &str, status: u16, message: &str) -> ToolError {
+    let message = &*short_ids(message);
     if let Some((address, port)) = port_in(message) {
         return ToolError::new(Code::PortInUse, format!("port {port} of the host is taken"))
             .about(Kind::Port, format!("{address}:{port}"));
@@ -101,10 +115,29 @@ fn daemon(what: &str, status: u16, message: &str) -> ToolError {
         Some(object) => error.about(object.kind, object.name),
         None => error,
     };
-    match advice(message) {
+    match advice(message).or_else(|| known_filters(what, message)) {
         Some(fix) => error.fix(fix),
         None => error,
     }
+}
+
+/// The filters that there are, for a list that was given another. The engine's words: "Invalid filter 'x'", from 26
+/// on "invalid filter 'x'".
+fn known_filters(what: &str, message: &str) -> Option<&'static str> {
+    if !message.contains("nvalid filter") {
+        return None;
+    }
+    let path = what.split_once(' ')?.1;
+    Some(match path {
+        "/containers/json" => {
+            "filters are ancestor, before, exited, expose, health, id, label, name, network, publish, since, status \
+             and volume; status is created, running, paused, restarting, removing, exited or dead"
+        }
+        "/images/json" => "filters are before, dangling, label, reference and since",
+        "/networks" => "filters are dangling, driver, id, label, name, scope and type",
+        "/volumes" => "filters are dangling, driver, label and name",
+        _ => return None,
+    })
 }
 
 /// What to do about messages of the daemon that say only what is wrong. Their words have been stable from 20.10 on.
@@ -141,7 +174,7 @@ fn advice(message: &str) -> Option<&'static str> {
         ),
         (
             "has active endpoints",
-            "disconnect its containers first, or pass force=true",
+            "disconnect its containers first, or call remove_network with force=true",
         ),
     ];
     KNOWN
@@ -478,6 +511,22 @@ mod tests {
     }
 
     #[test]
+    fn ids_are_short_and_digests_whole() {
+        let id = "0123456789abcdef".repeat(4);
+        for (message, expected) in [
+            (
+                format!("Container {id} is not paused"),
+                "Container 0123456789ab is not paused".to_owned(),
+            ),
+            (format!("{id}: {id}."), "0123456789ab: 0123456789ab.".to_owned()),
+            (format!("no sha256:{id}"), format!("no sha256:{id}")),
+            (format!("x{id} {id}0"), format!("x{id} {id}0")),
+        ] {
+            assert_eq!(short_ids(&message), expected);
+        }
+    }
+
+    #[test]
     fn known_messages_have_a_fix() {
         let error = daemon_error(
             "DELETE /containers/web",
@@ -485,5 +534,10 @@ mod tests {
             "You cannot remove a running container 01. Stop the",
         );
         assert_eq!(error.fix.as_deref(), Some("stop it first, or pass force=true"));
+        let error = daemon_error("GET /volumes", 400, "invalid filter 'size'");
+        assert_eq!(
+            error.to_string(),
+            "invalid_arguments: invalid filter 'size'\nfix: filters are dangling, driver, label and name"
+        );
     }
 }

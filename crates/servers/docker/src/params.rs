@@ -148,8 +148,14 @@ pub(crate) fn parse<P: DeserializeOwned>(schema: &JsonObject, arguments: JsonObj
     .map_err(|error| {
         let cause = plain_words(&error.to_string());
         match current.borrow().as_deref() {
-            Some(name) => ToolError::arguments(format!("parameter {name}: {cause}"))
-                .fix(format!("{name} accepts {}", accepts(property(schema, name)))),
+            Some(name) => {
+                let error = ToolError::arguments(format!("parameter {name}: {cause}"));
+                match accepts(property(schema, name)) {
+                    // It was text; how it has to be written is said by the cause.
+                    accepted if accepted == "text" && !cause.starts_with("it is ") => error,
+                    accepted => error.fix(format!("{name} accepts {accepted}")),
+                }
+            }
             None => ToolError::arguments(cause),
         }
     })
@@ -252,6 +258,13 @@ fn snake_case(name: &str) -> String {
 
 /// serde's words for kinds of values are Rust's; a caller thinks in JSON.
 fn plain_words(message: &str) -> String {
+    // The values that there are come as the fix.
+    if let Some((given, _)) = message
+        .strip_prefix("unknown variant ")
+        .and_then(|rest| rest.split_once(", expected"))
+    {
+        return format!("{} is none of its values", base::text::cut(given, 60));
+    }
     let message = message
         .replace("invalid type: ", "it is ")
         .replace("invalid value: ", "it is ")
@@ -259,11 +272,21 @@ fn plain_words(message: &str) -> String {
         .replace("sequence", "list")
         .replace("expected a map", "expected an object")
         .replace("it is map", "it is an object")
+        .replace("it is list", "it is a list")
         .replace("it is string", "it is text")
         .replace("it is integer", "it is the number")
         .replace("it is floating point", "it is the number")
         .replace("it is boolean", "it is")
-        .replace("a string", "text");
+        .replace("a string", "text")
+        .replace("expected a boolean", "expected true or false");
+    let message = [
+        "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize",
+    ]
+    .into_iter()
+    .find_map(|kind| message.strip_suffix(&format!("expected {kind}")))
+    .map_or(message.clone(), |before| {
+        format!("{before}expected a whole number")
+    });
     base::text::cut(&message, 300).to_owned()
 }
 
@@ -335,6 +358,14 @@ mod tests {
         #[serde(default)]
         ports: Vec<String>,
         healthcheck: Option<Healthcheck>,
+        mode: Option<Mode>,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    enum Mode {
+        On,
+        Off,
     }
 
     #[derive(Debug, Deserialize, JsonSchema)]
@@ -357,8 +388,7 @@ mod tests {
 
     #[test]
     fn synonyms_are_understood() {
-        let expected =
-            "Sample { container: ContainerRef(\"web\"), tail: Some(5), ports: [], healthcheck: None }";
+        let expected = "Sample { container: ContainerRef(\"web\"), tail: Some(5), ports: [], healthcheck: None, mode: None }";
         check(json!({ "container": "web", "tail": 5 }), expected);
         check(
             json!({ "container_id": "/web", "lines": 5, "ports": null }),
@@ -382,7 +412,7 @@ mod tests {
             (
                 json!({ "container": "web", "privileged": true }),
                 "invalid_arguments: unknown parameter \"privileged\"\n\
-                 fix: the parameters are container, tail, ports, healthcheck",
+                 fix: the parameters are container, tail, ports, healthcheck, mode",
             ),
             (
                 json!({ "container": "web", "container_id": "x" }),
@@ -390,7 +420,15 @@ mod tests {
             ),
             (
                 json!({ "container": "web", "tail": "5" }),
-                "invalid_arguments: parameter tail: it is text \"5\", expected u32\nfix: tail accepts a whole number",
+                "invalid_arguments: parameter tail: it is text \"5\", expected a whole number\nfix: tail accepts a whole number",
+            ),
+            (
+                json!({ "container": ["web"] }),
+                "invalid_arguments: parameter container: it is a list, expected text\nfix: container accepts text",
+            ),
+            (
+                json!({ "container": "web", "mode": "odd" }),
+                "invalid_arguments: parameter mode: `odd` is none of its values\nfix: mode accepts one of on, off",
             ),
             (
                 json!({ "container": "web", "ports": { "80": 80 } }),
@@ -400,7 +438,7 @@ mod tests {
             (
                 json!({ "container": "a/b" }),
                 "invalid_arguments: parameter container: \"a/b\" is not a valid container name or id: use letters, \
-                 digits, '_', '.' and '-', the first a letter or digit\nfix: container accepts text",
+                 digits, '_', '.' and '-', the first a letter or digit",
             ),
             (
                 json!({ "container": "web", "healthcheck": { "intervall": 3 } }),

@@ -117,12 +117,7 @@ impl Body {
         self.host("ShmSize", settings.shm_size.map(|Size(bytes)| bytes));
         self.host("PidsLimit", settings.pids_limit);
         self.host("NanoCpus", settings.cpus.map(nano_cpus).transpose()?);
-        let limits = settings.ulimits.as_ref().map(|limits| {
-            limits
-                .iter()
-                .map(|(name, limit)| limit.body(name))
-                .collect::<Vec<_>>()
-        });
+        let limits = settings.ulimits.as_ref().map(super::words::Ulimits::body);
         self.host("Ulimits", limits);
         self.host(
             "DeviceRequests",

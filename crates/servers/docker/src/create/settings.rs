@@ -1,12 +1,11 @@
 //! What can be set when a container is made: the options of `docker run` that people use, typed.
 
-use super::words::{Device, Gpus, Healthcheck, Restart, Tmpfs, Ulimit};
+use super::words::{Device, Gpus, Healthcheck, Restart, Tmpfs, Ulimits};
 use crate::schema;
 use crate::values::{Command, Pairs, Ports, Size, Span, Volume};
 use base::names::{ContainerRef, ImageRef};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 /// Every setting may be left out, so that the same type says what to make and what to change.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -65,7 +64,7 @@ pub(crate) struct Settings {
     pub(crate) shm_size: Option<Size>,
     #[schemars(schema_with = "schema::map")]
     #[schemars(extend("about" = "Soft and hard limit by name: {\"nofile\":\"1024:2048\"}"))]
-    pub(crate) ulimits: Option<BTreeMap<String, Ulimit>>,
+    pub(crate) ulimits: Option<Ulimits>,
     pub(crate) workdir: Option<String>,
     #[schemars(extend("about" = "Name or number, with group if wanted: 1000:1000"))]
     pub(crate) user: Option<String>,

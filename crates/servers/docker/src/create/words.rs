@@ -1,9 +1,10 @@
 //! Settings that people write in the short forms of `docker run`.
 
-use crate::values::{Command, Size, Span, Words};
+use crate::values::{Command, Pairs, Size, Span, Words};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
+use std::str::FromStr;
 
 /// What the engine does when a container ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,9 +29,10 @@ impl<'de> Deserialize<'de> for Restart {
             .find(|known| *known == name);
         match (known, retries.parse()) {
             (Some(name), Ok(retries)) if retries == 0 || name == "on-failure" => Ok(Self { name, retries }),
-            _ => Err(D::Error::custom(
-                "it is no, always, unless-stopped or on-failure[:times]",
-            )),
+            _ => Err(D::Error::custom(format!(
+                "{:?} is no restart policy: write no, always, unless-stopped or on-failure[:times]",
+                base::text::cut(&text, 60)
+            ))),
         }
     }
 }
@@ -108,32 +110,50 @@ fn with_kind(list: Vec<String>) -> Vec<String> {
 
 /// Soft and hard limit: `1024`, `"1024:2048"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ulimit {
+struct Ulimit {
     soft: i64,
     hard: i64,
 }
 
 impl Ulimit {
     /// As the engine takes it.
-    pub(crate) fn body(self, name: &str) -> Value {
+    fn body(self, name: &str) -> Value {
         json!({ "Name": name, "Soft": self.soft, "Hard": self.hard })
     }
 }
 
-impl<'de> Deserialize<'de> for Ulimit {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = match Value::deserialize(deserializer)? {
-            Value::String(text) => text,
-            Value::Number(number) => number.to_string(),
-            _ => return Err(D::Error::custom("a limit is written soft[:hard]")),
-        };
-        let (soft, hard) = text.split_once(':').unwrap_or((&text, &text));
+impl FromStr for Ulimit {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (soft, hard) = text.split_once(':').unwrap_or((text, text));
         match (soft.parse(), hard.parse()) {
             (Ok(soft), Ok(hard)) => Ok(Self { soft, hard }),
-            _ => Err(D::Error::custom(
-                "a limit is written soft[:hard], both whole numbers",
-            )),
+            _ => Err("a limit is written soft[:hard], both whole numbers"),
         }
+    }
+}
+
+/// Limits by name, in the order in which they came: `{"nofile": "1024:2048"}`, or `["nofile=1024:2048"]` as
+/// `docker run` takes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ulimits(Vec<(String, Ulimit)>);
+
+impl Ulimits {
+    /// As the engine takes them.
+    pub(crate) fn body(&self) -> Vec<Value> {
+        self.0.iter().map(|(name, limit)| limit.body(name)).collect()
+    }
+}
+
+impl<'de> Deserialize<'de> for Ulimits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let pairs = Pairs::deserialize(deserializer)?;
+        pairs
+            .iter()
+            .map(|(name, limit)| Ok((name.to_owned(), limit.parse().map_err(D::Error::custom)?)))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
@@ -314,18 +334,20 @@ mod tests {
 
     #[test]
     fn limits_devices_gpus_and_tmpfs() {
-        let limit = |limit: Ulimit| limit.body("nofile");
+        let limits = |limits: Ulimits| Value::from(limits.body());
+        let two = json!([
+            { "Name": "nofile", "Soft": 1024, "Hard": 2048 },
+            { "Name": "core", "Soft": -1, "Hard": -1 },
+        ]);
         check(
-            json!("1024:2048"),
-            limit,
-            Some(json!({ "Name": "nofile", "Soft": 1024, "Hard": 2048 })),
+            json!({ "nofile": "1024:2048", "core": -1 }),
+            limits,
+            Some(two.clone()),
         );
-        check(
-            json!(-1),
-            limit,
-            Some(json!({ "Name": "nofile", "Soft": -1, "Hard": -1 })),
-        );
-        check(json!("many"), limit, None);
+        check(json!(["nofile=1024:2048", "core=-1"]), limits, Some(two));
+        check(json!({ "nofile": "many" }), limits, None);
+        check(json!(["nofile"]), limits, None);
+        check(json!("nofile=1"), limits, None);
         let device = |device: Device| device.body();
         check(
             json!("/dev/a:/dev/b:r"),

@@ -1,9 +1,7 @@
 //! Lengths of time.
 
-use super::inline_schema;
-use serde::de::Error as _;
+use super::{inline_schema, number_or_text};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -70,15 +68,7 @@ fn from_seconds(seconds: f64) -> Result<Span, &'static str> {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::Number(number) => number
-                .as_f64()
-                .ok_or(FORM)
-                .and_then(from_seconds)
-                .map_err(D::Error::custom),
-            Value::String(text) => text.parse().map_err(D::Error::custom),
-            _ => Err(D::Error::custom(FORM)),
-        }
+        number_or_text(deserializer, FORM, from_seconds)
     }
 }
 

@@ -1,10 +1,8 @@
 //! Moments: a date, or how long ago.
 
-use super::{Span, inline_schema};
+use super::{Span, inline_schema, number_or_text};
 use jiff::Timestamp;
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -60,15 +58,7 @@ fn from_number(number: f64) -> Result<When, &'static str> {
 
 impl<'de> Deserialize<'de> for When {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::Number(number) => number
-                .as_f64()
-                .ok_or(FORM)
-                .and_then(from_number)
-                .map_err(D::Error::custom),
-            Value::String(text) => text.parse().map_err(D::Error::custom),
-            _ => Err(D::Error::custom(FORM)),
-        }
+        number_or_text(deserializer, FORM, from_number)
     }
 }
 

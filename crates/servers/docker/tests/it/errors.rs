@@ -29,7 +29,7 @@ async fn arguments_that_do_not_fit() {
             "inspect_container",
             json!({ "container": "../../images/json" }),
             "invalid_arguments: parameter container: \"../../images/json\" is not a valid container name or id: use \
-             letters, digits, '_', '.' and '-', the first a letter or digit\nfix: container accepts text",
+             letters, digits, '_', '.' and '-', the first a letter or digit",
         ),
     ] {
         assert_eq!(server.fails(tool, arguments).await, expected);

@@ -70,7 +70,7 @@ async fn a_network_from_its_making_to_its_removal() {
         used,
         format!(
             "conflict: network {name} is used by container {box_name}\n\
-             fix: disconnect_container or stop them first, or pass force=true"
+             fix: disconnect or stop them first, or call remove_network with force=true, which disconnects them"
         )
     );
     assert_eq!(

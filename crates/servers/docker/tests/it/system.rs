@@ -130,9 +130,13 @@ async fn check_prune(server: &Server, tool: &str, more: &Value, scope: &Scope, e
         .fails(tool, arguments(json!({ "dry_run": false, "plan": "plan-0" })))
         .await;
     assert!(stale.starts_with("stale: "), "{tool}: {stale}");
+    let reported = server.client.notifications("notifications/progress").len();
     let removed = server
-        .ok(tool, arguments(json!({ "dry_run": false, "plan": plan })))
-        .await;
+        .with_progress(tool, arguments(json!({ "dry_run": false, "plan": plan })))
+        .await
+        .ok()
+        .text();
+    assert!(server.client.notifications("notifications/progress").len() > reported);
     assert!(removed.starts_with("removed; "), "{tool}: {removed}");
     for name in expected {
         assert!(removed.contains(name), "{tool}: {name} is not in {removed}");

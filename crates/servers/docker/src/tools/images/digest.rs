@@ -47,8 +47,9 @@ pub(super) fn of(details: &Value) -> Digest {
 fn size(details: &Value) -> String {
     let layers = pick::list(details, "/RootFS/Layers").len();
     format!(
-        "{} in {layers} layers",
-        base::text::bytes(pick::count(details, "/Size"))
+        "{} in {layers} layer{}",
+        base::text::bytes(pick::count(details, "/Size")),
+        if layers == 1 { "" } else { "s" }
     )
 }
 

@@ -22,6 +22,8 @@ enum Trouble {
     NotHere,
     /// The host is not known.
     NoHost,
+    /// The engine's host can not even try.
+    NoWay,
     /// The host is known and does not answer.
     NoAnswer,
     /// TLS was expected and plain HTTP came.
@@ -37,7 +39,7 @@ enum Trouble {
 }
 
 /// Parts of messages, the more telling first.
-const WORDS: [(&str, Trouble); 25] = [
+const WORDS: [(&str, Trouble); 28] = [
     ("toomanyrequests", Trouble::Rate),
     ("pull access denied", Trouble::HiddenOrMissing),
     ("no basic auth credentials", Trouble::Login),
@@ -59,6 +61,9 @@ const WORDS: [(&str, Trouble); 25] = [
     ("server misbehaving", Trouble::NoHost),
     ("HTTP response to HTTPS client", Trouble::Plain),
     ("x509:", Trouble::Certificate),
+    ("network is unreachable", Trouble::NoWay),
+    ("no route to host", Trouble::NoWay),
+    ("server misbehaving", Trouble::NoHost),
     ("connection refused", Trouble::NoAnswer),
     ("i/o timeout", Trouble::NoAnswer),
     ("Client.Timeout", Trouble::NoAnswer),
@@ -130,6 +135,11 @@ fn plain(trouble: Trouble, image: &ImageRef, registry: &RegistryHost, message: &
             format!("the engine finds no host called {registry}"),
         )
         .fix("check the spelling; if it is right, the engine's host has no name server or no way out"),
+        Trouble::NoWay => ToolError::new(
+            Code::Unreachable,
+            format!("the engine's host has no way to {registry}: {}", told()),
+        )
+        .fix("check the network of the engine's host; without one, load_images takes images from an archive"),
         Trouble::NoAnswer => ToolError::new(
             Code::Unreachable,
             format!("registry {registry} does not answer: {}", told()),
@@ -215,6 +225,11 @@ mod tests {
             (
                 "Get \"http://127.0.0.1:9/v2/\": dial tcp 127.0.0.1:9: connect: connection refused",
                 Some(Trouble::NoAnswer),
+            ),
+            (
+                "Get \"https://r/v2/\": dial tcp: lookup r on 10.0.0.1:53: dial udp 10.0.0.1:53: connect: network is \
+                 unreachable",
+                Some(Trouble::NoWay),
             ),
             (
                 "Get \"https://r/v2/\": http: server gave HTTP response to HTTPS client",

@@ -225,7 +225,7 @@ async fn in_the_way(ctx: &Ctx, network: &NetworkRef, error: Error) -> ToolError 
     };
     ToolError::new(Code::Conflict, format!("network {network} is used by {users}"))
         .about(Kind::Network, network)
-        .fix("disconnect_container or stop them first, or pass force=true")
+        .fix("disconnect or stop them first, or call remove_network with force=true, which disconnects them")
 }
 
 #[cfg(test)]

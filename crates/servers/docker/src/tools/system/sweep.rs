@@ -88,11 +88,15 @@ impl Plan {
         let (count, bytes) = objects.fold((0, 0), |(count, bytes), object| {
             (count + 1, bytes + object.bytes.unwrap_or(0))
         });
-        Answer::table(&["kind", "name", "size"], rows).narrow("filters").note(format!(
-            "{count} objects would be removed, at least {} freed; dry_run=false with plan={} removes them",
-            base::text::bytes(bytes),
-            self.handle()
-        ))
+        Answer::table(&["kind", "name", "size"], rows)
+            .narrow("filters")
+            .note(format!(
+                "{count} object{} would be removed, at least {} freed; dry_run=false with plan={} removes {}",
+                if count == 1 { "" } else { "s" },
+                base::text::bytes(bytes),
+                self.handle(),
+                if count == 1 { "it" } else { "them" }
+            ))
     }
 
     async fn carry_out(self, ctx: &Ctx, selection: &Selection) -> Result<Answer, ToolError> {
