@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
-use gateway::{CancellationToken, Gateway, HttpOptions, Key, Principal};
+use gateway::{BindError, CancellationToken, Gateway, HttpOptions, Key, Principal};
 
 use crate::assemble;
 use crate::cli;
@@ -85,7 +85,7 @@ async fn serve_http(
     let server = gateway
         .bind(options)
         .await
-        .map_err(|error| Failure::new(Exit::Unavailable, error))?;
+        .map_err(|error| not_bound(settings, error))?;
     let address = server.address();
     output::note(&format!("listening at {}", clients::url(address)))?;
     output::note(&format!("the bearer token is {}", token::place(settings)))?;
@@ -94,6 +94,21 @@ async fn serve_http(
     }
     server.serve(stop).await;
     Ok(())
+}
+
+/// An address may be had another time; what else keeps the gateway from listening has to be set right first.
+fn not_bound(settings: &Settings, error: BindError) -> Failure {
+    match error {
+        BindError::Address { .. } => Failure::new(Exit::Unavailable, error),
+        BindError::ShortKey(_) => Failure::new(
+            Exit::Faulty,
+            format!(
+                "the bearer token is {}, and shorter than 16 characters; set a longer one, or none, and one is generated",
+                token::place(settings)
+            ),
+        ),
+        BindError::NoKey | BindError::OpenAddress(_) => Failure::new(Exit::Faulty, error),
+    }
 }
 
 /// On standard error: standard output belongs to the protocol.

@@ -7,13 +7,13 @@ use crate::cli::Config;
 use crate::env::Var;
 use crate::exit::Exit;
 use crate::settings::table::SETTINGS;
-use crate::settings::{Settings, Shown};
+use crate::settings::{Origin, Settings, Shown};
 use crate::{assemble, output};
 
 /// Does one of them.
 pub(crate) fn run(settings: &Settings, command: &Config) -> Result<Exit> {
     match command {
-        Config::Show(json) if json.json => output::json(&settings.shown())?,
+        Config::Show(json) if json.json => output::json(&shown(settings))?,
         Config::Show(_) => output::line(&show(settings))?,
         Config::Path(json) if json.json => output::json(&json!({
             "config": settings.file,
@@ -31,33 +31,57 @@ pub(crate) fn run(settings: &Settings, command: &Config) -> Result<Exit> {
 
 /// The configuration as a file that would say all of it, each line with where its value came from.
 fn show(settings: &Settings) -> String {
-    let shown = settings.shown();
     let mut text = String::new();
     let mut table = "";
-    for value in &shown {
+    for value in &shown(settings) {
         let (own, name) = value.key.rsplit_once('.').unwrap_or(("", value.key));
         if own != table {
             let gap = if table.is_empty() { "" } else { "\n" };
             text.extend([gap, "[", own, "]\n"]);
             table = own;
         }
-        text.push_str(&line(settings, value, name));
-        text.push('\n');
+        // What was found out is no setting, and would be one if the line were taken into a file.
+        let is_setting = !value.is_words() && !matches!(value.origin, Origin::Found { .. });
+        let hidden = if is_setting { "" } else { "# " };
+        text.extend([
+            hidden,
+            name,
+            " = ",
+            &value.value,
+            "  # ",
+            &value.origin.to_string(),
+            "\n",
+        ]);
     }
     text.pop();
     text
 }
 
-fn line(settings: &Settings, value: &Shown, name: &str) -> String {
-    // The endpoint is what most questions are about, so it is found out here and now.
-    if value.key == "hosts.local.endpoint"
-        && value.origin == crate::settings::Origin::Default
-        && let Ok(found) = assemble::find_engine(settings)
-    {
-        return format!("# {name} = \"{}\"  # {}", found.endpoint, found.origin);
+/// All values. The endpoint is what most questions are about, so it is found out here and now.
+fn shown(settings: &Settings) -> Vec<Shown> {
+    let mut shown = settings.shown();
+    let endpoint = shown
+        .iter_mut()
+        .find(|value| value.key == "hosts.local.endpoint" && value.origin == Origin::Default);
+    if let Some(endpoint) = endpoint {
+        match assemble::find_engine(settings) {
+            Ok(found) => {
+                endpoint.value = format!("{:?}", found.endpoint.to_string());
+                endpoint.origin = Origin::Found {
+                    how: found.origin.to_string(),
+                };
+            }
+            Err(error) => {
+                endpoint.value = format!("({error})");
+                if settings.environment.text(Var::DockerContext).is_some() {
+                    endpoint.origin = Origin::Environment {
+                        variable: Var::DockerContext.name(),
+                    };
+                }
+            }
+        }
     }
-    let hidden = if value.value.starts_with('(') { "# " } else { "" };
-    format!("{hidden}{name} = {}  # {}", value.value, value.origin)
+    shown
 }
 
 /// What keys and variables mean, of those whose name begins with `name`.

@@ -1,20 +1,64 @@
 //! Each value with where it came from.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::table::{Preset, SETTINGS, Setting};
 use super::{Overrides, Settings};
 
 /// One value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shown {
     pub(crate) key: &'static str,
-    /// In TOML; for what is found out, in words.
+    /// In TOML; for what is found out, in words between parentheses.
     pub(crate) value: String,
-    #[serde(flatten)]
     pub(crate) origin: Origin,
+}
+
+impl Shown {
+    /// Whether the value is words about it and no TOML.
+    pub(crate) fn is_words(&self) -> bool {
+        self.value.starts_with('(')
+    }
+}
+
+/// For programs: the value as JSON has it, or `null` and words.
+impl Serialize for Shown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Row<'a> {
+            key: &'a str,
+            value: Value,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            about: Option<&'a str>,
+            #[serde(flatten)]
+            origin: &'a Origin,
+        }
+
+        let words = self
+            .value
+            .strip_prefix('(')
+            .and_then(|rest| rest.strip_suffix(')'));
+        let value = match words {
+            Some(_) => Value::Null,
+            None => from_toml(&self.value).unwrap_or_else(|| self.value.clone().into()),
+        };
+        Row {
+            key: self.key,
+            value,
+            about: words,
+            origin: &self.origin,
+        }
+        .serialize(serializer)
+    }
+}
+
+fn from_toml(value: &str) -> Option<Value> {
+    let mut table: BTreeMap<String, Value> = toml::from_str(&format!("value = {value}")).ok()?;
+    table.remove("value")
 }
 
 /// Where a value came from.
@@ -22,15 +66,27 @@ pub(crate) struct Shown {
 #[serde(tag = "origin", rename_all = "lowercase")]
 pub(crate) enum Origin {
     Default,
-    File { file: String, line: usize },
-    Environment { variable: &'static str },
-    Flag { flag: &'static str },
+    /// It was looked for, and this is why it was taken.
+    Found {
+        how: String,
+    },
+    File {
+        file: String,
+        line: usize,
+    },
+    Environment {
+        variable: &'static str,
+    },
+    Flag {
+        flag: &'static str,
+    },
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Found { how } => f.write_str(how),
             Self::File { file, line } => write!(f, "{file}:{line}"),
             Self::Environment { variable } => f.write_str(variable),
             Self::Flag { flag } => f.write_str(flag),

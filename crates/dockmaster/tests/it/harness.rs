@@ -1,6 +1,6 @@
 //! The executable in surroundings of its own: a folder for configuration and state, and no variable of the machine's.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -33,6 +33,11 @@ impl Dockmaster {
         fs_err::create_dir_all(self.folder()).unwrap();
         fs_err::write(self.folder().join("config.toml"), toml).unwrap();
         self
+    }
+
+    /// The home folder, in which the docker CLI's configuration would be.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// The folder of configuration and state.

@@ -6,6 +6,7 @@
 )]
 
 mod calls;
+mod config;
 mod everything;
 mod harness;
 mod serving;

@@ -161,13 +161,14 @@ async fn what_it_does_not_listen_at() {
         "--host",
         "0.0.0.0",
     ]);
-    assert_eq!(open.code(), 69, "{}", open.transcript());
+    assert_eq!(open.code(), 78, "{}", open.transcript());
     assert!(open.stderr().contains("hosts"), "{}", open.stderr());
     let short = Dockmaster::new().run_with(
         &["gateway", "run", "--transport", "http", "--port", "0"],
         &[("DOCKMASTER_TOKEN", "short")],
     );
-    assert_eq!(short.code(), 69, "{}", short.transcript());
+    assert_eq!(short.code(), 78, "{}", short.transcript());
+    assert!(short.stderr().contains("DOCKMASTER_TOKEN"), "{}", short.stderr());
 }
 
 #[tokio::test(flavor = "multi_thread")]
