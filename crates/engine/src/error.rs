@@ -155,9 +155,10 @@ impl Error {
             StatusCode::CONFLICT => Self::Conflict { what, message },
             // Podman answers 500 to nearly everything, and says beside the message what it means.
             _ => match failure.cause.as_str() {
-                "container state improper" | "that name is already in use" => {
-                    Self::Conflict { what, message }
-                }
+                "container state improper"
+                | "that name is already in use"
+                | "network already exists"
+                | "network is being used" => Self::Conflict { what, message },
                 "layer not known" | "no such container" => Self::NotFound { what, message },
                 _ => Self::Daemon {
                     what,

@@ -41,6 +41,16 @@ pub enum Error {
         /// The bound.
         most: usize,
     },
+    /// Somebody removed the file, or put another in its place, while it was open.
+    #[error(
+        "the state file {path} was removed or replaced while it was in use, and the rows in the old one are out of \
+         reach; nothing was written: if that was not you, find out who did it. The next attempt uses what is there then",
+        path = .path.display()
+    )]
+    Gone {
+        /// The state file.
+        path: PathBuf,
+    },
     /// A later version of Dockmaster has written it.
     #[error(
         "the state file {path} has schema {found}, written by a newer Dockmaster; this one knows schema {known}: upgrade, or use another state folder",

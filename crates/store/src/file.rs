@@ -118,11 +118,33 @@ fn check_version(path: &Path, found: i64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes the folder (0700) and the file (0600). SQLite gives its side files the permissions of the main one.
+/// Which file a path names: what tells an open file from one that was put in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity(u64, u64);
+
+impl Identity {
+    /// Of the file that is at `path` now; `None` if there is none, or if the system can't tell files apart.
+    #[cfg(unix)]
+    pub(crate) fn at(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let meta = fs_err::metadata(path).ok()?;
+        Some(Self(meta.dev(), meta.ino()))
+    }
+
+    /// Windows lets nobody remove or replace a file that is open.
+    #[cfg(not(unix))]
+    pub(crate) fn at(_path: &Path) -> Option<Self> {
+        None
+    }
+}
+
+/// Makes the folder (0700) and the file (0600); takes everyone else's permissions from a file that is there. SQLite
+/// gives its side files the permissions of the main one.
 #[cfg(unix)]
 fn make_private(path: &Path) -> std::io::Result<()> {
     use fs_err::os::unix::fs::OpenOptionsExt as _;
-    use std::os::unix::fs::DirBuilderExt as _;
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 
     if let Some(folder) = path
         .parent()
@@ -139,9 +161,23 @@ fn make_private(path: &Path) -> std::io::Result<()> {
         .mode(0o600)
         .open(path)
     {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        made => made.map(drop),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        made => return made.map(drop),
     }
+    let mode = fs_err::metadata(path)?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    // The side files of an earlier run have the permissions that the main one had then.
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        match fs_err::set_permissions(&file, std::fs::Permissions::from_mode(0o600)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            done => done?,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(not(unix))]

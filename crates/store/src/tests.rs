@@ -284,6 +284,50 @@ async fn a_store_recovers_once_the_cause_is_gone() {
     assert_eq!(store.audit().append(entry("x")).await.unwrap(), Seq(1));
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_others_could_read_is_closed_to_them() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = folder();
+    filled(&folder.path, 1).await;
+    let mode = |name: &str| {
+        let file = folder.path.with_file_name(name);
+        fs_err::metadata(file).unwrap().permissions().mode() & 0o777
+    };
+    fs_err::set_permissions(&folder.path, std::fs::Permissions::from_mode(0o664)).unwrap();
+    let store = Store::open(&folder.path).unwrap();
+    assert_eq!(store.audit().append(entry("x")).await.unwrap(), Seq(2));
+    for name in ["dockmaster.db", "dockmaster.db-wal", "dockmaster.db-shm"] {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_went_away_while_open_is_missed_once() {
+    for replaced in [false, true] {
+        let folder = folder();
+        let store = Store::open(&folder.path).unwrap();
+        assert_eq!(store.audit().append(entry("before")).await.unwrap(), Seq(1));
+        if replaced {
+            let other = folder.path.with_file_name("other.db");
+            filled(&other, 3).await;
+            fs_err::rename(other, &folder.path).unwrap();
+            for side in ["dockmaster.db-wal", "dockmaster.db-shm"] {
+                fs_err::remove_file(folder.path.with_file_name(side)).unwrap();
+            }
+        } else {
+            fs_err::remove_dir_all(folder.path.parent().unwrap()).unwrap();
+        }
+        let error = store.audit().append(entry("lost")).await.unwrap_err();
+        assert!(matches!(error, Error::Gone { .. }), "{error}");
+        let next = if replaced { Seq(4) } else { Seq(1) };
+        assert_eq!(store.audit().append(entry("after")).await.unwrap(), next);
+        assert_eq!(store.audit().verify().unwrap().problem, None);
+    }
+}
+
 #[tokio::test]
 async fn a_newer_schema_is_left_alone() {
     let folder = folder();

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::audit::{Entry, Seq};
 use crate::chain::{self, Hash};
 use crate::error::Error;
-use crate::file;
+use crate::file::{self, Identity};
 
 /// Rows that may wait. More calls than that wait for their place, which holds them back, not the memory up.
 const QUEUE: usize = 256;
@@ -78,7 +78,13 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// What the thread has.
 struct Work {
     path: PathBuf,
-    file: Option<Connection>,
+    file: Option<Opened>,
+}
+
+struct Opened {
+    connection: Connection,
+    /// Which file was at the path when it was opened.
+    identity: Option<Identity>,
 }
 
 impl Work {
@@ -115,10 +121,22 @@ impl Work {
     }
 
     fn file(&mut self) -> Result<&mut Connection, Error> {
-        match &mut self.file {
-            Some(file) => Ok(file),
-            none => Ok(none.insert(file::open(&self.path)?)),
+        // SQLite goes on writing into a file that has no name any more, and nobody would ever read those rows.
+        if self
+            .file
+            .as_ref()
+            .is_some_and(|file| file.identity != Identity::at(&self.path))
+        {
+            self.file = None;
+            return Err(Error::Gone {
+                path: self.path.clone(),
+            });
         }
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(Opened::open(&self.path)?),
+        };
+        Ok(&mut file.connection)
     }
 
     /// Appends these rows; the number of the first.
@@ -132,6 +150,16 @@ impl Work {
                 Err(Error::sqlite(&self.path, cause))
             }
         }
+    }
+}
+
+impl Opened {
+    fn open(path: &Path) -> Result<Self, Error> {
+        let connection = file::open(path)?;
+        Ok(Self {
+            connection,
+            identity: Identity::at(path),
+        })
     }
 }
 

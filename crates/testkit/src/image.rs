@@ -37,13 +37,35 @@ pub async fn image_on(daemon: &Daemon) -> &'static str {
             "/images/create?fromSrc=-&repo={name}&tag={tag}\
              &changes=CMD%20%5B%22%2Fbin%2Fsh%22%5D&changes=ENV%20PATH%3D%2Fbin"
         );
-        daemon
+        let imported = daemon
             .post_bytes(&path, "application/x-tar", root_filesystem())
             .await
-            .ok();
+            .ok()
+            .text();
+        // Podman 4 imports without a name, whatever the query says.
+        if daemon.get(&inspect).await.status != 200 {
+            let id = imported_id(&imported);
+            daemon
+                .post(
+                    &format!("/images/{id}/tag?repo={name}&tag={tag}"),
+                    &serde_json::Value::Null,
+                )
+                .await
+                .ok();
+        }
     }
     drop(lock);
     IMAGE
+}
+
+/// The id in the last line of an import's progress: `{"status":"sha256:…"}`.
+fn imported_id(progress: &str) -> String {
+    let last = progress.lines().last().unwrap_or_default();
+    let last: serde_json::Value =
+        serde_json::from_str(last).unwrap_or_else(|error| panic!("no progress ({error}): {progress}"));
+    let id = last["status"].as_str().unwrap_or_default().trim();
+    assert!(!id.is_empty(), "an import names its image: {progress}");
+    id.trim_start_matches("sha256:").to_owned()
 }
 
 fn root_filesystem() -> Bytes {

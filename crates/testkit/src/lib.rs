@@ -1,5 +1,5 @@
-//! What the tests of several rooms share: the real engine and a scope on it that cleans up behind itself,
-//! a base image made without any registry, a registry, a scripted stand-in for a daemon, and an MCP client
+//! What the tests of several rooms share: the real engine and a scope on it that cleans up behind itself, an engine
+//! that a test may kill, a base image made without any registry, a registry, a scripted stand-in for a daemon, and an MCP client
 //! that speaks raw JSON-RPC.
 //!
 //! Nothing here goes through the code under test: the fixtures talk to the daemon and to MCP servers with
@@ -23,6 +23,7 @@ mod double;
 mod http1;
 mod image;
 mod mcp;
+mod own;
 mod registry;
 mod scope;
 
@@ -30,6 +31,7 @@ pub use daemon::{Answer, Daemon, all_engines, endpoint};
 pub use double::{DaemonDouble, Reply, Seen};
 pub use image::{IMAGE, image, image_on};
 pub use mcp::{HttpAnswer, McpClient, Pending, RpcError, ToolAnswer};
+pub use own::OwnEngine;
 pub use registry::{Credentials, Registry};
 pub use scope::Scope;
 

@@ -194,6 +194,8 @@ async fn remove(daemon: &Daemon, unique: &str) {
                 .into_iter()
                 .flatten()
                 .filter_map(Value::as_str)
+                // How engines before 25 write that there is none.
+                .filter(|tag| *tag != "<none>:<none>")
                 .collect();
             let own: Vec<&str> = tags.iter().copied().filter(|tag| tag.contains(unique)).collect();
             for tag in &own {

@@ -137,15 +137,6 @@ pub struct Commit {
     pub config: ContainerConfig,
 }
 
-/// What a pruning removed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PrunedContainers {
-    /// Ids.
-    pub containers: Vec<String>,
-    /// Bytes of their writable layers.
-    pub reclaimed: u64,
-}
-
 impl Engine {
     /// Containers in one request, as the daemon lists them.
     pub async fn container_list(&self, query: &ContainerQuery) -> Result<Vec<Value>, Error> {
@@ -349,26 +340,6 @@ impl Engine {
             |docker: bollard::Docker| async move { docker.commit_container(options, config).await };
         let made = self.typed_within(what, limit, operation).await?;
         ImageRef::parse(&made.id).map_err(|error| Error::protocol(what, error))
-    }
-
-    /// Removes stopped containers (filters: `until`, `label`).
-    pub async fn container_prune(&self, filters: &Filters) -> Result<PrunedContainers, Error> {
-        #[derive(Deserialize)]
-        struct Pruned {
-            #[serde(rename = "ContainersDeleted")]
-            containers: Option<Vec<String>>,
-            #[serde(rename = "SpaceReclaimed", default)]
-            reclaimed: u64,
-        }
-        let limit = SLOW.max(self.options().timeout);
-        let request = Request::post(path!["containers", "prune"])
-            .filters(filters)
-            .deadline(limit);
-        let pruned: Pruned = self.json(request).await?;
-        Ok(PrunedContainers {
-            containers: pruned.containers.unwrap_or_default(),
-            reclaimed: pruned.reclaimed,
-        })
     }
 
     async fn change(&self, request: Request) -> Result<Change, Error> {

@@ -124,9 +124,19 @@ impl Engine {
         limits: Limits,
     ) -> Result<Copied<Unpacked>, CopyError> {
         let path = absolute(path);
-        let (mut stat, mut archive) = self.files_get(container, &path).await?;
+        // Asked for `dir/.`, Docker's archive has the directory as `./`, and Podman's has no such entry: there the
+        // first part of each name would be taken for the directory's. Asked for `dir`, both have it as `dir/`.
+        let asked = match path.trim_end_matches("/.") {
+            "" => &*path,
+            folder => folder,
+        };
+        let (mut stat, mut archive) = self.files_get(container, asked).await?;
         if let FileKind::Symlink(to) = &stat.kind {
             (stat, archive) = self.files_get(container, &to.clone()).await?;
+        }
+        if asked != &*path && stat.kind != FileKind::Directory {
+            // Of a file there is no `/.`, and the daemon says so.
+            (stat, archive) = self.files_get(container, &path).await?;
         }
         let item = Item::new(&path, stat.kind == FileKind::Directory);
         let existing = target.existing()?;

@@ -2,7 +2,7 @@
 //! make of it.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly")]
 
-use crate::here::on;
+use crate::here::{is_podman, on};
 use base::names::ImageRef;
 use bytes::Bytes;
 use engine::context::{BuildContext, Dockerfile};
@@ -373,9 +373,12 @@ async fn what_ends_up_in_the_image() {
                 .try_collect()
                 .await
                 .unwrap();
+            // Podman applies `.dockerignore` once more to what it got, and knows no file of the Dockerfile's own.
+            let twice = !own.is_empty() && is_podman(&engine).await;
+            let expected = if twice { &["d/x"] } else { *expected };
             assert_eq!(
                 files_in(&engine, &scope, &tag).await,
-                *expected,
+                expected,
                 "{shared:?} {own:?}: {events:?}"
             );
         }

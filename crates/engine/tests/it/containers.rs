@@ -438,8 +438,8 @@ async fn pruning_takes_what_the_filter_says() {
         engine.container_wait(&ended, WaitFor::NotRunning).await.unwrap();
         let ours = Filters::new().with("label", scope.label());
         let pruned = engine.container_prune(&ours).await.unwrap();
-        assert_eq!(pruned.containers, [ended.as_str()]);
-        assert!(engine.container_prune(&ours).await.unwrap().containers.is_empty());
+        assert_eq!(pruned.removed, [ended.as_str()]);
+        assert!(engine.container_prune(&ours).await.unwrap().removed.is_empty());
         assert_eq!(status(&engine, &runs).await, "running");
         scope
     })

@@ -1,7 +1,7 @@
 //! Copies in and out, beside those of `docker cp`.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly")]
 
-use crate::here::on;
+use crate::here::{is_podman, on};
 use base::names::ContainerRef;
 use engine::Engine;
 use engine::tarball::{CopyError, EntryKind, HostItem, Limits, Overwrite, What, read};
@@ -153,6 +153,10 @@ async fn copies_in_as_docker_cp_makes_them() {
         let scope = Scope::on(daemon, "copies-in");
         image_on(scope.daemon()).await;
         let engine = on(scope.daemon());
+        if is_podman(&engine).await {
+            eprintln!("not compared on Podman, which calls every path a link and so misleads the docker CLI");
+            continue;
+        }
         for (at, (from, to)) in cases.iter().enumerate() {
             let (ours, theirs) = (
                 container(&scope, &format!("o{at}")).await,

@@ -8,7 +8,7 @@ use engine::guard::{Guard, Mode, Policy, Surroundings};
 use engine::{ApiVersion, Endpoint, Engine, Options};
 use serde_json::json;
 use std::time::Duration;
-use testkit::{Daemon, Scope};
+use testkit::{Daemon, Scope, all_engines};
 
 /// The engine that `DOCKER_HOST` names.
 pub(crate) fn engine() -> Engine {
@@ -57,6 +57,19 @@ pub(crate) async fn image(scope: &Scope, what: &str) -> ImageRef {
     scope.daemon().post(&commit, &body).await.ok();
     scope.daemon().delete(&format!("/containers/{id}")).await.ok();
     ImageRef::parse(&reference).unwrap()
+}
+
+/// Every engine but Podman, of which this says why.
+pub(crate) async fn all_but_podman(why: &str) -> Vec<Daemon> {
+    let mut engines = Vec::new();
+    for daemon in all_engines() {
+        if is_podman(&on(&daemon)).await {
+            eprintln!("not on {}: Podman {why}", daemon.endpoint());
+        } else {
+            engines.push(daemon);
+        }
+    }
+    engines
 }
 
 /// Whether this is Podman, which serves the API with words and limits of its own. No test passes on it for nothing:

@@ -4,7 +4,7 @@
 mod build;
 mod registry;
 
-use crate::here::{engine, image, on};
+use crate::here::{all_but_podman, engine, image, on};
 use base::names::ImageRef;
 use bytes::Bytes;
 use engine::ops::images::{ImageQuery, Import, RemoveImage, TransferEvent};
@@ -23,7 +23,7 @@ async fn all<T>(events: impl Stream<Item = Result<T, Error>>) -> Vec<T> {
 
 #[tokio::test]
 async fn naming_listing_and_removing() {
-    for daemon in all_engines() {
+    for daemon in all_but_podman("spells names with their registry").await {
         let scope = Scope::on(daemon.clone(), "images");
         let engine = on(&daemon);
         let image = reference(image_on(&daemon).await);
@@ -78,7 +78,7 @@ async fn a_name_without_a_tag_is_latest() {
 
 #[tokio::test]
 async fn an_image_in_use_stays() {
-    for daemon in all_engines() {
+    for daemon in all_but_podman("spells names with their registry").await {
         let scope = Scope::on(daemon.clone(), "images-used");
         let engine = on(&daemon);
         let used = image(&scope, "used").await;
@@ -103,7 +103,7 @@ async fn an_image_in_use_stays() {
 
 #[tokio::test]
 async fn a_saved_image_can_be_loaded() {
-    for daemon in all_engines() {
+    for daemon in all_but_podman("spells names with their registry").await {
         let scope = Scope::on(daemon.clone(), "images-save");
         let engine = on(&daemon);
         let both = [
@@ -152,7 +152,7 @@ async fn saving_what_is_not_there() {
 
 #[tokio::test]
 async fn a_tree_becomes_an_image() {
-    for daemon in all_engines() {
+    for daemon in all_but_podman("spells names with their registry").await {
         let scope = Scope::on(daemon.clone(), "images-import");
         let engine = on(&daemon);
         let mut tree = tar::Builder::new(Vec::new());

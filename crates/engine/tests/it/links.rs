@@ -256,6 +256,20 @@ async fn a_daemon_that_hangs_costs_a_time_limit() {
 }
 
 #[tokio::test]
+async fn saving_an_image_may_take_longer_than_the_time_limit() {
+    let server = Server::start(|_, mut line| async move {
+        line.head().await;
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        line.say("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntar").await;
+        line.closed().await;
+    });
+    let engine = quick(&server.socket(), Duration::from_millis(200));
+    let image = base::names::ImageRef::parse("web:1").unwrap();
+    let mut tar = pin!(engine.image_save(&[image]).await.unwrap());
+    assert_eq!(tar.next().await.unwrap().unwrap(), "tar");
+}
+
+#[tokio::test]
 async fn a_body_that_stands_still_costs_a_time_limit_too() {
     let server = Server::start(|_, mut line| async move {
         line.head().await;

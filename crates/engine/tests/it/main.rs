@@ -26,6 +26,7 @@ mod logins;
 mod negotiation;
 mod networks;
 mod output;
+mod restarts;
 mod secrets;
 mod system;
 mod tls;

@@ -1,18 +1,18 @@
 //! Ping, info, disk usage, events and prunes on real engines.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use crate::here::{image, on};
+use crate::here::{all_but_podman, image, on};
 use engine::ops::images::RemoveImage;
 use engine::ops::system::{DiskUsage, EventQuery, Kind, Reach, Selection, Sweep};
 use engine::{Engine, Filters};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::{Scope, all_engines, image_on};
+use testkit::{Scope, image_on};
 
 #[tokio::test]
 async fn every_engine_says_who_it_is() {
-    for daemon in all_engines() {
+    for daemon in all_but_podman("measures, sweeps and tells in a way of its own").await {
         let engine = on(&daemon);
         let ping = engine.system_ping().await.unwrap();
         let version = engine.system_version().await.unwrap();
@@ -25,7 +25,7 @@ async fn every_engine_says_who_it_is() {
 
 #[tokio::test]
 async fn disk_usage_is_read_on_every_engine() {
-    for daemon in all_engines() {
+    for daemon in all_but_podman("measures, sweeps and tells in a way of its own").await {
         image_on(&daemon).await;
         let scope = Scope::on(daemon.clone(), "df");
         let volume = scope.volume("data").await;
@@ -56,7 +56,7 @@ async fn disk_usage_is_read_on_every_engine() {
 
 #[tokio::test]
 async fn events_of_a_window_and_as_they_come() {
-    for daemon in all_engines() {
+    for daemon in all_but_podman("measures, sweeps and tells in a way of its own").await {
         let scope = Scope::on(daemon.clone(), "events");
         let engine = on(&daemon);
         let filters = Filters::new().with("label", scope.label());
@@ -144,7 +144,7 @@ async fn check_sweep(engine: &Engine, sweep: Sweep, selection: &Selection, expec
 
 #[tokio::test]
 async fn containers_and_networks_are_swept() {
-    for daemon in all_engines() {
+    for daemon in all_but_podman("measures, sweeps and tells in a way of its own").await {
         let scope = Scope::on(daemon.clone(), "sweep");
         let engine = on(&daemon);
         let (used, idle) = (scope.name("used"), scope.name("idle"));
@@ -171,7 +171,7 @@ async fn containers_and_networks_are_swept() {
 
 #[tokio::test]
 async fn volumes_are_swept_alike_on_every_engine() {
-    for daemon in all_engines() {
+    for daemon in all_but_podman("measures, sweeps and tells in a way of its own").await {
         let scope = Scope::on(daemon.clone(), "sweep-volumes");
         let engine = on(&daemon);
         let used = scope.volume("used").await;
@@ -205,7 +205,7 @@ async fn volumes_are_swept_alike_on_every_engine() {
 
 #[tokio::test]
 async fn images_are_swept() {
-    for daemon in all_engines() {
+    for daemon in all_but_podman("measures, sweeps and tells in a way of its own").await {
         let scope = Scope::on(daemon.clone(), "sweep-images");
         let engine = on(&daemon);
         let idle = image(&scope, "idle").await;
@@ -240,7 +240,7 @@ async fn images_are_swept() {
 
 #[tokio::test]
 async fn old_build_cache_is_none_at_all() {
-    for daemon in all_engines() {
+    for daemon in all_but_podman("measures, sweeps and tells in a way of its own").await {
         let engine = on(&daemon);
         let ancient = Selection {
             until: Some(1),

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Containers, each with one thing that the policy would not give it.
-fn engine() -> Known {
+pub(super) fn engine() -> Known {
     let mount = |kind: &str, source: &str| json!([{"Type": kind, "Source": source, "Name": "v", "RW": true, "Propagation": "rprivate"}]);
     let masks = json!({
         "Privileged": false, "NetworkMode": "bridge", "IpcMode": "private", "CgroupnsMode": "host",

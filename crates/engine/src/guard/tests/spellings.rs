@@ -66,6 +66,80 @@ const DANGEROUS: [(&str, &str); 16] = [
     ("CgroupParent", "\"/\""),
 ];
 
+/// Fields that are dangerous elsewhere: the endpoint, a harmless body in which `@` stands for the field, its name and
+/// its value.
+const ELSEWHERE: [(&str, &str, &str, &str); 13] = [
+    ("/services/create", SERVICE, "CapabilityAdd", "[\"ALL\"]"),
+    (
+        "/services/create",
+        SERVICE,
+        "Sysctls",
+        "{\"kernel.msgmax\":\"1\"}",
+    ),
+    ("/services/create", SERVICE, "OomScoreAdj", "-10"),
+    (
+        "/services/create",
+        SERVICE,
+        "Privileges",
+        "{\"Seccomp\":{\"Mode\":\"unconfined\"}}",
+    ),
+    (
+        "/services/create",
+        SERVICE,
+        "Mounts",
+        "[{\"Type\":\"bind\",\"Source\":\"/\",\"Target\":\"/t\"}]",
+    ),
+    (
+        "/services/s/update?version=1",
+        SERVICE,
+        "Mounts",
+        "[{\"Type\":\"bind\",\"Source\":\"/\",\"Target\":\"/t\"}]",
+    ),
+    (
+        "/services/s/update?version=1",
+        SERVICE,
+        "CapabilityAdd",
+        "[\"ALL\"]",
+    ),
+    (
+        "/containers/safe/exec",
+        "{\"Cmd\":[\"sh\"],@}",
+        "Privileged",
+        "true",
+    ),
+    (
+        "/containers/safe/update",
+        "{\"Memory\":1,@}",
+        "CgroupParent",
+        "\"/\"",
+    ),
+    (
+        "/containers/safe/update",
+        "{\"Memory\":1,@}",
+        "Devices",
+        "[{\"PathOnHost\":\"/dev/sda\"}]",
+    ),
+    (
+        "/volumes/create",
+        "{\"Name\":\"v\",@}",
+        "DriverOpts",
+        "{\"type\":\"none\",\"o\":\"bind\",\"device\":\"/\"}",
+    ),
+    ("/volumes/create", "{\"Name\":\"v\",@}", "Driver", "\"rexray\""),
+    ("/networks/create", "{\"Name\":\"n\",@}", "Driver", "\"macvlan\""),
+];
+
+const SERVICE: &str = "{\"Name\":\"s\",\"TaskTemplate\":{\"ContainerSpec\":{\"Image\":\"a\",@}}}";
+
+#[test]
+fn without_the_dangerous_field_they_pass() {
+    for (target, body, ..) in ELSEWHERE {
+        let ask = post(target).text(body.replace(",@", ""));
+        let got = ask.judged(&policy(""), &local(), &exec::engine());
+        assert!(got.is_ok(), "{target} {body}: {got:?}");
+    }
+}
+
 fn refused(ask: &Ask) -> Result<(), TestCaseError> {
     let got = ask.judged(&policy(""), &local(), &Known::default());
     prop_assert!(
@@ -86,6 +160,17 @@ proptest! {
     ) {
         let body = format!("{{\"Image\":\"a\",{}:{{{}:{value}}}}}", escaped(&host, &escapes), escaped(&name, &escapes));
         refused(&post("/containers/create").text(body))?;
+    }
+
+    #[test]
+    fn no_spelling_of_a_field_elsewhere(
+        (target, body, name, value) in select(&ELSEWHERE[..])
+            .prop_flat_map(|(target, body, name, value)| (Just(target), Just(body), spelled(name), Just(value))),
+        escapes in proptest::collection::vec(any::<bool>(), 20),
+    ) {
+        let body = body.replace('@', &format!("{}:{value}", escaped(&name, &escapes)));
+        let got = post(target).text(body.clone()).judged(&policy(""), &local(), &exec::engine());
+        prop_assert!(got.is_err(), "{target} {body}");
     }
 
     #[test]

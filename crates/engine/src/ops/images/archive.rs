@@ -1,6 +1,7 @@
 //! Images as files: saving, loading and importing tars.
 
 use std::io;
+use std::time::Duration;
 
 use base::names::ImageRef;
 use bytes::Bytes;
@@ -10,6 +11,9 @@ use super::transfer::TransferEvent;
 use crate::{Engine, Error, Request, path};
 
 const TAR: &str = "application/x-tar";
+/// The daemon copies all layers to its disk before the first byte of a saved image, and unpacks them all before it
+/// says that one is loaded: minutes for an image of many gigabytes.
+const COPYING: Duration = Duration::from_mins(15);
 
 /// An image made of a plain file tree.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +29,8 @@ pub struct Import {
 }
 
 impl Engine {
-    /// Images with all their layers and names, as one tar (`docker save`).
+    /// Images with all their layers and names, as one tar (`docker save`). The first byte may take 15 minutes, or
+    /// the engine's own time limit if that is longer.
     pub async fn image_save(
         &self,
         images: &[ImageRef],
@@ -35,7 +40,8 @@ impl Engine {
             .fold(Request::get(path!["images", "get"]), |request, image| {
                 request.query("names", image)
             });
-        self.bytes(request).await
+        self.bytes(request.deadline(COPYING.max(self.options().timeout)))
+            .await
     }
 
     /// Reads what [`Engine::image_save`] wrote; the events name what came in.
@@ -48,7 +54,8 @@ impl Engine {
     {
         let request = Request::post(path!["images", "load"])
             .query("quiet", 1)
-            .stream(TAR, tar);
+            .stream(TAR, tar)
+            .deadline(COPYING.max(self.options().timeout));
         self.transfer("POST /images/load", request).await
     }
 
@@ -75,7 +82,9 @@ impl Engine {
             .changes
             .iter()
             .fold(request, |request, change| request.query("changes", change));
-        self.transfer("POST /images/create", request.stream(TAR, tar))
-            .await
+        let request = request
+            .stream(TAR, tar)
+            .deadline(COPYING.max(self.options().timeout));
+        self.transfer("POST /images/create", request).await
     }
 }

@@ -90,10 +90,7 @@ impl Engine {
         let filters = selection.filters();
         let (request, list) = match sweep {
             Sweep::Volumes(reach) => return self.prune_volumes(reach, selection).await,
-            Sweep::Containers => (
-                Request::post(path!["containers", "prune"]).filters(&filters),
-                "ContainersDeleted",
-            ),
+            Sweep::Containers => return self.container_prune(&filters).await,
             Sweep::Networks => (
                 Request::post(path!["networks", "prune"]).filters(&filters),
                 "NetworksDeleted",
@@ -112,6 +109,17 @@ impl Engine {
                 (request, "CachesDeleted")
             }
         };
+        self.sweep(request, list).await
+    }
+
+    /// Removes stopped containers by the daemon's own filters (`until`, `label`, `label!`), which say more than a
+    /// [`Selection`] does.
+    pub async fn container_prune(&self, filters: &Filters) -> Result<Pruned, Error> {
+        let request = Request::post(path!["containers", "prune"]).filters(filters);
+        self.sweep(request, "ContainersDeleted").await
+    }
+
+    async fn sweep(&self, request: Request, list: &str) -> Result<Pruned, Error> {
         let answer: Value = self.json(request.deadline(SWEEPING)).await?;
         Ok(Pruned {
             removed: removed(&answer[list]),

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use super::reference;
-use crate::here::on;
+use crate::here::{all_but_podman, on};
 use engine::context::{BuildContext, Dockerfile};
 use engine::ops::images::{Build, BuildEvent, BuildFailure, Cache, ImageQuery};
 use engine::ops::system::{Reach, Selection, Sweep};
@@ -11,7 +11,7 @@ use engine::{Engine, Error, Filters};
 use futures_util::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use testkit::{Scope, all_engines, eventually, image_on};
+use testkit::{Scope, eventually, image_on};
 
 struct Project {
     folder: tempfile::TempDir,
@@ -87,7 +87,7 @@ fn steps(events: &[BuildEvent]) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_build_with_arguments_and_cache() {
-    for daemon in all_engines() {
+    for daemon in all_but_podman("builds with a log of its own").await {
         let text =
             "{base}\nARG GREETING=nothing\n{label}\nCOPY file /file\nRUN echo $GREETING $(cat /file)\n";
         let project = Project::new(Scope::on(daemon.clone(), "build"), text).await;
@@ -124,7 +124,7 @@ async fn a_build_with_arguments_and_cache() {
 
 #[tokio::test]
 async fn one_stage_of_several() {
-    for daemon in all_engines() {
+    for daemon in all_but_podman("builds with a log of its own").await {
         let text = "{base} AS first\n{label}\nRUN echo one\nFROM first AS second\nRUN echo two\n";
         let project = Project::new(Scope::on(daemon.clone(), "build-target"), text).await;
         let engine = on(&daemon);
@@ -148,7 +148,7 @@ async fn one_stage_of_several() {
 
 #[tokio::test]
 async fn a_step_that_fails_is_an_event_and_leaves_no_container() {
-    for daemon in all_engines() {
+    for daemon in all_but_podman("builds with a log of its own").await {
         let text = "{base}\n{label}\nRUN echo before; echo worse >&2; exit 7\n";
         let project = Project::new(Scope::on(daemon.clone(), "build-fails"), text).await;
         let events = project.run(&on(&daemon), &project.build()).await.unwrap();
@@ -185,7 +185,7 @@ async fn containers(scope: &Scope) -> usize {
 
 #[tokio::test]
 async fn a_dropped_build_stops() {
-    for daemon in all_engines() {
+    for daemon in all_but_podman("builds with a log of its own").await {
         let text = "{base}\n{label}\nRUN echo going; sleep 1000\n";
         let project = Project::new(Scope::on(daemon.clone(), "build-dropped"), text).await;
         let engine = on(&daemon);
@@ -212,7 +212,7 @@ async fn a_dropped_build_stops() {
 
 #[tokio::test]
 async fn what_the_daemon_cannot_begin_is_an_error() {
-    for daemon in all_engines() {
+    for daemon in all_but_podman("builds with a log of its own").await {
         for (text, expected) in [
             ("{base}\nFOO bar\n", "unknown instruction: FOO"),
             ("{base}\nCOPY nothing-there /\n", "nothing-there"),

@@ -80,7 +80,11 @@ async fn other_settings_and_the_rest_as_it_was() {
     );
     assert!(!server.client.notifications("notifications/progress").is_empty());
     server.end().await;
+    // To the new container the volume has a name, so it does not go with it, and it bears no label.
+    let volume = new["Mounts"][0]["Name"].as_str().unwrap().to_owned();
+    let daemon = scope.daemon().clone();
     scope.finish().await;
+    daemon.delete(&format!("/volumes/{volume}")).await.ok();
 }
 
 #[tokio::test]

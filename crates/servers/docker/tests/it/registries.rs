@@ -229,6 +229,11 @@ fn client_with_login(registry: &Registry, password: &str, tasks: &mut JoinSet<()
         explicit: explicit.expect("user and password are given"),
         ..credentials::Options::default()
     });
+    client_with(credentials, tasks)
+}
+
+/// A client of a server whose user has these credentials.
+fn client_with(credentials: Credentials, tasks: &mut JoinSet<()>) -> McpClient {
     let surroundings = Surroundings {
         daemon: DaemonPlace::Local,
         ..Surroundings::default()
@@ -245,6 +250,45 @@ fn client_with_login(registry: &Registry, password: &str, tasks: &mut JoinSet<()
     tasks.spawn(async move { server.serve(far).await.expect("the client speaks MCP") });
     let (reader, writer) = tokio::io::split(near);
     McpClient::over(reader, writer)
+}
+
+#[tokio::test]
+async fn a_broken_credential_helper_is_named_when_the_registry_says_no() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let registry = Registry::start_with_password().await;
+    let host = registry.authority();
+    let folder = tempfile::tempdir().expect("the temporary folder is writable");
+    let config = json!({ "credHelpers": { host: "broken" } }).to_string();
+    fs_err::write(folder.path().join("config.json"), config).expect("the folder is ours");
+    let helper = folder.path().join("docker-credential-broken");
+    fs_err::write(&helper, "#!/bin/sh\necho the keyring is locked >&2\nexit 1\n")
+        .expect("the folder is ours");
+    fs_err::set_permissions(&helper, PermissionsExt::from_mode(0o755)).expect("the file is ours");
+    let mut tasks = JoinSet::new();
+    let client = client_with(
+        Credentials::new(credentials::Options {
+            config_dir: Some(folder.path().to_owned()),
+            path: Some(format!("{}:/usr/bin:/bin", folder.path().display()).into()),
+            ..credentials::Options::default()
+        }),
+        &mut tasks,
+    );
+    client.initialize("2025-11-25").await;
+    let image = format!("{host}/dockmaster-test/none:1");
+    let error = client
+        .call("pull_image", json!({ "image": image }))
+        .await
+        .failure();
+    assert!(
+        error.contains("docker-credential-broken gave no credentials")
+            && error.contains("the keyring is locked"),
+        "{error}"
+    );
+    drop(client);
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -204,7 +204,7 @@ impl Call for PruneContainers {
         }
         let pruned = ctx.engine().container_prune(&filters).await?;
         let names: Vec<&str> = pruned
-            .containers
+            .removed
             .iter()
             .map(|id| {
                 let known = stopped
@@ -216,7 +216,7 @@ impl Call for PruneContainers {
         if names.is_empty() {
             return Ok(Answer::text("no stopped container matches"));
         }
-        let freed = base::text::bytes(pruned.reclaimed);
+        let freed = base::text::bytes(pruned.bytes);
         Ok(Answer::text(format!(
             "removed {} containers, {freed} freed\n{}",
             names.len(),

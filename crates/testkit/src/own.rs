@@ -1,0 +1,148 @@
+//! A real Docker Engine that belongs to one test, which may stop, kill and freeze it: what happens when a daemon goes
+//! away is not to be tried on an engine that others use.
+
+use crate::{Daemon, eventually};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+
+/// A `dockerd` with all its state in a folder of its own, in a mount and a network namespace of its own, without a
+/// bridge. Ends with this value.
+#[derive(Debug)]
+pub struct OwnEngine {
+    folder: tempfile::TempDir,
+    process: Option<Child>,
+}
+
+impl OwnEngine {
+    /// Starts one; says why where this machine or user can't.
+    ///
+    /// # Errors
+    /// There is no `dockerd` on the `PATH`, or this is not root.
+    pub async fn start() -> Result<Self, &'static str> {
+        let works = |program: &str, arguments: &[&str]| {
+            let mut command = std::process::Command::new(program);
+            let done = command
+                .args(arguments)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            done.status().is_ok_and(|status| status.success())
+        };
+        if !works("dockerd", &["--version"]) {
+            return Err("there is no dockerd on the PATH");
+        }
+        if !works("unshare", &["--mount", "--net", "true"]) {
+            return Err("namespaces need root");
+        }
+        let mut engine = Self {
+            folder: tempfile::tempdir().expect("the temporary folder is writable"),
+            process: None,
+        };
+        engine.launch().await;
+        Ok(engine)
+    }
+
+    /// The same engine for the other fixtures.
+    pub fn daemon(&self) -> Daemon {
+        Daemon::at(self.socket())
+    }
+
+    /// As `DOCKER_HOST` would name it.
+    pub fn endpoint(&self) -> String {
+        self.daemon().endpoint()
+    }
+
+    /// Starts it again, after [`OwnEngine::kill`] or [`OwnEngine::stop`], and waits until it answers.
+    pub async fn launch(&mut self) {
+        let at = |name: &str| self.folder.path().join(name).display().to_string();
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(at("log"))
+            .expect("the folder is ours");
+        drop(fs_err::remove_file(self.socket()));
+        // A killed daemon leaves its file, and a new one with the same number would think that it runs already.
+        drop(fs_err::remove_file(at("pid")));
+        let child = Command::new("unshare")
+            .args(["--mount", "--net", "--propagation", "private", "dockerd"])
+            .args(["--bridge=none", "--iptables=false", "--ip-masq=false"])
+            .args(["--data-root", &at("data"), "--exec-root", &at("exec")])
+            .args(["--pidfile", &at("pid"), "-H", &format!("unix://{}", at("d.sock"))])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("unshare ran a moment ago");
+        self.process = Some(child);
+        let socket = self.socket();
+        eventually("the engine of this test to answer", async || {
+            answers(&socket).await.then_some(())
+        })
+        .await;
+    }
+
+    /// Ends it as an administrator would, and waits for its end.
+    pub async fn stop(&mut self) {
+        self.signal("TERM").await;
+        self.wait().await;
+    }
+
+    /// Ends it at once, as a crash would, and waits for its end.
+    pub async fn kill(&mut self) {
+        self.signal("KILL").await;
+        self.wait().await;
+    }
+
+    /// Lets it hang: the system still takes connections for it, and nobody answers.
+    pub async fn freeze(&self) {
+        self.signal("STOP").await;
+    }
+
+    /// Lets it go on.
+    pub async fn thaw(&self) {
+        self.signal("CONT").await;
+    }
+
+    fn socket(&self) -> PathBuf {
+        Path::join(self.folder.path(), "d.sock")
+    }
+
+    async fn signal(&self, signal: &str) {
+        let id = self
+            .process
+            .as_ref()
+            .and_then(Child::id)
+            .expect("the engine runs");
+        let status = Command::new("kill")
+            .args(["-s", signal, &id.to_string()])
+            .status()
+            .await;
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "kill -s {signal} {id}"
+        );
+    }
+
+    async fn wait(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.wait().await.expect("a child can be waited for");
+        }
+    }
+}
+
+/// Whether a daemon answers there. One that is starting takes connections and drops them, so no failure counts.
+async fn answers(socket: &Path) -> bool {
+    let ask = async {
+        let mut stream = UnixStream::connect(socket).await?;
+        stream.write_all(b"GET /_ping HTTP/1.0\r\n\r\n").await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        std::io::Result::Ok(answer.starts_with(b"HTTP/1.0 200 "))
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(5), ask).await;
+    answer.is_ok_and(|answer| answer.unwrap_or_default())
+}
