@@ -144,5 +144,5 @@ async fn answers(socket: &Path) -> bool {
         std::io::Result::Ok(answer.starts_with(b"HTTP/1.0 200 "))
     };
     let answer = tokio::time::timeout(Duration::from_secs(5), ask).await;
-    answer.is_ok_and(|answer| answer.unwrap_or_default())
+    answer.is_ok_and(Result::unwrap_or_default)
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use testkit::{DaemonDouble, McpClient, Reply, Scope, eventually};
+use testkit::{DaemonDouble, McpClient, OwnEngine, Reply, Scope, eventually};
 
 use crate::harness::Dockmaster;
 use crate::web::Web;
@@ -355,6 +355,34 @@ async fn a_daemon_that_dies_in_the_middle_of_a_call() {
     assert!(failure.to_lowercase().contains("may "), "{failure}");
     *dying.lock().unwrap() = false;
     client.call("list_containers", json!({})).await.ok();
+}
+
+/// The same on a real daemon: it stands still, is killed in the middle of a call, and is started again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_daemon_that_is_killed_in_the_middle_of_a_call() {
+    let mut daemon = match OwnEngine::start().await {
+        Ok(daemon) => daemon,
+        Err(why) => {
+            eprintln!("not tried on a daemon of its own: {why}");
+            return;
+        }
+    };
+    let dockmaster = Dockmaster::on(&daemon.endpoint());
+    let client = dockmaster.client(&[]);
+    client.initialize(ELICITATION).await;
+    client.call("list_containers", json!({})).await.ok();
+    daemon.freeze().await;
+    let call = client
+        .start("tools/call", json!({"name": "list_images", "arguments": {}}))
+        .await;
+    daemon.kill().await;
+    let answer = call.answer().await.unwrap();
+    assert_eq!(answer["isError"], true, "{answer}");
+    let failure = client.call("list_images", json!({})).await.failure();
+    assert!(failure.starts_with("unreachable: "), "{failure}");
+    daemon.launch().await;
+    client.call("list_images", json!({})).await.ok();
+    daemon.stop().await;
 }
 
 /// A daemon that never answers costs a time-out, and delays nobody else.

@@ -232,6 +232,12 @@ async fn copies_out_as_docker_cp_makes_them() {
             let our_outcome = engine
                 .copy_out(&web, from, &item, Overwrite::Files, Limits::GENEROUS)
                 .await;
+            // What Podman sends of `dir/.` has no entry for the directory, and the docker CLI makes none.
+            if from.ends_with("/.") && to == "new" && is_podman(&engine).await {
+                our_outcome.unwrap();
+                assert!(ours_root.join(to).is_dir(), "{from} -> {to}");
+                continue;
+            }
             let to_cli = format!("{}/{to}", theirs.path().display());
             let their_outcome = docker_cp(scope.daemon(), &format!("{web}:{from}"), &to_cli).await;
             assert_eq!(
