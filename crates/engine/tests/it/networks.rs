@@ -1,7 +1,7 @@
 //! Networks on real engines.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use crate::here::{engine, on};
+use crate::here::{engine, is_podman, on};
 use base::names::{ContainerRef, NetworkRef};
 use engine::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use engine::ops::networks::{Join, Leave};
@@ -99,6 +99,15 @@ async fn a_container_joins_and_leaves() {
         );
 
         let in_use = engine.network_remove(&name).await.unwrap_err();
+        assert!(
+            matches!(in_use, Error::Conflict { .. } | Error::Daemon { status: 403, .. }),
+            "{in_use}"
+        );
+        if is_podman(&engine).await {
+            eprintln!("the rest not on Podman, which says it in words of its own");
+            scope.finish().await;
+            continue;
+        }
         assert!(in_use.to_string().contains("has active endpoints"), "{in_use}");
         let twice = engine
             .network_connect(&name, &container, &Join::default())
