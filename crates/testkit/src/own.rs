@@ -64,8 +64,10 @@ impl OwnEngine {
             .open(at("log"))
             .expect("the folder is ours");
         drop(fs_err::remove_file(self.socket()));
-        // A killed daemon leaves its file, and a new one with the same number would think that it runs already.
+        // A killed daemon leaves the numbers of itself and of its containerd, and a new one would think that they run
+        // if another process has such a number, or where nobody reaps the dead.
         drop(fs_err::remove_file(at("pid")));
+        drop(fs_err::remove_file(at("exec/containerd/containerd.pid")));
         let child = Command::new("unshare")
             .args(["--mount", "--net", "--propagation", "private", "dockerd"])
             .args(["--bridge=none", "--iptables=false", "--ip-masq=false"])
