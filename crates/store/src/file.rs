@@ -164,8 +164,8 @@ fn make_private(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
         made => return made.map(drop),
     }
-    let mode = fs_err::metadata(path)?.permissions().mode();
-    if mode & 0o077 == 0 {
+    let of_others = fs_err::metadata(path)?.permissions().mode() & 0o077;
+    if of_others == 0 {
         return Ok(());
     }
     // The side files of an earlier run have the permissions that the main one had then.
