@@ -254,7 +254,7 @@ fn client_with(credentials: Credentials, tasks: &mut JoinSet<()>) -> McpClient {
 
 #[tokio::test]
 async fn a_broken_credential_helper_is_named_when_the_registry_says_no() {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::PermissionsExt;
 
     let registry = Registry::start_with_password().await;
     let host = registry.authority();
