@@ -4,6 +4,7 @@
 mod artifacts;
 mod content;
 mod login;
+mod scripted;
 mod tokens;
 
 use std::collections::BTreeSet;
