@@ -32,6 +32,10 @@ pub struct Plan {
 }
 
 /// What a server is to the gateway.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few, and nearly all are the large one"
+)]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Target {
@@ -297,7 +301,16 @@ pub struct CallTemplates {
     /// `user[:group]`.
     pub user: Option<String>,
     /// Folders that a call may mount, with all that is below them.
-    pub roots: Vec<PathBuf>,
+    pub roots: Vec<Root>,
+}
+
+/// A folder of the host that containers may be given, with all that is below it. Of several the innermost decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Root {
+    /// Absolute.
+    pub path: PathBuf,
+    /// It may be written.
+    pub write: bool,
 }
 
 /// A server reached by HTTP.

@@ -1,0 +1,348 @@
+//! What the user says of a server that is switched on: the table `[profiles.NAME.servers.SERVER]`.
+//!
+//! Texts become types here, when the configuration is read, so that a wrong one is refused there with its value.
+//! Deliberately absent: whether it suits the entry (`planner`), and files.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use crate::plan::{Gpus, HostPort, Sharing};
+
+/// How a server is set up. All of it may be left out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Setup {
+    /// Its configuration, as its entry describes it.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub config: Map<String, Value>,
+    /// Secrets under other names than the entry's: `{ "github.personal_access_token" = "my.token" }`. An empty name
+    /// says that the server does without.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
+    /// Further environment.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Tools that may be called; absent: all, empty: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Vec<String>>,
+    /// Before the names of its tools and prompts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// Who may share a running copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<Sharing>,
+    /// What it may reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkChoice>,
+    /// Hosts beside those that the entry declares.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<Destination>,
+    /// Mounts beside those of the entry.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<MountSpec>,
+    /// At most so much memory: `"512MiB"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
+    /// At most so many CPUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<Cpus>,
+    /// At most so many processes and threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pids: Option<u32>,
+    /// GPUs: `"all"` or a number.
+    #[serde(skip_serializing_if = "Option::is_none", with = "gpus")]
+    pub gpus: Option<Gpus>,
+    /// Another image than the entry's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Another user than the entry's or the image's: `user[:group]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+}
+
+/// What a server may reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkChoice {
+    /// Nothing, also not what its entry declares.
+    None,
+    /// What its entry declares, and `hosts`.
+    Declared,
+    /// Everything that the engine's default network reaches.
+    Open,
+}
+
+/// Why a text of a setup can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{value:?} is not {wanted}: {why}")]
+pub struct SetupError {
+    value: String,
+    wanted: &'static str,
+    why: String,
+}
+
+impl SetupError {
+    fn new(value: &str, wanted: &'static str, why: impl Into<String>) -> Self {
+        Self {
+            value: base::text::clean(base::text::cut(value, 120)).into_owned(),
+            wanted,
+            why: why.into(),
+        }
+    }
+}
+
+macro_rules! from_text {
+    ($($type:ident),*) => {$(
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+from_text!(Destination, MountSpec);
+
+/// A destination as catalogs and people write it: `host:port`, with `/tcp`, `/http` or `/https` behind it if they like.
+/// Without a port it is the one of the scheme, and 443 without either. The host may be `*.example.com` or `*`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Destination(#[serde(serialize_with = "as_text")] pub HostPort);
+
+fn as_text<S: serde::Serializer>(value: &HostPort, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+impl FromStr for Destination {
+    type Err = SetupError;
+
+    fn from_str(text: &str) -> Result<Self, SetupError> {
+        let fault = |why: &str| SetupError::new(text, "a destination (host:port)", why);
+        let (place, default) = match text.trim().split_once('/') {
+            None => (text.trim(), Some(443)),
+            Some((place, "https")) => (place, Some(443)),
+            Some((place, "http")) => (place, Some(80)),
+            Some((place, "tcp")) => (place, None),
+            Some(_) => return Err(fault("behind the / stands tcp, http or https")),
+        };
+        let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, rest)) => (host, rest.strip_prefix(':').or(rest.is_empty().then_some(""))),
+            None => match place.rsplit_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (place, Some("")),
+            },
+        };
+        let port = match port {
+            Some("") => default.ok_or_else(|| fault("a port is needed"))?,
+            Some(digits) => match digits.parse() {
+                Ok(0) | Err(_) => return Err(fault("the port is a number from 1 to 65535")),
+                Ok(port) => port,
+            },
+            None => return Err(fault("behind the ] stands a : and the port")),
+        };
+        let host = host.to_ascii_lowercase();
+        if !is_destination(&host) {
+            return Err(fault("the host is a name, an address, *.name, or * for all"));
+        }
+        Ok(Self(HostPort { host, port }))
+    }
+}
+
+fn is_destination(host: &str) -> bool {
+    if host == "*" || host.parse::<std::net::IpAddr>().is_ok() {
+        return true;
+    }
+    is_dns_name(host.strip_prefix("*.").unwrap_or(host))
+}
+
+/// A DNS name in lower case; `_` is accepted, as names of containers have it.
+pub(crate) fn is_dns_name(text: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+/// A mount as people write it: `source:target[:ro]`. The source is a path of the host or the name of a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountSpec {
+    /// A path or a name.
+    pub source: String,
+    /// Absolute path in the container.
+    pub target: String,
+    /// It may not be written.
+    pub read_only: bool,
+}
+
+impl FromStr for MountSpec {
+    type Err = SetupError;
+
+    fn from_str(text: &str) -> Result<Self, SetupError> {
+        let fault = |why: &str| {
+            SetupError::new(
+                text,
+                "a mount (source:target, with :ro behind it to be read only)",
+                why,
+            )
+        };
+        // The colon behind a drive letter is a part of the path.
+        let drive = match text.as_bytes() {
+            [letter, b':', b'\\' | b'/', ..] if letter.is_ascii_alphabetic() => 2,
+            _ => 0,
+        };
+        let (head, rest) = text.split_at(drive);
+        let mut parts = rest.split(':');
+        let source = format!("{head}{}", parts.next().unwrap_or_default());
+        let target = parts.next().ok_or_else(|| fault("the target is missing"))?;
+        let read_only = match parts.next() {
+            None | Some("rw") => false,
+            Some("ro") => true,
+            Some(_) => return Err(fault("behind the target stands ro, rw or nothing")),
+        };
+        if source.is_empty() || parts.next().is_some() {
+            return Err(fault("it has a source and a target"));
+        }
+        Ok(Self {
+            source,
+            target: target.to_owned(),
+            read_only,
+        })
+    }
+}
+
+impl fmt::Display for MountSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = if self.read_only { ":ro" } else { "" };
+        write!(f, "{}:{}{mode}", self.source, self.target)
+    }
+}
+
+impl Serialize for MountSpec {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Bytes of memory: a number, or a number with a unit (`512m`, `2GiB`, `2Gb`). Units count in 1024, as Docker's do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Memory(pub u64);
+
+/// Docker refuses less.
+const LEAST_MEMORY: u64 = 6 << 20;
+
+impl FromStr for Memory {
+    type Err = SetupError;
+
+    fn from_str(text: &str) -> Result<Self, SetupError> {
+        let fault = |why: &str| SetupError::new(text, "an amount of memory", why);
+        let lower = text.trim().to_ascii_lowercase();
+        let digits = lower
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(lower.len());
+        let (number, unit) = lower.split_at(digits);
+        let unit: u64 = match unit.trim() {
+            "" | "b" => 1,
+            "k" | "kb" | "kib" => 1 << 10,
+            "m" | "mb" | "mib" => 1 << 20,
+            "g" | "gb" | "gib" => 1 << 30,
+            "t" | "tb" | "tib" => 1 << 40,
+            _ => return Err(fault("the units are k, m, g and t")),
+        };
+        let number: f64 = number
+            .parse()
+            .map_err(|_| fault("write a number and a unit, such as 512MiB"))?;
+        // Bounded above before the conversion, so nothing is cut off.
+        #[expect(clippy::cast_precision_loss, reason = "units are powers of two")]
+        let bytes = number * unit as f64;
+        if !(0.0..1e15).contains(&bytes) {
+            return Err(fault("it is too large"));
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked above"
+        )]
+        let bytes = bytes as u64;
+        Self::checked(bytes).map_err(fault)
+    }
+}
+
+impl Memory {
+    fn checked(bytes: u64) -> Result<Self, &'static str> {
+        if bytes < LEAST_MEMORY {
+            return Err("Docker wants at least 6 MiB");
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Memory {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Scalar::deserialize(deserializer)? {
+            Scalar::Number(bytes) => Self::checked(bytes).map_err(serde::de::Error::custom),
+            Scalar::Text(text) => text.parse().map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+/// A number of CPUs, at least 0.01.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Cpus(pub f64);
+
+impl<'de> Deserialize<'de> for Cpus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let cpus = f64::deserialize(deserializer)?;
+        if (0.01..=4096.0).contains(&cpus) {
+            Ok(Self(cpus))
+        } else {
+            Err(serde::de::Error::custom("a number of CPUs is from 0.01 to 4096"))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Number(u64),
+    Text(String),
+}
+
+mod gpus {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{Gpus, Scalar};
+
+    #[expect(
+        clippy::ref_option,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde's signature"
+    )]
+    pub(super) fn serialize<S: Serializer>(value: &Option<Gpus>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            None => serializer.serialize_none(),
+            Some(Gpus::All) => serializer.serialize_str("all"),
+            Some(Gpus::Count(count)) => serializer.serialize_u32(*count),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Gpus>, D::Error> {
+        let fault = || serde::de::Error::custom("GPUs are \"all\" or a number");
+        Ok(match Option::<Scalar>::deserialize(deserializer)? {
+            None => None,
+            Some(Scalar::Text(text)) if text == "all" => Some(Gpus::All),
+            Some(Scalar::Number(count)) => Some(Gpus::Count(u32::try_from(count).map_err(|_| fault())?)),
+            Some(Scalar::Text(_)) => return Err(fault()),
+        })
+    }
+}
