@@ -299,6 +299,9 @@ impl<'a> Planner<'a> {
             self.notes
                 .push(format!("it can sign in by OAuth with {providers}"));
         }
+        // Each tool of a per-call server may have said the same.
+        let mut said = BTreeSet::new();
+        self.notes.retain(|note| said.insert(note.clone()));
         Ok(Plan {
             server: self.entry.name.clone(),
             sharing: self.sharing(),

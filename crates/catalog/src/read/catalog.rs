@@ -15,7 +15,13 @@ use crate::template::Template;
 
 /// Reads a catalog: `registry`, a mapping of entries by name; or `servers`, a list, as catalogs in OCI registries have.
 pub fn catalog(text: &str) -> Result<Catalog, Bad> {
-    read_catalog(&document(text)?, Format::Catalog)
+    match document(text) {
+        Ok(root) => read_catalog(&root, Format::Catalog),
+        Err(bad) if text.len() <= node::MAX_BYTES => {
+            super::salvage::salvage(text, Format::Catalog).ok_or(bad)
+        }
+        Err(bad) => Err(bad),
+    }
 }
 
 /// Reads the label `io.docker.server.metadata` of an image: an entry without what is run, which is the image itself.
@@ -60,7 +66,7 @@ fn document(text: &str) -> Result<Node, Bad> {
     node::yaml(text)
 }
 
-fn read_catalog(root: &Node, format: Format) -> Result<Catalog, Bad> {
+pub(super) fn read_catalog(root: &Node, format: Format) -> Result<Catalog, Bad> {
     let mut fields = Fields::of("", root)?;
     let mut catalog = Catalog {
         name: fields.text("name")?,

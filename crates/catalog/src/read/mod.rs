@@ -8,6 +8,7 @@ mod catalog;
 mod folder;
 mod own;
 mod registry;
+mod salvage;
 mod server_json;
 
 use std::fmt;

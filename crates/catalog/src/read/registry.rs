@@ -1,7 +1,7 @@
 //! Answers of the official registry's API v0.1 and of registries that speak as it does.
 
 use super::{Catalog, Fault, server_json as reader};
-use crate::entry::{Entry, Kind};
+use crate::entry::{Entry, Kind, Note};
 use crate::node::{self, Bad, Fields, Node};
 
 /// A page of a list of servers.
@@ -91,10 +91,10 @@ fn listed(item: &Node, place: usize) -> (String, bool, Result<Entry, Bad>) {
             Some("deleted") => {
                 entry.kind = Kind::Unusable("its publisher has deleted it from the registry".to_owned());
             }
-            Some("deprecated") => entry.about.touches.insert(
-                0,
-                "its publisher says that it should no longer be used".to_owned(),
-            ),
+            Some("deprecated") => {
+                let text = "its publisher says that it should no longer be used";
+                entry.notes.insert(0, Note::at(0, text));
+            }
             _ => {}
         }
         entry

@@ -122,6 +122,42 @@ registry:
 }
 
 #[test]
+fn an_entry_that_is_no_yaml_spoils_no_other() {
+    let text = "version: 3
+name: n
+registry:
+  # a comment
+  one: { type: server, image: a/b }
+  broken:
+    type: [server
+    image: a/b
+  two:
+    type: server
+    image: c/d
+    surprise: 1
+  'three': { type: remote, remote: { url: 'https://x' } }
+displayName: N
+";
+    let catalog = read::catalog(text).unwrap();
+    let names: Vec<&str> = catalog.entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(
+        (names, catalog.title.as_deref()),
+        (vec!["one", "two", "three"], Some("N"))
+    );
+    assert_eq!(
+        catalog.entries[1].notes[0].to_string(),
+        "line 12: surprise is not known here and has no effect"
+    );
+    assert_eq!(catalog.faults.len(), 1);
+    let fault = catalog.faults[0].to_string();
+    assert!(
+        fault.starts_with("broken (line ") && fault.contains("it is not YAML that can be read"),
+        "{fault}"
+    );
+    assert!((6..=9).contains(&catalog.faults[0].line), "{fault}");
+}
+
+#[test]
 fn documents_that_are_no_catalog() {
     for (text, expected) in [
         ("", "it has neither `registry` nor `servers`, so it is no catalog"),

@@ -50,7 +50,7 @@ proptest! {
 
     #[test]
     fn any_text_is_a_catalog_or_an_error(text in YAML) {
-        for text in [text.clone(), format!("registry:\n  x:\n    {text}")] {
+        for text in [text.clone(), format!("registry:\n  x:\n    {text}"), format!("registry:\n  x: [\n  y: {text}")] {
             if let Ok(catalog) = read::catalog(&text) {
                 for entry in &catalog.entries {
                     let _ = plan(entry, &setup(""), &around());
