@@ -56,7 +56,7 @@ struct Inner {
     /// The daemon's address for `Host`, which only proxies look at.
     host: HeaderValue,
     /// What was negotiated, if [`ApiVersion::Auto`].
-    version: Mutex<Option<Version>>,
+    version: Arc<Mutex<Option<Version>>>,
 }
 
 impl Engine {
@@ -81,7 +81,37 @@ impl Engine {
             options,
             transport,
             host,
-            version: Mutex::new(None),
+            version: Arc::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The same engine, over the same connections, behind another guard: for what Dockmaster does itself and that
+    /// needs a policy made for it. Neither guard knows of the other.
+    #[must_use]
+    pub fn behind(&self, guard: Guard) -> Self {
+        let options = self.inner.options.clone();
+        self.with(Options { guard, ..options })
+    }
+
+    /// The same engine, spoken to in this version: for a client that has chosen one itself.
+    #[must_use]
+    pub fn speaking(&self, version: Version) -> Self {
+        let options = self.inner.options.clone();
+        self.with(Options {
+            api_version: ApiVersion::Fixed(version),
+            ..options
+        })
+    }
+
+    fn with(&self, options: Options) -> Self {
+        let inner = Inner {
+            options,
+            transport: self.inner.transport.clone(),
+            host: self.inner.host.clone(),
+            version: Arc::clone(&self.inner.version),
         };
         Self {
             inner: Arc::new(inner),

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::Method;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -146,6 +146,47 @@ impl Request {
     #[must_use]
     pub fn delete(path: Path) -> Self {
         Self::new(Method::DELETE, path)
+    }
+
+    /// A request that someone else wrote, such as a program behind a filtered socket. It is judged like any other;
+    /// of its headers those go along that the API knows. It has no time limit: dropping it ends it.
+    ///
+    /// # Errors
+    /// [`Error::Request`] when the path (without version prefix) is not in the one form that guard and daemon read
+    /// alike.
+    pub fn relayed(
+        method: Method,
+        path: &str,
+        query: &str,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Self, Error> {
+        let written = Path::written(path).ok_or_else(|| Error::Request {
+            what: method.to_string(),
+            fault: "its path is not in plain form".to_owned(),
+        })?;
+        let mut request = Self::new(method, written).no_deadline();
+        query.clone_into(&mut request.query);
+        let mut pass = |name: HeaderName| {
+            if let Some(value) = headers.get(&name) {
+                request.headers.insert(name, value.clone());
+            }
+        };
+        pass(CONTENT_TYPE);
+        if headers.contains_key(UPGRADE) {
+            // Alone it is about the client's own connection.
+            pass(CONNECTION);
+            pass(UPGRADE);
+        }
+        for name in ["x-registry-auth", "x-registry-config"] {
+            if let Some(value) = headers.get(name) {
+                let mut value = value.clone();
+                value.set_sensitive(true);
+                request.headers.insert(name, value);
+            }
+        }
+        request.body = body;
+        Ok(request)
     }
 
     pub(crate) fn new(method: Method, path: Path) -> Self {

@@ -109,6 +109,16 @@ impl Guard {
         Self { policy, surroundings }
     }
 
+    /// What it judges by.
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What it knows beside the policy.
+    pub const fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
+    }
+
     /// The mode of this host.
     pub const fn mode(&self) -> Mode {
         self.policy.mode
