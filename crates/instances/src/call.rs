@@ -1,0 +1,97 @@
+//! Containers of a single call: run, read to the end within bounds, and removed. There is no MCP server in them.
+
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, timeout_at};
+
+use crate::instances::Instances;
+use crate::running::Exited;
+use crate::start::{Start, Wants};
+use crate::{Error, Running};
+
+/// How much a call may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// From its start to its end.
+    pub time: Duration,
+    /// Bytes of each output that are kept; what is over it is counted.
+    pub output: usize,
+}
+
+/// What a call gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Called {
+    /// Its standard output.
+    pub stdout: Printed,
+    /// Its standard error: where a tool says why it failed.
+    pub stderr: Printed,
+    /// Its time was up, so it was ended.
+    pub timed_out: bool,
+    /// How it ended.
+    pub exited: Exited,
+}
+
+/// What was printed, as it came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Printed {
+    /// The beginning, up to the bound.
+    pub bytes: Vec<u8>,
+    /// Bytes beyond it.
+    pub more: u64,
+}
+
+impl Printed {
+    /// Takes in a piece, up to `bound` bytes in all.
+    pub(crate) fn add(&mut self, piece: &[u8], bound: usize) {
+        let room = bound.saturating_sub(self.bytes.len()).min(piece.len());
+        self.bytes
+            .extend_from_slice(piece.get(..room).unwrap_or_default());
+        self.more += u64::try_from(piece.len() - room).unwrap_or(0);
+    }
+}
+
+impl Instances {
+    /// Runs a container to its end. Giving up the future ends and removes it, too.
+    ///
+    /// # Errors
+    /// Why it could not be run. A failing tool is no error.
+    pub async fn call(&self, start: Start<'_>, bounds: Bounds) -> Result<Called, Error> {
+        let deadline = Instant::now() + bounds.time;
+        let wants = Wants {
+            stdin: false,
+            keep_stderr: bounds.output,
+        };
+        let mut running = Box::pin(self.start_as(start, wants)).await?;
+        let mut stdout = Printed::default();
+        let read = read(&mut running, &mut stdout, bounds.output);
+        let timed_out = timeout_at(deadline, read).await.is_err();
+        let stderr = running.pipes.clone();
+        let exited = if timed_out {
+            running.stop().await
+        } else {
+            let exited = running.exited().await;
+            drop(running);
+            exited
+        };
+        Ok(Called {
+            stdout,
+            stderr: stderr.stderr.kept(),
+            timed_out,
+            exited,
+        })
+    }
+}
+
+/// Reads to the end of both outputs, and waits for the process.
+async fn read(running: &mut Running, stdout: &mut Printed, bound: usize) {
+    let Some(mut pipes) = running.take_stdio() else {
+        return;
+    };
+    let mut buffer = vec![0; 16 << 10];
+    while let Ok(length @ 1..) = pipes.read(&mut buffer).await {
+        stdout.add(buffer.get(..length).unwrap_or_default(), bound);
+    }
+    // Dropping the pipes would end what has closed its outputs and goes on.
+    running.exited().await;
+}

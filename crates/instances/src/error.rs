@@ -1,0 +1,130 @@
+//! What can go wrong between a plan and a running container, each with what the reader can do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use engine::Error as EngineError;
+
+/// Why something about an instance failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The engine or its guard said no, or did not answer.
+    #[error("can't {doing} for server {server}: {source}")]
+    Engine {
+        /// What was tried: "create a container".
+        doing: &'static str,
+        /// For which server.
+        server: String,
+        /// Why it failed.
+        source: Box<EngineError>,
+    },
+    /// The same, for no server in particular.
+    #[error("can't {doing}: {source}")]
+    Host {
+        /// What was tried.
+        doing: &'static str,
+        /// Why it failed.
+        source: Box<EngineError>,
+    },
+    /// The image is not there and could not be had.
+    #[error("server {server} needs the image {image}, which can't be pulled: {cause}; {advice}")]
+    Pull {
+        /// For which server.
+        server: String,
+        /// Which image.
+        image: String,
+        /// The registry's or the engine's words.
+        cause: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Its image could not be made.
+    #[error("the image {image} for server {server} could not be built: {cause}\n{output}")]
+    Build {
+        /// For which server.
+        server: String,
+        /// The tag.
+        image: String,
+        /// The builder's words.
+        cause: String,
+        /// The last lines of the build.
+        output: String,
+    },
+    /// The publisher's signature is missing or wrong.
+    #[error("server {server} is not started: the signature of its image {image} does not hold: {cause}")]
+    Signature {
+        /// For which server.
+        server: String,
+        /// Which image.
+        image: String,
+        /// What the check said.
+        cause: String,
+    },
+    /// A secret has no value.
+    #[error(
+        "server {server} needs the secret {name}, which has no value; give it one with `dockmaster secret set {name}`"
+    )]
+    MissingSecret {
+        /// For which server.
+        server: String,
+        /// Which secret.
+        name: String,
+    },
+    /// The plan asks for what can't be given here.
+    #[error("server {server} can't be started: {fault}")]
+    Plan {
+        /// For which server.
+        server: String,
+        /// What, why not, and what to do.
+        fault: String,
+    },
+    /// A file or folder of ours can't be used.
+    #[error("can't {doing} {}: {cause}", path.display())]
+    Files {
+        /// What was tried: "lock".
+        doing: &'static str,
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The gateway is ending.
+    #[error("server {server} is not started: the gateway is shutting down")]
+    Closing {
+        /// Which server.
+        server: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn engine(doing: &'static str, server: &str, source: EngineError) -> Self {
+        Self::Engine {
+            doing,
+            server: server.to_owned(),
+            source: Box::new(source),
+        }
+    }
+
+    pub(crate) fn host(doing: &'static str, source: EngineError) -> Self {
+        Self::Host {
+            doing,
+            source: Box::new(source),
+        }
+    }
+
+    pub(crate) fn plan(server: &str, fault: impl Into<String>) -> Self {
+        Self::Plan {
+            server: server.to_owned(),
+            fault: fault.into(),
+        }
+    }
+
+    pub(crate) fn files(doing: &'static str, path: impl Into<PathBuf>, cause: io::Error) -> Self {
+        Self::Files {
+            doing,
+            path: path.into(),
+            cause,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Folders of instances on this machine: files of secrets, in memory only, and sockets.
+//!
+//! A container's own tmpfs can't be filled before its first program runs: it comes into being with the container's
+//! namespace, and the engine's archive endpoint does not see it. So files of secrets lie in a tmpfs of this machine,
+//! in a folder that only this user may enter, and are mounted one by one; the container sees nothing else of it. An
+//! engine on another machine can't be given any.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use base::Secret;
+
+use crate::{Error, labels};
+
+/// A folder of one instance. Removed when it is dropped at the latest.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Makes a folder of its own in that of a gateway.
+    pub(crate) fn make(run: &Path, gateway: &str) -> Result<Self, Error> {
+        let name = labels::random(8).map_err(|cause| Error::files("name a folder in", run, cause))?;
+        let path = run.join(gateway).join(name);
+        private_folder(&path).map_err(|cause| Error::files("make the folder", &path, cause))?;
+        Ok(Self { path })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a file that only the container it is mounted into can read: whoever may enter the folder owns it.
+    pub(crate) fn secret(&self, number: usize, value: &Secret) -> Result<PathBuf, Error> {
+        let path = self.path.join(format!("{number}"));
+        let write = || -> io::Result<()> {
+            if !in_memory(&self.path)? {
+                return Err(io::Error::other(
+                    "it is on a disk, and values of secrets are only ever put into memory (a tmpfs, such as /dev/shm)",
+                ));
+            }
+            let mut file = create(&path)?;
+            file.write_all(value.expose().as_bytes())
+        };
+        write().map_err(|cause| Error::files("put a secret's value into", &path, cause))?;
+        Ok(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = fs_err::remove_dir_all(&self.path) {
+            tracing::warn!("an instance's folder stays behind until the next start: {error}");
+        }
+        // The gateway's own goes with the last.
+        if let Some(gateway) = self.path.parent() {
+            drop(fs_err::remove_dir(gateway));
+        }
+    }
+}
+
+/// Removes what a dead gateway left; says whether nothing is left.
+pub(crate) fn bury(run: &Path, gateway: &str) -> bool {
+    let path = run.join(gateway);
+    match fs_err::remove_dir_all(&path) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) => {
+            tracing::warn!("the folder of an earlier gateway could not be removed: {error}");
+            false
+        }
+    }
+}
+
+#[cfg(unix)]
+fn private_folder(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+#[cfg(not(unix))]
+fn private_folder(path: &Path) -> io::Result<()> {
+    fs_err::create_dir_all(path)
+}
+
+#[cfg(unix)]
+fn create(path: &Path) -> io::Result<fs_err::File> {
+    use fs_err::os::unix::fs::OpenOptionsExt;
+    // Whoever the container runs as has to be able to read it.
+    fs_err::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o444)
+        .open(path)
+}
+
+#[cfg(not(unix))]
+fn create(path: &Path) -> io::Result<fs_err::File> {
+    fs_err::OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+#[cfg(target_os = "linux")]
+fn in_memory(path: &Path) -> io::Result<bool> {
+    /// `TMPFS_MAGIC` and `RAMFS_MAGIC` of statfs(2).
+    const MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
+    let kind = rustix::fs::statfs(path)?.f_type;
+    Ok(u64::try_from(kind).is_ok_and(|kind| MEMORY.contains(&(kind & 0xffff_ffff))))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn in_memory(_: &Path) -> io::Result<bool> {
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn secrets_are_in_memory_or_nowhere() {
+        use std::os::unix::fs::PermissionsExt;
+        let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+        let folder = Folder::make(memory.path(), "0123456789abcdef").unwrap();
+        let file = folder.secret(0, &Secret::new("value")).unwrap();
+        assert_eq!(fs_err::read_to_string(&file).unwrap(), "value");
+        let mode = |path: &Path| fs_err::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(folder.path()), mode(&file)), (0o700, 0o444));
+        drop(folder);
+        assert_eq!(fs_err::read_dir(memory.path()).unwrap().count(), 0);
+
+        let disk = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let folder = Folder::make(disk.path(), "0123456789abcdef").unwrap();
+        let refused = folder.secret(0, &Secret::new("value")).unwrap_err();
+        assert!(refused.to_string().contains("it is on a disk"), "{refused}");
+        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

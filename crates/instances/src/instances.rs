@@ -1,0 +1,153 @@
+//! The instances of one engine: what they share, and their common end.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use catalog::plan::HostPort;
+use engine::Engine;
+use tokio::sync::{OnceCell, mpsc};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::claim::Claim;
+use crate::egress::Reached;
+use crate::images::SignatureCheck;
+use crate::{Error, guards};
+
+/// What instances are made with.
+#[derive(Clone)]
+pub struct Options {
+    /// The engine, behind the user's own guard: its policy says what containers may be given of the host (roots,
+    /// registries, sensitive paths). Instances use the engine behind stricter guards of their own.
+    pub engine: Engine,
+    /// The state folder; locks are held in it.
+    pub state: PathBuf,
+    /// A folder of this user's for what containers are given of this machine: sockets, and files of secrets if it is
+    /// in memory (a tmpfs, such as `$XDG_RUNTIME_DIR` or `/dev/shm`). Not below what the guard protects.
+    pub run: PathBuf,
+    /// How long each step of an end may take.
+    pub grace: Grace,
+    /// Hears what servers reach and are refused. Servers wait while it has no room; nothing is dropped.
+    pub reached: Option<mpsc::Sender<Reached>>,
+    /// Of the hosts that servers declare, those that the user himself said may be in private networks or on this
+    /// machine. Metadata services and link-local addresses stay shut.
+    pub private_hosts: Vec<HostPort>,
+    /// Checks images before they run.
+    pub signature: Option<SignatureCheck>,
+    /// Labels that everything made here bears as well.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// How long a server may take to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grace {
+    /// After the end of its input.
+    pub input: Duration,
+    /// After the stop signal, in whole seconds; then it is killed.
+    pub signal: Duration,
+}
+
+impl Default for Grace {
+    fn default() -> Self {
+        Self {
+            input: Duration::from_secs(2),
+            signal: Duration::from_secs(3),
+        }
+    }
+}
+
+/// The running copies of servers on one engine. A handle: clones share everything.
+#[derive(Clone)]
+pub struct Instances {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) options: Options,
+    /// Behind the user's guard; only to be put behind others.
+    pub(crate) user: Engine,
+    /// Confined to what was made here.
+    pub(crate) engine: Engine,
+    /// For images only.
+    pub(crate) images: Engine,
+    pub(crate) locks: PathBuf,
+    pub(crate) claim: Claim,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) closing: CancellationToken,
+    cpus: OnceCell<Option<f64>>,
+    /// Something could not be removed; whoever comes next has to.
+    incomplete: AtomicBool,
+}
+
+impl Instances {
+    /// Prepares to start instances. The engine is not asked anything yet, and need not even run.
+    ///
+    /// # Errors
+    /// That the lock can't be had in the state folder.
+    pub fn open(options: Options) -> Result<Self, Error> {
+        let user = options.engine.clone();
+        let guard = &user.options().guard;
+        let locks = options.state.join("instances");
+        let claim = Claim::take(&locks, &user.endpoint().to_string())?;
+        let inner = Inner {
+            engine: user.behind(guards::keeper(guard)),
+            images: user.behind(guards::images(guard)),
+            user,
+            locks,
+            claim,
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            cpus: OnceCell::new(),
+            incomplete: AtomicBool::new(false),
+            options,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// This gateway's id, as its containers' labels name it.
+    pub fn gateway(&self) -> &str {
+        self.inner.claim.id()
+    }
+
+    /// Ends all instances and waits until nothing is left of them, at most this long. Says whether that is so; what
+    /// is left is removed at the next start.
+    pub async fn close(&self, within: Duration) -> bool {
+        self.inner.closing.cancel();
+        self.inner.tasks.close();
+        let all_gone = timeout(within, self.inner.tasks.wait()).await.is_ok();
+        let complete = all_gone && !self.inner.incomplete.load(Ordering::Relaxed);
+        if complete {
+            self.inner.claim.forget();
+        }
+        complete
+    }
+}
+
+impl Inner {
+    pub(crate) fn endpoint(&self) -> String {
+        self.user.endpoint().to_string()
+    }
+
+    /// Notes whether the remains of an instance are gone.
+    pub(crate) fn removed(&self, all: bool) {
+        if !all {
+            self.incomplete.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The processors of the engine's host, asked once.
+    pub(crate) async fn host_cpus(&self, server: &str) -> Result<Option<f64>, Error> {
+        let ask = async {
+            let info = self.images.system_info().await;
+            let info = info.map_err(|error| Error::engine("ask the engine for its size", server, error))?;
+            Ok(info["NCPU"].as_f64().filter(|cpus| *cpus > 0.0))
+        };
+        Box::pin(self.cpus.get_or_try_init(|| ask)).await.copied()
+    }
+}

@@ -1,0 +1,293 @@
+//! Attempts to get out of a network that lets only declared destinations pass.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use catalog::plan::{Container, HostPort, Network};
+use engine::guard::Policy;
+use instances::{Reached, Verdict};
+use serde_json::Value;
+use testkit::all_engines;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::here::{Lines, Rig, options, shell};
+
+/// Functions for scripts: `say` sends a request to the proxy, `ask` fetches a URL through it.
+const TOOLS: &str = r#"
+P=${HTTP_PROXY#http://}; H=${P%:*}; N=${P#*:}
+say() { printf "$1" | timeout 10 nc $H $N 2>&1 | tr -d '\r'; }
+ask() { say "GET $1 HTTP/1.1\r\nHost: lies.example\r\nConnection: close\r\n\r\n"; }
+"#;
+
+/// Answers what a test wants to see, on this machine.
+struct Outside {
+    address: SocketAddr,
+    _serving: JoinSet<()>,
+}
+
+impl Outside {
+    async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut buffer = vec![0; 4096];
+                let length = stream.read(&mut buffer).await.unwrap_or(0);
+                let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                let answer = if request.starts_with("GET /moved") {
+                    "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/secret\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned()
+                } else if request.starts_with("GET ") {
+                    let host = request.lines().find(|line| line.to_ascii_lowercase().starts_with("host:"));
+                    let body = format!("{} {}\n", request.lines().next().unwrap(), host.unwrap());
+                    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+                } else {
+                    format!("echo {request}")
+                };
+                drop(stream.write_all(answer.as_bytes()).await);
+            }
+        });
+        Self {
+            address,
+            _serving: serving,
+        }
+    }
+
+    fn host(&self) -> HostPort {
+        HostPort {
+            host: "127.0.0.1".to_owned(),
+            port: self.address.port(),
+        }
+    }
+}
+
+async fn rig(name: &str, private: Vec<HostPort>) -> (Rig, mpsc::Receiver<Reached>) {
+    let (sink, told) = mpsc::channel(64);
+    let rig = Rig::with(name, Policy::default(), |options| {
+        options.private_hosts = private;
+        options.reached = Some(sink);
+    });
+    (rig.await, told)
+}
+
+fn confined(hosts: Vec<HostPort>, script: &str) -> Container {
+    Container {
+        network: Network::Hosts(hosts),
+        ..shell(&format!("{TOOLS}\n{script}"))
+    }
+}
+
+async fn output(rig: &Rig, container: &Container) -> String {
+    let mut running = rig.try_start(container).await.unwrap();
+    let text = Lines::of(&mut running).rest().await;
+    running.stop().await;
+    text
+}
+
+async fn networks(rig: &Rig) -> Vec<Value> {
+    let filter = format!(
+        "%7B%22label%22%3A%5B%22{}%22%5D%7D",
+        rig.scope.label().replace('=', "%3D")
+    );
+    let answer = rig
+        .scope
+        .daemon()
+        .get(&format!("/networks?filters={filter}"))
+        .await
+        .ok();
+    answer.json().as_array().cloned().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn declared_hosts_pass_and_all_else_is_refused_and_told() {
+    let outside = Outside::new().await;
+    let (rig, mut told) = rig("proxy", vec![outside.host()]).await;
+    let to = outside.address;
+    let script = format!(
+        "ask http://{to}/hello | tail -1
+        say 'CONNECT {to} HTTP/1.1\\r\\nHost: {to}\\r\\n\\r\\nraw bytes' | tail -1; echo
+        ask http://{to}/moved | grep -i location
+        ask http://127.0.0.1:1/secret | head -1
+        ask http://example.com/ | head -1
+        say 'CONNECT example.com:443 HTTP/1.1\\r\\n\\r\\n' | head -1
+        say 'GET /just-a-path HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' | head -1"
+    );
+    let text = output(&rig, &confined(vec![outside.host()], &script)).await;
+    let text = text.replace(&to.to_string(), "OUTSIDE");
+    insta::assert_snapshot!(text, @r"
+    GET /hello HTTP/1.1 host: OUTSIDE
+    echo raw bytes
+    location: http://127.0.0.1:1/secret
+    HTTP/1.1 403 Forbidden
+    HTTP/1.1 403 Forbidden
+    HTTP/1.1 403 Forbidden
+    HTTP/1.1 400 Bad Request
+    ");
+    let mut seen = Vec::new();
+    while let Ok(reached) = told.try_recv() {
+        let verdict = match reached.verdict {
+            Verdict::Permitted => "permitted".to_owned(),
+            Verdict::Refused(why) => format!("refused: {why}"),
+        };
+        seen.push(format!(
+            "{} {verdict}",
+            reached.to.replace(&to.to_string(), "OUTSIDE")
+        ));
+    }
+    insta::assert_snapshot!(seen.join("\n"), @r"
+    OUTSIDE permitted
+    127.0.0.1:1 refused: it is not among the hosts that the server declares
+    example.com:80 refused: it is not among the hosts that the server declares
+    example.com:443 refused: it is not among the hosts that the server declares
+    ");
+    assert!(networks(&rig).await.is_empty(), "its network went with it");
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_declared_name_that_leads_inside_is_refused() {
+    let outside = Outside::new().await;
+    // Declared by the entry, but the user has said nothing of private addresses.
+    let (rig, mut told) = rig("rebound", Vec::new()).await;
+    let port = outside.address.port();
+    let hosts = ["localhost", "127.0.0.1", "169.254.169.254"].map(|host| HostPort {
+        host: host.to_owned(),
+        port,
+    });
+    let script =
+        format!("for h in localhost 127.0.0.1 169.254.169.254; do ask http://$h:{port}/ | tail -1; done");
+    let text = output(&rig, &confined(hosts.to_vec(), &script)).await;
+    assert_eq!(text.matches("Dockmaster refuses").count(), 3, "{text}");
+    let refused = told.recv().await.unwrap();
+    assert!(matches!(refused.verdict, Verdict::Refused(_)), "{refused:?}");
+    rig.finish().await;
+}
+
+/// What a container on the engine's default network serves to whoever reaches it. Nothing listens on UDP there, which
+/// its kernel says to whoever's packet arrives.
+const SERVES: [&str; 7] = ["nc", "-ll", "-p", "8080", "-e", "echo", "reached"];
+
+#[tokio::test]
+async fn there_is_no_way_round_the_proxy() {
+    let outside = Outside::new().await;
+    let (rig, _told) = rig("round", vec![outside.host()]).await;
+    let neighbour = rig.scope.run("neighbour", &SERVES).await;
+    let inspect = rig
+        .scope
+        .daemon()
+        .get(&format!("/containers/{neighbour}/json"))
+        .await
+        .ok()
+        .json();
+    let address = inspect["NetworkSettings"]["IPAddress"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let script = format!(
+        "tries=0; while [ $tries -lt 3 ]; do tries=$((tries+1))
+            timeout 5 nc -w 2 {address} 8080 </dev/null 2>/dev/null && break; sleep 1; done
+        timeout 5 nslookup www.test {address} 2>&1 | grep -q refused && echo by udp
+        timeout 5 nslookup www.test 2>/dev/null | grep -q 'Address.*10.0' && echo by name
+        ip -6 addr show 2>/dev/null | grep inet6 | grep -qv ' ::1/' && echo by ipv6
+        echo done"
+    );
+    let open = Container {
+        network: Network::Open,
+        ..shell(&script)
+    };
+    let reached = output(&rig, &open).await;
+    assert!(
+        reached.starts_with("reached\nby udp\n"),
+        "an open network leads there: {reached}"
+    );
+    let text = output(&rig, &confined(vec![outside.host()], &script)).await;
+    assert_eq!(text, "done\n");
+    let none = output(&rig, &shell(&script)).await;
+    assert_eq!(none, "done\n");
+    let remove = format!("/containers/{neighbour}?force=1");
+    rig.scope.daemon().delete(&remove).await.ok();
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn the_proxy_serves_its_instance_alone() {
+    let outside = Outside::new().await;
+    let (rig, _told) = rig("alone", vec![outside.host()]).await;
+    let script = "echo $HTTP_PROXY; read -r line";
+    let mut running = rig
+        .try_start(&confined(vec![outside.host()], script))
+        .await
+        .unwrap();
+    let proxy = Lines::of(&mut running);
+    let mut proxy = proxy;
+    let address = proxy.hear().await.trim_start_matches("http://").to_owned();
+    // From this machine itself.
+    let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let request = format!("GET http://{}/ HTTP/1.1\r\n\r\n", outside.address);
+    drop(stream.write_all(request.as_bytes()).await);
+    let mut answer = Vec::new();
+    drop(stream.read_to_end(&mut answer).await);
+    assert_eq!(answer, b"", "nobody else is answered");
+    // From a container in another network.
+    let (host, port) = address.split_once(':').unwrap();
+    let other = format!(
+        "printf 'GET http://{}/ HTTP/1.1\\r\\n\\r\\n' | timeout 5 nc -w 3 {host} {port}; echo done",
+        outside.address
+    );
+    let open = Container {
+        network: Network::Open,
+        ..shell(&other)
+    };
+    assert_eq!(output(&rig, &open).await, "done\n");
+    assert!(running.traffic().unwrap().refused() >= 1);
+    running.stop().await;
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn where_the_proxy_can_not_listen_the_server_is_refused() {
+    // The further engines live in network namespaces of their own, as an engine in a virtual machine does.
+    for (number, daemon) in all_engines().into_iter().enumerate() {
+        testkit::image_on(&daemon).await;
+        let (state, run) = (
+            tempfile::tempdir().unwrap(),
+            tempfile::tempdir_in("/dev/shm").unwrap(),
+        );
+        let instances =
+            instances::Instances::open(options(&daemon, Policy::default(), &state, &run)).unwrap();
+        let host = HostPort {
+            host: "example.com".to_owned(),
+            port: 443,
+        };
+        let server = crate::here::server();
+        let start = instances::Start {
+            server: &server,
+            container: &confined(vec![host], "true"),
+            share: "everyone",
+            secrets: &crate::here::secrets,
+            stderr: None,
+            progress: None,
+        };
+        match instances.start(start).await {
+            Ok(running) => {
+                assert_eq!(number, 0, "the engine of this machine itself");
+                running.stop().await;
+            }
+            Err(refused) => {
+                let refused = refused.to_string();
+                assert!(
+                    refused.contains("Run Dockmaster where the engine runs"),
+                    "{refused}"
+                );
+                assert_ne!(number, 0);
+            }
+        }
+        assert!(
+            instances.close(Duration::from_secs(30)).await,
+            "its network is gone"
+        );
+    }
+}

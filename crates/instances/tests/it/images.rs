@@ -1,0 +1,192 @@
+//! Images: pulled when they are not there, made for packages, checked before they run.
+
+use std::sync::Arc;
+
+use base::names::ImageRef;
+use bytes::Bytes;
+use catalog::plan::{Build, Container, Ecosystem};
+use engine::guard::Policy;
+use engine::tarball::{Limits, Source, pack};
+use futures_util::TryStreamExt;
+use instances::{Progress, Start};
+use testkit::{IMAGE, Registry};
+use tokio::sync::mpsc;
+
+use crate::here::{Rig, printed, secrets, server, shell};
+
+#[tokio::test]
+async fn a_missing_image_is_pulled_with_progress_and_pinned() {
+    let rig = Rig::new("pull").await;
+    let registry = Registry::start().await;
+    let image = format!("{}/tool:1", registry.authority());
+    let (name, _) = image.rsplit_once(':').unwrap();
+    let daemon = rig.scope.daemon();
+    let null = serde_json::json!(null);
+    daemon
+        .post(&format!("/images/{IMAGE}/tag?repo={name}&tag=1"), &null)
+        .await
+        .ok();
+    let push = format!("/images/{name}/push?tag=1");
+    daemon.push(&push, "e30=").await.ok();
+    daemon.delete(&format!("/images/{image}")).await.ok();
+
+    let container = Container {
+        image: image.clone(),
+        ..shell("echo pulled")
+    };
+    let (sink, mut told) = mpsc::channel(256);
+    let found = rig
+        .instances
+        .image(&server(), &container, Some(&sink))
+        .await
+        .unwrap();
+    let pin = found.pin().unwrap().to_owned();
+    assert!(pin.starts_with(&format!("{name}@sha256:")), "{pin}");
+    assert!(matches!(told.try_recv(), Ok(Progress::Pulling { .. })));
+    assert_eq!(printed(&rig, &container).await, "pulled\n");
+    let other = Container {
+        command: Vec::new(),
+        ..container.clone()
+    };
+    assert_ne!(found.fingerprint(&container), found.fingerprint(&other));
+    daemon.delete(&format!("/images/{image}")).await.ok();
+
+    // By digest, as it is when it was enabled.
+    let pinned = Container {
+        image: pin.clone(),
+        ..container
+    };
+    assert_eq!(printed(&rig, &pinned).await, "pulled\n");
+    daemon.delete(&format!("/images/{pin}")).await.ok();
+
+    let missing = Container {
+        image: format!("{name}:none"),
+        ..shell("true")
+    };
+    let refused = rig.try_start(&missing).await.unwrap_err().to_string();
+    assert!(refused.contains("can't be pulled"), "{refused}");
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn an_image_whose_signature_does_not_hold_is_not_started() {
+    let rig = Rig::with("signature", Policy::default(), |options| {
+        options.signature = Some(Arc::new(|image| {
+            Box::pin(async move {
+                Err(format!(
+                    "nobody signed {}",
+                    image.id.get(..11).unwrap_or_default()
+                ))
+            })
+        }));
+    })
+    .await;
+    let refused = rig.try_start(&shell("true")).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("does not hold: nobody signed sha256:"),
+        "{refused}"
+    );
+    assert!(rig.containers().await.is_empty());
+    rig.finish().await;
+}
+
+/// Stands in for npm and Node.js: it "installs" a program that says how it was installed.
+const NPM: &str = r#"#!/bin/sh
+mkdir -p node_modules/.bin
+echo "$*" > installed
+printf '%s\n' '#!/bin/sh' 'echo installed: $(cat /opt/server/installed)' 'echo called: "$@"' > node_modules/.bin/thing
+chmod +x node_modules/.bin/thing
+"#;
+const NODE: &str = r#"#!/bin/sh
+[ "$1" = -e ] && [ "$4" = @acme/thing ] && ln -s /opt/server/node_modules/.bin/thing /opt/server/run
+"#;
+
+#[tokio::test]
+async fn a_package_gets_an_image_of_its_own() {
+    let rig = Rig::new("package").await;
+    let base = rig.scope.image("node");
+    let file = |path: &str, text: &str| Source::Memory {
+        path: path.to_owned(),
+        content: Bytes::copy_from_slice(text.as_bytes()),
+        mode: 0o755,
+    };
+    let dockerfile = format!("FROM {IMAGE}\nCOPY npm node /bin/\nLABEL {}\n", rig.scope.label());
+    let context = pack(
+        vec![
+            file("Dockerfile", &dockerfile),
+            file("npm", NPM),
+            file("node", NODE),
+        ],
+        Limits::default(),
+    );
+    let context: Vec<Bytes> = context.try_collect().await.unwrap();
+    let build = format!("/build?t={base}");
+    rig.scope
+        .daemon()
+        .post_bytes(&build, "application/x-tar", context.concat().into())
+        .await
+        .ok();
+
+    let tag = rig.scope.image("thing");
+    let container = |version: &str| Container {
+        image: tag.clone(),
+        build: Some(Build {
+            ecosystem: Ecosystem::Npm,
+            package: "@acme/thing".to_owned(),
+            version: Some(version.to_owned()),
+            base: base.clone(),
+            registry: None,
+            with: Vec::new(),
+            program: None,
+        }),
+        command: vec!["one".to_owned(), "two words".to_owned()],
+        ..shell("")
+    };
+    let text = printed(&rig, &container("1.0.0; touch /tmp/x")).await;
+    assert!(
+        text.contains("-- @acme/thing@1.0.0; touch /tmp/x\n"),
+        "no shell reads it: {text}"
+    );
+    assert!(text.ends_with("called: one two words\n"), "{text}");
+    let (sink, mut told) = mpsc::channel(256);
+    let start = async |version: &str| {
+        let container = container(version);
+        let server = server();
+        let start = Start {
+            server: &server,
+            container: &container,
+            share: "everyone",
+            secrets: &secrets,
+            stderr: None,
+            progress: Some(sink.clone()),
+        };
+        rig.instances.start(start).await.unwrap().stop().await;
+    };
+    start("1.0.0; touch /tmp/x").await;
+    assert!(told.try_recv().is_err(), "it is there, and made of the same");
+    start("2.0.0").await;
+    assert!(
+        matches!(told.try_recv(), Ok(Progress::Building(_))),
+        "it is made anew"
+    );
+
+    let failing = Container {
+        build: container("1").build.map(|build| Build {
+            package: "other".to_owned(),
+            ..build
+        }),
+        ..container("1")
+    };
+    let refused = rig.try_start(&failing).await.unwrap_err().to_string();
+    assert!(refused.contains("could not be built"), "{refused}");
+    let labels = rig
+        .scope
+        .daemon()
+        .get(&format!("/images/{tag}/json"))
+        .await
+        .ok()
+        .json();
+    assert_eq!(labels["Config"]["Labels"]["dockmaster.managed"], "image");
+    assert!(ImageRef::parse(&tag).is_ok());
+    rig.finish().await;
+}
