@@ -142,7 +142,8 @@ impl Error {
 }
 
 /// `url` without what may be secret in it: user info, values of the query, the fragment.
-pub(crate) fn shown(url: &Url) -> String {
+#[must_use]
+pub fn shown(url: &Url) -> String {
     let mut plain = url.clone();
     // Fails only for addresses without a host, which have no user info either.
     let _unchanged = plain.set_username("").and_then(|()| plain.set_password(None));

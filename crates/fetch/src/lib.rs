@@ -22,9 +22,9 @@ pub mod tls;
 pub use addresses::{Addresses, Class, Range, RangeError};
 pub use client::{Client, Limits, Options, Plain};
 pub use connect::{Proxy, dial};
-pub use error::{Error, Kind};
+pub use error::{Error, Kind, shown};
 pub use request::{Body, Redirects, Request};
-pub use response::Response;
+pub use response::{Response, excerpt};
 pub use sse::{Event, EventLimits, Events, Parser};
 pub use stream::{Duplex, Stream, Tasks};
 

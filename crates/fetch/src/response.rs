@@ -108,13 +108,7 @@ impl Response {
             }
         }
         said.truncate(4 * SAID);
-        let text = String::from_utf8_lossy(&said);
-        if self.media_type() == "text/html" || text.trim_start().starts_with('<') {
-            return "(a page of HTML)".to_owned();
-        }
-        let text = base::text::clean(&text);
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        base::text::cut(&base::redact::text(&text), SAID).to_owned()
+        excerpt(&self.media_type(), &said)
     }
 
     /// The next piece of the body; `None` at its end. May be dropped and called again without losing bytes.
@@ -216,4 +210,16 @@ impl Response {
             limit: self.most,
         })
     }
+}
+
+/// The beginning of an error's body as one line for a person, cleaned and redacted.
+#[must_use]
+pub fn excerpt(media_type: &str, body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body.get(..4 * SAID).unwrap_or(body));
+    if media_type == "text/html" || text.trim_start().starts_with('<') {
+        return "(a page of HTML)".to_owned();
+    }
+    let text = base::text::clean(&text);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    base::text::cut(&base::redact::text(&text), SAID).to_owned()
 }

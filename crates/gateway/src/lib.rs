@@ -30,6 +30,8 @@ mod modern;
 mod outlet;
 mod parts;
 mod pipe;
+mod process;
+mod remote;
 mod screen;
 mod seal;
 mod session;
@@ -48,5 +50,7 @@ pub use parts::{
     ByteStream, Connect, Describe, FirstSight, FromServer, Life, Link, Origin, Parts, Screening, Server,
     Share, Sharing, ToServer, Treatment, Wire,
 };
+pub use process::{Process, StderrSink};
+pub use remote::{Remote, RemoteError, RemoteHeader, RemoteLimits, RemoteTransport};
 pub use status::{ServerState, ServerStatus, Status};
 pub use tokio_util::sync::CancellationToken;

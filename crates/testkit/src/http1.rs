@@ -17,7 +17,8 @@ pub(crate) enum Address {
     Tcp(String),
 }
 
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+/// A byte stream in both directions.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Address {

@@ -24,6 +24,7 @@ mod http1;
 mod image;
 mod mcp;
 mod own;
+mod peer;
 mod registry;
 mod scope;
 
@@ -32,6 +33,7 @@ pub use double::{DaemonDouble, Reply, Seen};
 pub use image::{IMAGE, image, image_on};
 pub use mcp::{HttpAnswer, McpClient, Pending, RpcError, ToolAnswer};
 pub use own::OwnEngine;
+pub use peer::{Later, Over, Peer, PeerStream, Seen as PeerSeen, Step, answer, send};
 pub use registry::{Credentials, Registry};
 pub use scope::Scope;
 

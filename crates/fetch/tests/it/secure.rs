@@ -7,10 +7,11 @@ use crate::peer::{Peer, answer, here};
 use fetch::{Client, Kind, Options, Redirects, Request};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
+use testkit::{Over, PeerStream};
 use tokio_rustls::TlsAcceptor;
 
 /// What a server needs, and the file of the authority behind it.
-pub(crate) fn server(name: &str) -> (TlsAcceptor, tempfile::TempDir, PathBuf) {
+pub(crate) fn server(name: &str) -> (Over, tempfile::TempDir, PathBuf) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -31,7 +32,16 @@ pub(crate) fn server(name: &str) -> (TlsAcceptor, tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     fs_err::write(&file, pem(authority.der())).unwrap();
-    (TlsAcceptor::from(Arc::new(config)), folder, file)
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let over: Over = Arc::new(move |stream| {
+        let acceptor = acceptor.clone();
+        Box::pin(async move {
+            // Clients that do not trust this server are what some tests are about.
+            let stream = acceptor.accept(stream).await.ok()?;
+            Some(Box::new(stream) as Box<dyn PeerStream>)
+        })
+    });
+    (over, folder, file)
 }
 
 fn pem(der: &[u8]) -> String {

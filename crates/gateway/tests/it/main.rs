@@ -13,5 +13,8 @@ mod eras;
 mod events;
 mod http;
 mod limits;
+#[cfg(unix)]
+mod process;
 mod relay;
+mod remote;
 mod rig;

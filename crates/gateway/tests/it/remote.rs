@@ -1,0 +1,805 @@
+//! Servers by HTTP, against a peer that answers as the test says.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use base::Secret;
+use fetch::{Addresses, Client, Options, Plain};
+use gateway::{FromServer, Remote, RemoteHeader, RemoteLimits, RemoteTransport, ToServer, Wire};
+use serde_json::{Value, json};
+use testkit::{Peer, PeerSeen, Step, answer, eventually, send};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+
+/// Both ends of a link whose driver runs.
+struct Talk {
+    to: mpsc::Sender<ToServer>,
+    from: mpsc::Receiver<FromServer>,
+    driver: JoinHandle<()>,
+}
+
+fn remote(peer: &Peer) -> Remote {
+    Remote {
+        server: "far".to_owned(),
+        url: peer.url("/mcp"),
+        transport: RemoteTransport::StreamableHttp,
+        headers: vec![RemoteHeader {
+            name: "Authorization".to_owned(),
+            value: Secret::new("Bearer t0ken"),
+            secret: Some("far.token".to_owned()),
+        }],
+        client: Client::new(Options {
+            addresses: Addresses::Private,
+            plain: Plain::Loopback,
+            ..Options::default()
+        }),
+        limits: RemoteLimits::default(),
+    }
+}
+
+impl Talk {
+    #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
+    fn with(remote: &Remote) -> Self {
+        let link = remote.link().unwrap();
+        let Wire::Messages {
+            to_server,
+            from_server,
+        } = link.wire
+        else {
+            panic!("a remote server takes messages");
+        };
+        Self {
+            to: to_server,
+            from: from_server,
+            driver: tokio::spawn(link.driver.unwrap()),
+        }
+    }
+
+    async fn say(&self, message: Value) {
+        self.say_with(message, &[]).await;
+    }
+
+    async fn say_with(&self, message: Value, headers: &[(&str, &str)]) {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let message = ToServer {
+            line: message.to_string().into_bytes(),
+            headers: headers.collect(),
+        };
+        self.to.send(message).await.unwrap();
+    }
+
+    async fn hear(&mut self) -> (Value, Option<u64>) {
+        let heard = tokio::time::timeout(Duration::from_secs(30), self.from.recv()).await;
+        let heard = heard.expect("something comes").expect("the link lives");
+        assert!(!heard.line.contains(&b'\n'));
+        (
+            serde_json::from_slice(&heard.line).unwrap(),
+            heard.related.and_then(|id| id.as_u64()),
+        )
+    }
+
+    /// The answer to a legacy request; nothing else may come before.
+    async fn ask(&mut self, id: u64, method: &str) -> Value {
+        self.say(json!({"jsonrpc": "2.0", "id": id, "method": method}))
+            .await;
+        let (answer, related) = self.hear().await;
+        assert_eq!((answer["id"].as_u64(), related), (Some(id), Some(id)), "{answer}");
+        answer
+    }
+
+    async fn begin(&mut self) {
+        let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {}});
+        self.say(json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}))
+            .await;
+        let (hello, _) = self.hear().await;
+        assert_eq!(hello["result"]["protocolVersion"], "2025-06-18", "{hello}");
+        self.say(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))
+            .await;
+    }
+
+    async fn end(self) {
+        drop(self.to);
+        self.driver.await.unwrap();
+    }
+}
+
+fn body(seen: &PeerSeen) -> Value {
+    serde_json::from_slice(&seen.body).unwrap_or_default()
+}
+
+fn json_answer(body: &str) -> Step {
+    answer("200 OK", "Content-Type: application/json\r\n", body)
+}
+
+fn events(text: &str) -> Step {
+    send(format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n{text}"
+    ))
+}
+
+fn result(seen: &PeerSeen) -> String {
+    json!({"jsonrpc": "2.0", "id": body(seen)["id"], "result": {"session": seen.header("mcp-session-id")}})
+        .to_string()
+}
+
+/// What a legacy server does about the usual; `None` for the rest.
+fn usual(seen: &PeerSeen, session: &str) -> Option<Vec<Step>> {
+    let hello = || {
+        let result = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {}});
+        let hello = json!({"jsonrpc": "2.0", "id": body(seen)["id"], "result": result}).to_string();
+        let headers = format!("Content-Type: application/json\r\nMcp-Session-Id: {session}\r\n");
+        vec![answer("200 OK", &headers, &hello)]
+    };
+    match (seen.line(), body(seen)["method"].as_str().unwrap_or_default()) {
+        ("POST /mcp", "initialize") => Some(hello()),
+        ("POST /mcp", method) if method.starts_with("notifications/") => {
+            Some(vec![answer("202 Accepted", "", "")])
+        }
+        ("POST /mcp", "") => Some(vec![answer("202 Accepted", "", "")]),
+        ("GET /mcp", _) if seen.header("last-event-id").is_none() => {
+            Some(vec![answer("405 Method Not Allowed", "", "")])
+        }
+        ("DELETE /mcp", _) => Some(vec![answer("200 OK", "", "")]),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn a_session_from_beginning_to_end() {
+    let peer =
+        Peer::start(|seen| usual(seen, "s1").unwrap_or_else(|| vec![json_answer(&result(seen))])).await;
+    let mut talk = Talk::with(&remote(&peer));
+    talk.begin().await;
+    for id in 2..5 {
+        assert_eq!(talk.ask(id, "tools/list").await["result"]["session"], "s1");
+    }
+    eventually("the stream of the session was asked for", || async {
+        peer.seen()
+            .iter()
+            .any(|seen| seen.line() == "GET /mcp")
+            .then_some(())
+    })
+    .await;
+    talk.end().await;
+    let seen = peer.seen();
+    assert_eq!(seen.last().unwrap().line(), "DELETE /mcp");
+    for (at, seen) in seen.iter().enumerate() {
+        assert_eq!(seen.header("authorization"), Some("Bearer t0ken"));
+        let session = (at > 0).then_some("s1");
+        assert_eq!(seen.header("mcp-session-id"), session);
+        assert_eq!(
+            seen.header("mcp-protocol-version"),
+            session.and(Some("2025-06-18"))
+        );
+        if seen.line() == "POST /mcp" {
+            assert_eq!(seen.header("accept"), Some("application/json, text/event-stream"));
+            assert_eq!(seen.header("content-type"), Some("application/json"));
+            assert_eq!(seen.header("mcp-method"), None);
+        }
+    }
+    assert_eq!(body(&seen[1])["method"], "notifications/initialized");
+}
+
+#[tokio::test]
+async fn what_comes_on_the_stream_of_a_request_belongs_to_it() {
+    let peer = Peer::start(|seen| {
+        usual(seen, "s").unwrap_or_else(|| {
+            let first = json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {}});
+            let ask = json!({"jsonrpc": "2.0", "id": "q", "method": "roots/list"});
+            let text = format!(
+                ": hi\n\ndata: {first}\n\ndata: nonsense\n\ndata: {ask}\n\nevent: x\ndata: {first}\n\n"
+            );
+            vec![
+                events(&text),
+                send(format!(
+                    "data: {{\ndata: \"jsonrpc\": \"2.0\",\ndata: {}\n\n",
+                    &result(seen)[17..]
+                )),
+                Step::Close,
+            ]
+        })
+    })
+    .await;
+    let mut talk = Talk::with(&remote(&peer));
+    talk.begin().await;
+    talk.say(json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call"}))
+        .await;
+    let (progress, related) = talk.hear().await;
+    assert_eq!(
+        (progress["method"].as_str(), related),
+        (Some("notifications/progress"), Some(7))
+    );
+    let (question, related) = talk.hear().await;
+    assert_eq!((question["id"].as_str(), related), (Some("q"), Some(7)));
+    let (answer, related) = talk.hear().await;
+    assert_eq!((answer["id"].as_u64(), related), (Some(7), Some(7)), "{answer}");
+    talk.say(json!({"jsonrpc": "2.0", "id": "q", "result": {"roots": []}}))
+        .await;
+    eventually("our answer arrives", || async {
+        peer.seen()
+            .iter()
+            .any(|seen| body(seen)["id"] == "q")
+            .then_some(())
+    })
+    .await;
+    talk.end().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_was_cut_goes_on() {
+    let gets = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&gets);
+    let peer = Peer::start(move |seen| {
+        if let Some(steps) = usual(seen, "s") {
+            return steps;
+        }
+        let note = json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {}});
+        match (seen.line(), seen.header("last-event-id")) {
+            ("GET /mcp", Some("2")) => vec![answer("503 Service Unavailable", "", "")],
+            ("GET /mcp", Some("1")) if count.fetch_add(1, Ordering::SeqCst) == 0 => {
+                vec![answer("503 Service Unavailable", "", "")]
+            }
+            ("GET /mcp", Some("1")) => {
+                let done = json!({"jsonrpc": "2.0", "id": 2, "result": {}});
+                vec![events(&format!("id: 3\ndata: {done}\n\n")), Step::Close]
+            }
+            _ => vec![
+                send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 900\r\n\r\n"),
+                send(format!(
+                    "retry: 10\nid: 1\ndata:\n\ndata: {note}\n\nid: 2\ndata: cut"
+                )),
+                Step::Close,
+            ],
+        }
+    })
+    .await;
+    let mut talk = Talk::with(&remote(&peer));
+    talk.begin().await;
+    talk.say(json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call"}))
+        .await;
+    assert_eq!(talk.hear().await.0["method"], "notifications/message");
+    let (answer, related) = talk.hear().await;
+    assert_eq!((answer["id"].as_u64(), related), (Some(2), Some(2)), "{answer}");
+    assert_eq!(gets.load(Ordering::SeqCst), 2);
+    assert_eq!(
+        peer.seen()
+            .iter()
+            .filter(|seen| body(seen)["method"] == "tools/call")
+            .count(),
+        1
+    );
+    talk.end().await;
+}
+
+#[tokio::test]
+async fn a_session_that_was_forgotten_begins_again() {
+    let sessions = Arc::new(AtomicUsize::new(0));
+    let peer = Peer::start(move |seen| {
+        if body(seen)["method"] == "initialize" {
+            let number = sessions.fetch_add(1, Ordering::SeqCst) + 1;
+            return usual(seen, &format!("s{number}")).unwrap();
+        }
+        if let Some(steps) = usual(seen, "") {
+            return steps;
+        }
+        let current = sessions.load(Ordering::SeqCst);
+        let known = seen.header("mcp-session-id") == Some(format!("s{current}").as_str());
+        match body(seen)["method"].as_str() {
+            Some("forget") => {
+                // From now on the present number is unknown.
+                vec![answer(
+                    "404 Not Found",
+                    "Content-Type: text/plain\r\n",
+                    "no such session",
+                )]
+                .into_iter()
+                .filter(|_| current == 1)
+                .chain((current > 1).then(|| json_answer(&result(seen))))
+                .collect()
+            }
+            _ if known => vec![json_answer(&result(seen))],
+            _ => vec![answer(
+                "400 Bad Request",
+                "",
+                "Bad Request: No valid session ID provided",
+            )],
+        }
+    })
+    .await;
+    let mut talk = Talk::with(&remote(&peer));
+    talk.begin().await;
+    assert_eq!(talk.ask(2, "tools/list").await["result"]["session"], "s1");
+    assert_eq!(talk.ask(3, "forget").await["result"]["session"], "s2");
+    assert_eq!(talk.ask(4, "tools/list").await["result"]["session"], "s2");
+    let hellos: Vec<_> = peer
+        .seen()
+        .into_iter()
+        .filter(|seen| body(seen)["method"] == "initialize")
+        .collect();
+    assert_eq!(hellos.len(), 2);
+    assert_eq!(hellos[0].body, hellos[1].body);
+    assert_eq!(hellos[1].header("mcp-session-id"), None);
+    let ready = peer
+        .seen()
+        .into_iter()
+        .filter(|seen| body(seen)["method"] == "notifications/initialized");
+    let ready: Vec<_> = ready
+        .map(|seen| seen.header("mcp-session-id").unwrap().to_owned())
+        .collect();
+    assert_eq!(ready, ["s1", "s2"]);
+    talk.end().await;
+}
+
+fn modern(id: u64, method: &str) -> Value {
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}});
+    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": {"_meta": meta, "name": "t"}})
+}
+
+#[tokio::test]
+async fn the_modern_era() {
+    let peer = Peer::start(|seen| match body(seen)["method"].as_str().unwrap_or_default() {
+        "slow" => vec![events(": wait\n\n"), Step::Hang],
+        "unknown" => {
+            let error =
+                json!({"jsonrpc": "2.0", "id": body(seen)["id"], "error": {"code": -32601, "message": "no"}});
+            vec![answer(
+                "404 Not Found",
+                "Content-Type: application/json\r\n",
+                &error.to_string(),
+            )]
+        }
+        "wrong" => {
+            let error =
+                json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32020, "message": "mismatch"}});
+            vec![answer(
+                "400 Bad Request",
+                "Content-Type: application/json\r\n",
+                &error.to_string(),
+            )]
+        }
+        _ => vec![json_answer(&result(seen))],
+    })
+    .await;
+    let mut talk = Talk::with(&remote(&peer));
+    talk.say_with(
+        modern(1, "tools/call"),
+        &[("Mcp-Name", "t"), ("Mcp-Param-X", "=?base64?w6Q=?=")],
+    )
+    .await;
+    assert_eq!(talk.hear().await.0["id"], 1);
+    let seen = peer.seen().remove(0);
+    for (name, value) in [
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "tools/call"),
+        ("mcp-name", "t"),
+        ("mcp-param-x", "=?base64?w6Q=?="),
+    ] {
+        assert_eq!(seen.header(name), Some(value));
+    }
+    for (method, code) in [("unknown", -32601), ("wrong", -32020)] {
+        talk.say(modern(2, method)).await;
+        let (answer, _) = talk.hear().await;
+        assert_eq!(
+            (&answer["id"], &answer["error"]["code"]),
+            (&json!(2), &json!(code))
+        );
+    }
+    // Cancelling closes the stream, and is told in no other way.
+    talk.say(modern(3, "slow")).await;
+    eventually("it is at work", || async {
+        (peer.seen().len() == 4).then_some(())
+    })
+    .await;
+    talk.say(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 3}}))
+        .await;
+    eventually("the stream is closed", || async {
+        (peer.left() == 1).then_some(())
+    })
+    .await;
+    assert_eq!(peer.seen().len(), 4);
+    // No session, so nothing to take leave of.
+    talk.end().await;
+    assert_eq!(peer.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn a_subscription_is_opened_again() {
+    let times = AtomicUsize::new(0);
+    let peer = Peer::start(move |_| {
+        let number = times.fetch_add(1, Ordering::SeqCst);
+        let note = |text: &str| {
+            events(&format!(
+                "data: {}\n\n",
+                json!({"jsonrpc": "2.0", "method": text})
+            ))
+        };
+        match number {
+            0 => vec![note("notifications/subscriptions/acknowledged"), Step::Close],
+            1 => vec![answer("502 Bad Gateway", "", "")],
+            2 => vec![note("notifications/tools/list_changed"), Step::Hang],
+            _ => vec![],
+        }
+    })
+    .await;
+    let mut talk = Talk::with(&remote(&peer));
+    talk.say(modern(9, "subscriptions/listen")).await;
+    assert_eq!(
+        talk.hear().await.0["method"],
+        "notifications/subscriptions/acknowledged"
+    );
+    let (changed, related) = talk.hear().await;
+    assert_eq!(
+        (changed["method"].as_str(), related),
+        (Some("notifications/tools/list_changed"), Some(9))
+    );
+    let bodies: Vec<_> = peer.seen().into_iter().map(|seen| seen.body).collect();
+    assert!(bodies.len() == 3 && bodies.iter().all(|body| *body == bodies[0]));
+    talk.end().await;
+    eventually("the stream is closed", || async {
+        (peer.left() == 1).then_some(())
+    })
+    .await;
+}
+
+/// Each fault harms its request alone, and is told in words that help.
+#[tokio::test]
+async fn faults() {
+    let peer = Peer::start(|seen| {
+        if let Some(steps) = usual(seen, "s") {
+            return steps;
+        }
+        let page = "Content-Type: text/html\r\n";
+        match body(seen)["method"].as_str().unwrap_or_default() {
+            "html" => vec![answer("200 OK", page, "<html>")],
+            "html-error" => vec![answer("502 Bad Gateway", page, "<html>")],
+            "text" => vec![answer("200 OK", "Content-Type: text/plain\r\n", "hello")],
+            "nothing" => vec![answer("202 Accepted", "", "")],
+            "garbage" => vec![json_answer("{\"jsonrpc\":")],
+            "other" => vec![json_answer(
+                "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\"}",
+            )],
+            "cut" => vec![
+                send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"),
+                Step::Close,
+            ],
+            "cut-events" => vec![events("data: {}\n\n"), Step::Close],
+            "closed" => vec![Step::Close],
+            "endless" => vec![events("data: "), send("x".repeat(200_000)), Step::Hang],
+            "large" => vec![json_answer(&"x".repeat(200_000))],
+            "401" => {
+                let wants = "WWW-Authenticate: Bearer realm=\"x\", scope=\"read\"\r\n";
+                vec![answer("401 Unauthorized", wants, "{\"error\":\"invalid_token\"}")]
+            }
+            "403" => vec![answer("403 Forbidden", "", "not you")],
+            "429" => vec![answer("429 Too Many Requests", "Retry-After: 7\r\n", "")],
+            "redirect" => vec![answer("302 Found", "Location: https://login.example/\r\n", "")],
+            _ => vec![json_answer(&result(seen))],
+        }
+    })
+    .await;
+    let mut options = remote(&peer);
+    options.limits.message_bytes = 100_000;
+    options.limits.stream_bytes = 150_000;
+    let mut talk = Talk::with(&options);
+    talk.begin().await;
+    let mut told = Vec::new();
+    for (id, method) in [
+        "html",
+        "html-error",
+        "text",
+        "nothing",
+        "garbage",
+        "cut",
+        "cut-events",
+        "closed",
+        "endless",
+        "large",
+        "401",
+        "403",
+        "429",
+        "redirect",
+    ]
+    .into_iter()
+    .zip(10..)
+    .map(|(method, id)| (id, method))
+    {
+        let error = talk.ask(id, method).await["error"].clone();
+        assert_eq!(error["code"], -32603);
+        let text = error["message"]
+            .as_str()
+            .unwrap()
+            .replace(&peer.url(""), "http://far");
+        told.push(format!("{method} {}: {text}", error["data"]["status"]));
+        assert_eq!(talk.ask(id + 100, "tools/list").await["result"]["session"], "s");
+    }
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    html null: server far at http://far/mcp answers with text/html, which is neither JSON nor a stream of events; check that its address is that of an MCP server; whether the request took effect is not known
+    html-error 502: server far at http://far/mcp answered 502 Bad Gateway: (a page of HTML); whether the request took effect is not known
+    text null: server far at http://far/mcp answers with text/plain, which is neither JSON nor a stream of events; check that its address is that of an MCP server; whether the request took effect is not known
+    nothing null: server far at http://far/mcp gives no answer (202 Accepted); whether the request took effect is not known
+    garbage null: server far at http://far/mcp sends JSON that is no answer to the request; whether the request took effect is not known
+    cut null: server far at http://far/mcp did not end its answer: the exchange broke off: error reading a body from connection: end of file before message length reached; whether the request took effect is not known
+    cut-events null: server far at http://far/mcp ended the stream before its answer; whether the request took effect is not known
+    closed null: server far can't be used: http://far/mcp: the exchange broke off: client error (SendRequest): connection closed before message completed; whether the request took effect is not known
+    endless null: server far at http://far/mcp sends too much: an event has more than 100000 bytes; whether the request took effect is not known
+    large null: server far at http://far/mcp sends too much: the answer has more than 150000 bytes; whether the request took effect is not known
+    401 401: server far at http://far/mcp wants a login (401 Unauthorized): it asks for Bearer realm="x", scope="read": {"error":"invalid_token"}; the headers sent were Authorization (from secret far.token): check that their values still hold
+    403 403: server far at http://far/mcp does not permit this (403 Forbidden): not you; the headers sent were Authorization (from secret far.token): check that their values still hold
+    429 429: server far at http://far/mcp answered 429 Too Many Requests; try again after 7 s
+    redirect 302: server far at http://far/mcp answered 302 Found and redirects to https://login.example/; if that is its new address, configure it
+    "#);
+    talk.say(json!({"jsonrpc": "2.0", "id": 50, "method": "other"}))
+        .await;
+    assert_eq!(talk.hear().await.0["method"], "notifications/x");
+    let text = talk.hear().await.0["error"]["message"].to_string();
+    assert!(
+        text.contains("sends JSON that is no answer to the request"),
+        "{text}"
+    );
+    talk.end().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there() {
+    let peer = Peer::start(|_| vec![]).await;
+    let options = remote(&peer);
+    drop(peer);
+    let mut talk = Talk::with(&options);
+    let answer = talk.ask(1, "initialize").await;
+    let text = answer["error"]["message"].as_str().unwrap();
+    assert!(text.contains("no connection to 127.0.0.1:"), "{text}");
+    assert_eq!(answer["error"]["data"]["mayHaveHappened"], false);
+    talk.end().await;
+}
+
+#[tokio::test]
+async fn requests_beyond_the_bound_wait() {
+    let go = Arc::new(Notify::new());
+    let gate = Arc::clone(&go);
+    let peer = Peer::start(move |seen| {
+        usual(seen, "s").unwrap_or_else(|| {
+            let gate = Arc::clone(&gate);
+            vec![
+                Step::Then(Box::pin(async move {
+                    gate.notified().await;
+                    Vec::new()
+                })),
+                json_answer(&result(seen)),
+            ]
+        })
+    })
+    .await;
+    let mut options = remote(&peer);
+    options.limits.requests = 2;
+    let mut talk = Talk::with(&options);
+    talk.begin().await;
+    let calls = || {
+        peer.seen()
+            .iter()
+            .filter(|seen| body(seen)["method"] == "tools/call")
+            .count()
+    };
+    for id in 2..5 {
+        talk.say(json!({"jsonrpc": "2.0", "id": id, "method": "tools/call"}))
+            .await;
+    }
+    eventually("two are at work", || async { (calls() == 2).then_some(()) }).await;
+    // What is no request passes by.
+    talk.say(json!({"jsonrpc": "2.0", "method": "notifications/roots/list_changed"}))
+        .await;
+    eventually("the notification arrives", || async {
+        let told = |seen: &PeerSeen| body(seen)["method"] == "notifications/roots/list_changed";
+        peer.seen().iter().any(told).then_some(())
+    })
+    .await;
+    assert_eq!(calls(), 2);
+    for _ in 0..3 {
+        go.notify_one();
+        talk.hear().await;
+    }
+    assert_eq!(calls(), 3);
+    talk.end().await;
+}
+
+#[tokio::test]
+async fn the_stream_of_the_session_is_kept_open() {
+    let times = AtomicUsize::new(0);
+    let peer = Peer::start(move |seen| {
+        let note = |text: &str| json!({"jsonrpc": "2.0", "method": text});
+        match seen.line() {
+            "GET /mcp" if times.fetch_add(1, Ordering::SeqCst) == 0 => {
+                vec![
+                    events(&format!(
+                        "retry: 1\nid: a\ndata: {}\n\n",
+                        note("notifications/one")
+                    )),
+                    Step::Close,
+                ]
+            }
+            "GET /mcp" => {
+                assert_eq!(seen.header("last-event-id"), Some("a"));
+                vec![
+                    events(&format!("data: {}\n\n", note("notifications/two"))),
+                    Step::Hang,
+                ]
+            }
+            _ => usual(seen, "s").unwrap(),
+        }
+    })
+    .await;
+    let mut talk = Talk::with(&remote(&peer));
+    talk.begin().await;
+    for method in ["notifications/one", "notifications/two"] {
+        let (note, related) = talk.hear().await;
+        assert_eq!((note["method"].as_str(), related), (Some(method), None));
+    }
+    talk.end().await;
+    eventually("it is closed", || async { (peer.left() == 1).then_some(()) }).await;
+}
+
+/// A server of 2024-11-05: answers come on the one stream, which ends after the second.
+async fn old_server(endpoint: &'static str) -> Peer {
+    let (queue, posted) = mpsc::channel::<String>(8);
+    let posted = Arc::new(tokio::sync::Mutex::new(posted));
+    Peer::start(move |seen| {
+        let queue = queue.clone();
+        match seen.line() {
+            "GET /mcp" => {
+                let mut steps = vec![events(&format!("event: endpoint\ndata: {endpoint}\n\n"))];
+                for _ in 0..2 {
+                    let posted = Arc::clone(&posted);
+                    steps.push(Step::Then(Box::pin(async move {
+                        let message = posted.lock().await.recv().await.unwrap();
+                        format!("event: message\ndata: {message}\n\n").into_bytes()
+                    })));
+                }
+                steps.push(Step::Close);
+                steps
+            }
+            "POST /messages?id=1" => {
+                let message = body(seen);
+                let result = if message["method"] == "initialize" {
+                    json!({"protocolVersion": "2025-06-18"})
+                } else {
+                    json!({"tools": []})
+                };
+                let reply = json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string();
+                let wants_answer = message["id"].is_number();
+                vec![
+                    answer("202 Accepted", "", "Accepted"),
+                    Step::Then(Box::pin(async move {
+                        if wants_answer {
+                            queue.send(reply).await.unwrap();
+                        }
+                        Vec::new()
+                    })),
+                ]
+            }
+            _ => vec![answer(
+                "404 Not Found",
+                "Content-Type: application/json\r\n",
+                "{\"detail\":\"Not Found\"}",
+            )],
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn http_and_sse() {
+    for transport in [RemoteTransport::Sse, RemoteTransport::StreamableHttp] {
+        let peer = old_server("/messages?id=1").await;
+        let mut talk = Talk::with(&Remote {
+            transport,
+            ..remote(&peer)
+        });
+        // What a gateway tries first.
+        talk.say(modern(0, "server/discover")).await;
+        assert!(talk.hear().await.0["error"].is_object());
+        talk.begin().await;
+        talk.say(json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"}))
+            .await;
+        let (answer, related) = talk.hear().await;
+        assert_eq!((&answer["result"]["tools"], related), (&json!([]), None));
+        // The stream ends, and so does the link.
+        assert!(talk.from.recv().await.is_none());
+        talk.end().await;
+        let posts: Vec<_> = peer
+            .seen()
+            .into_iter()
+            .filter(|seen| seen.path() == "/messages?id=1")
+            .collect();
+        let methods: Vec<_> = posts
+            .iter()
+            .map(|seen| body(seen)["method"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(methods, ["initialize", "notifications/initialized", "tools/list"]);
+        assert!(
+            posts
+                .iter()
+                .all(|seen| seen.header("authorization") == Some("Bearer t0ken"))
+        );
+        assert!(peer.seen().iter().all(|seen| !seen.line().starts_with("DELETE")));
+    }
+}
+
+#[tokio::test]
+async fn credentials_do_not_follow_an_endpoint_elsewhere() {
+    let peer = old_server("http://127.0.0.2:1/messages?id=1").await;
+    let mut talk = Talk::with(&Remote {
+        transport: RemoteTransport::Sse,
+        ..remote(&peer)
+    });
+    let text = talk.ask(1, "initialize").await["error"]["message"].to_string();
+    assert!(text.contains("which is not its own origin"), "{text}");
+    talk.end().await;
+}
+
+#[tokio::test]
+async fn a_server_of_neither_transport_is_told_as_it_first_answered() {
+    let peer = Peer::start(|seen| match seen.line() {
+        "GET /mcp" => vec![answer("200 OK", "Content-Type: text/html\r\n", "<html>")],
+        _ => vec![answer("404 Not Found", "Content-Type: text/html\r\n", "<html>")],
+    })
+    .await;
+    let mut talk = Talk::with(&remote(&peer));
+    let answer = talk.ask(1, "initialize").await;
+    assert_eq!(answer["error"]["data"]["status"], 404);
+    talk.end().await;
+}
+
+#[tokio::test]
+async fn what_is_configured_wrongly() {
+    let peer = Peer::start(|_| vec![]).await;
+    let right = remote(&peer);
+    let header = |name: &str, value: &str| {
+        vec![RemoteHeader {
+            name: name.to_owned(),
+            value: Secret::new(value),
+            secret: None,
+        }]
+    };
+    for (url, headers, reason) in [
+        (
+            "far",
+            vec![],
+            "its address is no URL: relative URL without a base",
+        ),
+        (
+            "ftp://far.example",
+            vec![],
+            "it is reached by https or http, not by ftp",
+        ),
+        (
+            "https://far.example",
+            header("Mcp-Session-Id", "x"),
+            "the header Mcp-Session-Id is the transport's own",
+        ),
+        (
+            "https://far.example",
+            header("HOST", "x"),
+            "the header HOST is the transport's own",
+        ),
+        (
+            "https://far.example",
+            header("a b", "x"),
+            "\"a b\" is no name of a header",
+        ),
+        (
+            "https://far.example",
+            header("X-Key", "a\r\nHost: b"),
+            "the value of header X-Key has characters that no header can carry, such as a line end",
+        ),
+    ] {
+        let wrong = Remote {
+            url: url.to_owned(),
+            headers,
+            ..right.clone()
+        };
+        let error = wrong.link().err().unwrap();
+        assert_eq!((error.server.as_str(), error.reason.as_str()), ("far", reason));
+    }
+}
