@@ -13,7 +13,7 @@ use base::names::{ImageRef, ServerName};
 use catalog::plan::{Build, Ecosystem};
 use engine::Engine;
 use engine::credentials::RegistryHost;
-use engine::ops::images::{Build as BuildRequest, BuildEvent, Cache};
+use engine::ops::images::{Build as BuildRequest, BuildEvent, Cache, RemoveImage};
 use engine::tarball::{Limits, Source, pack};
 use futures_util::StreamExt;
 use serde_json::Value;
@@ -129,12 +129,12 @@ pub(crate) async fn ensure(
 ) -> Result<(), Error> {
     let file = dockerfile(build);
     let made_of = labels::short_hash(&file);
-    let looked = inner.images.image_inspect(image).await;
-    match looked {
+    let old = match inner.images.image_inspect(image).await {
         Ok(found) if found["Config"]["Labels"][MADE_OF] == made_of => return Ok(()),
-        Ok(_) | Err(engine::Error::NotFound { .. }) => {}
+        Ok(found) => found["Id"].as_str().and_then(|id| ImageRef::parse(id).ok()),
+        Err(engine::Error::NotFound { .. }) => None,
         Err(error) => return Err(Error::engine("look at the image", server.as_str(), error)),
-    }
+    };
     let one_line = |text: &str| text.contains(['\n', '\r']);
     if one_line(&build.base) || ImageRef::parse(&build.base).is_err() {
         let fault = format!(
@@ -156,7 +156,14 @@ pub(crate) async fn ensure(
             .collect(),
         ..BuildRequest::default()
     };
-    follow(&inner.engine, server, image, &request, file, progress).await
+    follow(&inner.engine, server, image, &request, file, progress).await?;
+    if let Some(old) = old {
+        // The tag has moved on, and nobody else would remove it. One that is not ours, or in use, stays.
+        if let Err(error) = inner.engine.image_remove(&old, RemoveImage::default()).await {
+            tracing::debug!("the image that {image} was before stays: {error}");
+        }
+    }
+    Ok(())
 }
 
 async fn follow(

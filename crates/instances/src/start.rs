@@ -122,7 +122,7 @@ impl Instances {
                 Ok((running, owner)) => {
                     // If nobody waits any more, the handle is dropped here and the owner ends what it owns.
                     drop(tell.send(Ok(running)));
-                    owner.own().await;
+                    Box::pin(owner.own()).await;
                 }
                 Err(error) => drop(tell.send(Err(error))),
             }

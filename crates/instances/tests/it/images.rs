@@ -164,7 +164,14 @@ async fn a_package_gets_an_image_of_its_own() {
     };
     start("1.0.0; touch /tmp/x").await;
     assert!(told.try_recv().is_err(), "it is there, and made of the same");
+    let inspect = format!("/images/{tag}/json");
+    let old = rig.scope.daemon().get(&inspect).await.ok().json()["Id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     start("2.0.0").await;
+    let left = rig.scope.daemon().get(&format!("/images/{old}/json")).await;
+    assert_eq!(left.status, 404, "the old one is gone");
     assert!(
         matches!(told.try_recv(), Ok(Progress::Building(_))),
         "it is made anew"

@@ -1,10 +1,5 @@
 //! Instances on the real engine: shell scripts of a small image stand in for servers.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::large_futures,
-    reason = "tests fail loudly, and are not deep in anybody's stack"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests fail loudly")]
 
 mod here;
 
