@@ -7,6 +7,7 @@ pub mod clock;
 pub mod names;
 pub mod redact;
 mod spotter;
+pub mod suspect;
 pub mod text;
 
 pub use redact::Secret;

@@ -106,6 +106,7 @@ pub(crate) fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>)
             ..Limits::default()
         },
         secrets: secrets.into_iter().chain(given_secrets(settings)).collect(),
+        memory: Some(Arc::new(store.clone())),
         ..Parts::new(
             Arc::<Witness>::clone(&witness),
             env!("CARGO_PKG_NAME"),

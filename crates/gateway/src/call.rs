@@ -13,8 +13,9 @@ use wire::{Fault, Raw, code, meta, method, mrtr, strict_value, to_raw};
 use crate::budget::Kept;
 use crate::caller::Caller;
 use crate::confirm::{self, Asked, Question, Reply};
-use crate::core::{Core, Found};
+use crate::core::Core;
 use crate::dispatch::strip_era;
+use crate::find::Found;
 use crate::journal::{Outcome, Row};
 use crate::outlet::Outlet;
 use crate::upstream::{NoAnswer, Sending, Upstream, set_meta};
@@ -65,7 +66,7 @@ struct Call<'a> {
 /// Where it goes.
 struct Target {
     /// `None`: the gateway itself answers, with the rest of an answer that was too long.
-    server: Option<Arc<Upstream>>,
+    server: Option<Found>,
     server_name: String,
     /// What permissions and audit call it.
     tool: String,
@@ -180,8 +181,11 @@ async fn way(core: &Core, caller: &Caller, incoming: &Incoming<'_>, row: &mut Ro
     }
     let params = screen_arguments(core, &call, &target);
     row.sent();
-    let result = send(core, caller, server, &call, params).await?;
-    let result = core.screen.result(result);
+    let result = send(core, caller, &server.upstream, &call, params).await?;
+    let result = core
+        .screen
+        .answer(&server.upstream, server.outward(result))
+        .map_err(Stop::Refused)?;
     Ok(core.kept.fit(caller, result))
 }
 
@@ -216,13 +220,13 @@ async fn resolve(core: &Core, caller: &Caller, call: &Call<'_>) -> Result<Target
     let peer = caller.peer();
     match call.incoming.kind {
         Kind::Tool => {
-            let Found { upstream, name } = core.find_tool(&peer, &call.subject).await?;
+            let found = core.find_tool(&peer, &call.subject).await?;
             Ok(Target {
-                server_name: upstream.name.clone(),
-                effect: upstream.describe.effect(&name, &call.arguments),
-                server: Some(upstream),
-                subject: name.clone(),
-                tool: name,
+                server_name: found.upstream.name.clone(),
+                effect: found.upstream.describe.effect(&found.name, &call.arguments),
+                subject: found.name.clone(),
+                tool: found.name.clone(),
+                server: Some(found),
             })
         }
         Kind::Resource if Kept::is_ours(&call.subject) => Ok(Target {
@@ -233,15 +237,15 @@ async fn resolve(core: &Core, caller: &Caller, call: &Call<'_>) -> Result<Target
             effect: Effect::Read,
         }),
         Kind::Resource | Kind::Prompt => {
-            let (Found { upstream, name }, tool) = match call.incoming.kind {
+            let (found, tool) = match call.incoming.kind {
                 Kind::Prompt => (core.find_prompt(&peer, &call.subject).await?, "prompts.get"),
                 _ => (core.find_resource(&peer, &call.subject).await?, "resources.read"),
             };
             Ok(Target {
-                server_name: upstream.name.clone(),
-                server: Some(upstream),
+                server_name: found.upstream.name.clone(),
                 tool: tool.to_owned(),
-                subject: name,
+                subject: found.name.clone(),
+                server: Some(found),
                 effect: Effect::Read,
             })
         }
@@ -268,7 +272,7 @@ async fn confirm(
     row: &mut Row,
 ) -> Result<(), Stop> {
     let describe = match &target.server {
-        Some(server) if call.incoming.kind == Kind::Tool => Some(&server.describe),
+        Some(server) if call.incoming.kind == Kind::Tool => Some(&server.upstream.describe),
         _ => None,
     };
     let about = describe.map(|describe| describe.about(&target.subject, &call.arguments));
@@ -370,7 +374,7 @@ fn screen_arguments<'a>(core: &Core, call: &'a Call<'_>, target: &Target) -> Obj
 async fn send(
     core: &Core,
     caller: &Caller,
-    server: &Upstream,
+    server: &Arc<Upstream>,
     call: &Call<'_>,
     params: Object<'_>,
 ) -> Result<Raw, Stop> {

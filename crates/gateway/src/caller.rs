@@ -48,10 +48,6 @@ pub enum View {
 
 /// Marks one session among all. It ends when the last clone of the [`Lifeline`] that it came from says so.
 #[derive(Debug, Clone)]
-#[expect(
-    dead_code,
-    reason = "the pool that ends instances with their session comes next"
-)]
 pub(crate) struct Lifeline {
     pub(crate) number: u64,
     ended: CancellationToken,
@@ -71,10 +67,6 @@ impl Lifeline {
         self.ended.cancel();
     }
 
-    #[expect(
-        dead_code,
-        reason = "the pool that ends instances with their session comes next"
-    )]
     /// Returns when the session is over.
     pub(crate) async fn ended(&self) {
         self.ended.cancelled().await;

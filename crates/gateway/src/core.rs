@@ -4,28 +4,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::edit::Object;
-use wire::{Fault, Raw, Version, code, method};
+use wire::{Fault, Raw, Version, method};
 
 use crate::budget::Kept;
 use crate::call::{self, Incoming, Kind};
 use crate::caller::{Asking, Caller, Length, Peer, Principal, View};
 use crate::confirm::Confirmer;
-use crate::events::Hub;
-use crate::index::{Index, IndexCell};
+use crate::events::{Event, Hub, Sink};
 use crate::journal::Outcome;
-use crate::lists::{self, List};
+use crate::lists;
 use crate::outlet::Outlet;
-use crate::parts::Parts;
+use crate::parts::{Parts, Server};
+use crate::pins::{self, Approved, Held};
 use crate::screen::Screen;
 use crate::seal::Sealer;
 use crate::set::Set;
 use crate::status::Status;
-use crate::upstream::{Surroundings, Upstream};
+use crate::upstream::{Room, Surroundings, Upstream};
 use crate::{HttpOptions, HttpServer, Journal, Limits, http, pipe};
 
 /// The gateway. Clones share it.
@@ -35,17 +36,13 @@ pub struct Gateway {
     view: View,
 }
 
-/// Where something that a client named is.
-pub(crate) struct Found {
-    pub(crate) upstream: Arc<Upstream>,
-    /// What the server calls it.
-    pub(crate) name: String,
-}
-
 pub(crate) struct Core {
     pub(crate) name: String,
     pub(crate) version: String,
     set: RwLock<Arc<Set>>,
+    /// Counts changes of what servers list.
+    pub(crate) changes: Arc<AtomicU64>,
+    around: Arc<Surroundings>,
     pub(crate) rules: policy::Rules,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) limits: Limits,
@@ -57,7 +54,6 @@ pub(crate) struct Core {
     pub(crate) stop: CancellationToken,
     pub(crate) counters: Counters,
     pub(crate) sessions: http::Sessions,
-    index: IndexCell,
     started: Instant,
 }
 
@@ -113,22 +109,31 @@ impl Gateway {
             name,
             version,
             profile,
-            memory: _,
-            first_sight: _,
-            screening: _,
+            memory,
+            first_sight,
+            screening,
         } = parts;
         let sealer = Sealer::new(limits.confirm, limits.parked).map_err(std::io::Error::other)?;
         let hub = Arc::new(Hub::default());
-        let screen = Arc::new(Screen::new(secrets));
+        let screen = Arc::new(Screen::new(secrets, screening));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let changes = Arc::new(AtomicU64::new(0));
+        let profile: Arc<str> = profile.into();
         let around = Arc::new(Surroundings {
             limits: limits.clone(),
             name: name.clone(),
             version: version.clone(),
-            hub: Arc::clone(&hub),
+            profile: Arc::clone(&profile),
+            hub: Sink::of_none(&hub),
             screen: Arc::clone(&screen),
             tasks: tasks.clone(),
             stop: stop.clone(),
+            starts: Arc::new(Semaphore::new(limits.starts.clamp(1, 1_000))),
+            room: Room::new(limits.instances, limits.instance_bytes),
+            memory,
+            pins: Approved::new(),
+            first_sight,
+            changes: Arc::clone(&changes),
         });
         let upstreams = servers
             .into_iter()
@@ -141,7 +146,9 @@ impl Gateway {
                 sessions: http::Sessions::new(&limits),
                 name,
                 version,
-                set: RwLock::new(Arc::new(Set::new(upstreams, profile.into()))),
+                set: RwLock::new(Arc::new(Set::new(upstreams, profile))),
+                changes,
+                around,
                 rules,
                 journal,
                 limits,
@@ -151,7 +158,6 @@ impl Gateway {
                 tasks,
                 stop,
                 counters: Counters::default(),
-                index: IndexCell::default(),
                 started: Instant::now(),
             }),
         })
@@ -184,6 +190,7 @@ impl Gateway {
         writer: impl AsyncWrite + Unpin + Send + 'static,
         stop: CancellationToken,
     ) -> std::io::Result<()> {
+        self.core.prepare().await;
         pipe::serve(
             &self.core,
             Peer::new(principal, self.view.clone()),
@@ -199,7 +206,9 @@ impl Gateway {
     /// # Errors
     /// When the address can't be had, or would let in what the options do not name.
     pub async fn bind(&self, options: HttpOptions) -> Result<HttpServer, http::BindError> {
-        http::bind(Arc::clone(&self.core), options).await
+        let server = http::bind(Arc::clone(&self.core), options).await?;
+        self.core.prepare().await;
+        Ok(server)
     }
 
     /// Makes one call, on the same way as those of clients. The result is that of `tools/call`.
@@ -264,6 +273,99 @@ impl Gateway {
         Ok(lists::tools(&self.core, &caller).await?)
     }
 
+    /// Puts `servers` in the place of those there are. Servers of which nothing has changed (the same fingerprint and
+    /// the same options) keep their instances; those that went let what is at work end. Clients are told that lists
+    /// have changed.
+    pub async fn set_servers(&self, servers: Vec<Server>) {
+        let core = &self.core;
+        let gone = {
+            let mut present = core.set.write().unwrap_or_else(PoisonError::into_inner);
+            let mut before: Vec<_> = present.all().to_vec();
+            let upstreams = servers
+                .into_iter()
+                .map(
+                    |server| match before.iter().position(|upstream| upstream.is_same_as(&server)) {
+                        Some(at) => before.swap_remove(at),
+                        None => Arc::new(Upstream::new(server, Arc::clone(&core.around))),
+                    },
+                )
+                .collect();
+            *present = Arc::new(Set::new(upstreams, Arc::clone(&core.around.profile)));
+            before
+        };
+        for upstream in gone {
+            upstream.retire();
+        }
+        core.changes.fetch_add(1, Ordering::Release);
+        core.prepare().await;
+        for event in [
+            Event::ToolsChanged,
+            Event::PromptsChanged,
+            Event::ResourcesChanged,
+        ] {
+            core.hub.publish_to_all(&event);
+        }
+    }
+
+    /// The tools of servers from outside that are held back until they are approved, with their old and new
+    /// definitions, as JSON text in one spelling. What the servers list is read first, which may start them.
+    ///
+    /// # Errors
+    /// When there is no such server, or what it lists can't be read.
+    pub async fn held(&self, principal: &Principal, server: &str) -> Result<Vec<Held>, CallError> {
+        let (upstream, peer) = self.core.named(principal, &self.view, server)?;
+        let known = upstream.known(&peer).await.map_err(Fault::from)?;
+        upstream.judge_again().await;
+        let known = upstream.peek(&peer).unwrap_or(known);
+        let mut held: Vec<_> = known.held.values().cloned().collect();
+        held.sort_by(|one, other| one.tool.cmp(&other.tool));
+        Ok(held)
+    }
+
+    /// Approves what a server's tools say of themselves now: of `tools` alone, or of all that there are.
+    ///
+    /// # Errors
+    /// When there is no such server or tool, what it lists can't be read, or the approval not be written down.
+    pub async fn approve(
+        &self,
+        principal: &Principal,
+        server: &str,
+        tools: Option<&[String]>,
+    ) -> Result<(), CallError> {
+        let (upstream, peer) = self.core.named(principal, &self.view, server)?;
+        let known = upstream.known(&peer).await.map_err(Fault::from)?;
+        let now = pins::definitions(&known.said.tools);
+        let failed = |message: String| CallError { code: None, message };
+        if let Some(tools) = tools
+            && let Some(unknown) = tools
+                .iter()
+                .find(|tool| !now.iter().any(|known| known.tool == **tool))
+        {
+            return Err(failed(format!("server {server} lists no tool {unknown:?}")));
+        }
+        let unwritten = |error: store::Error| failed(format!("the approval can't be written down: {error}"));
+        let before = upstream.approved(&[]).await.map_err(unwritten)?;
+        let approved = pins::with_approved(before, &now, tools);
+        upstream.approve(approved).await.map_err(unwritten)?;
+        upstream.judge_again().await;
+        Ok(())
+    }
+
+    /// Stops the instances of a server, in whichever profile; the next use starts them anew. Whether there is such a
+    /// server.
+    pub fn restart(&self, server: &str) -> bool {
+        let set = self.core.set();
+        let named: Vec<_> = set
+            .all()
+            .iter()
+            .filter(|upstream| upstream.name == server)
+            .collect();
+        for upstream in &named {
+            upstream.restart();
+        }
+        !named.is_empty()
+    }
+
     /// How it does.
     pub fn status(&self) -> Status {
         self.core.status()
@@ -273,9 +375,6 @@ impl Gateway {
     /// whether all ended in time.
     pub async fn shutdown(&self, deadline: Duration) -> bool {
         self.core.stop.cancel();
-        for upstream in self.core.set().all() {
-            upstream.disconnect();
-        }
         self.core.tasks.close();
         tokio::time::timeout(deadline, self.core.tasks.wait())
             .await
@@ -299,151 +398,33 @@ impl Core {
         Arc::clone(&self.set.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) async fn index(&self, _peer: &Peer) -> Result<Arc<Index>, Fault> {
-        self.index.get(self.set().all(), || self.hub.tool_changes()).await
-    }
-
-    /// The tool of an exposed name, or of an alias or unlisted name that a server has.
-    pub(crate) async fn find_tool(&self, peer: &Peer, name: &str) -> Result<Found, Fault> {
-        let seen = self.set().seen(&peer.view);
-        let listed = |index: &Index| {
-            let tool = index.find(name)?;
-            let upstream = index.upstream(tool)?;
-            let upstream = seen.iter().find(|seen| Arc::ptr_eq(seen, upstream))?;
-            Some(Found {
-                name: upstream.own_name(&tool.name),
-                upstream: Arc::clone(upstream),
-            })
-        };
-        if let Some(found) = self.index.peek().as_deref().and_then(listed) {
-            return Ok(found);
+    /// Reads what was kept of the servers' lists, so that the first client is answered without starting any; and
+    /// starts what should be warm.
+    pub(crate) async fn prepare(&self) {
+        let set = self.set();
+        join_all(set.all().iter().map(|upstream| upstream.recall(None))).await;
+        for upstream in set.all() {
+            upstream.keep_warm();
         }
-        let described = || {
-            seen.iter().find_map(|upstream| {
-                let name = upstream.describe.canonical(name)?;
-                Some(Found {
-                    upstream: Arc::clone(upstream),
-                    name,
-                })
-            })
-        };
-        if seen.len() == 1
-            && let Some(found) = described()
-        {
-            // Nobody else can have the name, so a call right after the start waits for no list.
-            return Ok(found);
-        }
-        let index = self.index(peer).await?;
-        listed(&index).or_else(described).ok_or_else(|| {
-            Fault::new(
-                code::INVALID_PARAMS,
-                format!("there is no tool {:?}", base::text::cut(name, 100)),
-            )
-        })
     }
 
-    /// The server that has the prompt.
-    pub(crate) async fn find_prompt(&self, peer: &Peer, name: &str) -> Result<Found, Fault> {
-        let found = self.find_listed(peer, List::Prompts, "prompts", |item| {
-            item.text("name").as_deref() == Some(name)
-        });
-        let upstream = found.await?.ok_or_else(|| {
-            Fault::new(
-                code::INVALID_PARAMS,
-                format!("there is no prompt {:?}", base::text::cut(name, 100)),
-            )
-        })?;
-        Ok(Found {
-            upstream,
-            name: name.to_owned(),
-        })
-    }
-
-    /// The server that has the resource: the one that lists it, else the first whose template begins like it.
-    pub(crate) async fn find_resource(&self, peer: &Peer, uri: &str) -> Result<Found, Fault> {
-        let of_template = |item: &Object<'_>| {
-            item.text("uriTemplate").is_some_and(|template| {
-                let fixed = template.split('{').next().unwrap_or_default();
-                !fixed.is_empty() && uri.starts_with(fixed)
-            })
-        };
-        let listed = self.find_listed(peer, List::Resources, "resources", |item| {
-            item.text("uri").as_deref() == Some(uri)
-        });
-        let found = match listed.await? {
-            None => {
-                self.find_listed(peer, List::Templates, "resources", of_template)
-                    .await?
-            }
-            found => found,
-        };
-        let upstream = found.ok_or_else(|| {
-            Fault::new(
-                code::RESOURCE_NOT_FOUND,
-                format!("there is no resource {:?}", base::text::cut(uri, 200)),
-            )
-        })?;
-        Ok(Found {
-            upstream,
-            name: uri.to_owned(),
-        })
-    }
-
-    /// The first server that lists what is wanted; a single server with the capability needs no list.
-    async fn find_listed(
+    fn named(
         &self,
-        peer: &Peer,
-        list: List,
-        capability: &str,
-        wanted: impl Fn(&Object<'_>) -> bool,
-    ) -> Result<Option<Arc<Upstream>>, Fault> {
-        let seen = self.set().seen(&peer.view);
-        let mut able = Vec::new();
-        for upstream in &seen {
-            match upstream.has(capability).await {
-                Ok(true) => able.push(upstream),
-                Ok(false) => {}
-                Err(error) if seen.len() == 1 => return Err(error.into()),
-                Err(error) => tracing::warn!("{error}"),
-            }
-        }
-        if let [only] = able[..] {
-            return Ok(Some(Arc::clone(only)));
-        }
-        for upstream in able {
-            let items = lists::all(upstream, list).await.unwrap_or_default();
-            if items
-                .iter()
-                .any(|item| Object::parse(item).is_ok_and(|item| wanted(&item)))
-            {
-                return Ok(Some(Arc::clone(upstream)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The instructions of all servers that are seen, each under its name where there are several.
-    pub(crate) fn instructions(&self, view: &View) -> Option<String> {
+        principal: &Principal,
+        view: &View,
+        server: &str,
+    ) -> Result<(Arc<Upstream>, Peer), CallError> {
+        let peer = Peer::new(principal.clone(), view.clone());
         let seen = self.set().seen(view);
-        let known: Vec<_> = seen
-            .iter()
-            .filter_map(|upstream| Some((&upstream.name, upstream.instructions.as_ref()?)))
-            .collect();
-        match known[..] {
-            [] => None,
-            [(_, text)] => Some(text.clone()),
-            _ => Some(
-                known
-                    .iter()
-                    .map(|(name, text)| format!("## {name}\n{text}"))
-                    .collect::<Vec<_>>()
-                    .join("\n\n"),
-            ),
-        }
+        let found = seen.into_iter().find(|upstream| upstream.name == server);
+        let found = found.ok_or_else(|| CallError {
+            code: None,
+            message: format!("there is no server {:?} here", base::text::cut(server, 100)),
+        })?;
+        Ok((found, peer))
     }
 
     pub(crate) fn status(&self) -> Status {
-        let index = self.index.peek();
         let counters = &self.counters;
         Status {
             name: self.name.clone(),
@@ -458,7 +439,7 @@ impl Core {
                 .set()
                 .all()
                 .iter()
-                .map(|upstream| upstream.status(index.as_ref().map_or(0, |index| index.count(upstream))))
+                .map(|upstream| upstream.status())
                 .collect(),
         }
     }

@@ -7,7 +7,8 @@ use wire::{Fault, Raw, code, method};
 
 use crate::call::{self, Incoming, Kind};
 use crate::caller::Caller;
-use crate::core::{Core, Found};
+use crate::core::Core;
+use crate::find::Found;
 use crate::lists::{self, List};
 use crate::outlet::Outlet;
 use crate::upstream::{Sending, set_meta};
@@ -82,7 +83,7 @@ async fn complete(
     let given = params.get("ref").map(ToOwned::to_owned);
     let reference = given.as_deref().and_then(|raw| Object::parse(raw).ok());
     let reference = reference.ok_or_else(|| invalid("params.ref is required"))?;
-    let Found { upstream, name } = match reference.text("type").as_deref() {
+    let Found { upstream, name, .. } = match reference.text("type").as_deref() {
         Some("ref/prompt") => {
             let name = reference
                 .text("name")
@@ -110,7 +111,7 @@ async fn complete(
     reference.set(subject, &name);
     let reference = reference.to_raw();
     params.set("ref", &reference);
-    if !upstream.has("completions").await? {
+    if !upstream.has(&peer, "completions").await? {
         return Ok(wire::to_raw(&json!({"completion": {"values": []}})));
     }
     set_meta(&mut params, strip_era);

@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use serde_json::json;
 use wire::edit::Object;
 use wire::{Id, Message, Raw, meta, method, to_raw};
 
-use crate::upstream::Upstream;
+use crate::caller::{Peer, Principal, View};
+use crate::upstream::{Instance, Key, Upstream};
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -29,6 +30,28 @@ pub(crate) enum Event {
 }
 
 impl Event {
+    /// The same, with the resource under the name that a client knows.
+    pub(crate) fn under(&self, exposed: &str) -> Self {
+        match self {
+            Self::ResourceUpdated { uri, params } if uri != exposed => {
+                let renamed = Object::parse(params).map(|mut object| {
+                    object.set("uri", exposed);
+                    object.to_raw()
+                });
+                Self::ResourceUpdated {
+                    uri: exposed.to_owned(),
+                    params: renamed.unwrap_or_else(|_| params.clone()),
+                }
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// What kind of event it is.
+    pub(crate) fn kind(&self) -> std::mem::Discriminant<Self> {
+        std::mem::discriminant(self)
+    }
+
     /// The notification for it, tagged with the subscription that it answers (modern).
     pub(crate) fn message(&self, subscription: Option<&Id>) -> Message {
         let (method, params) = match self {
@@ -84,6 +107,13 @@ impl Level {
         ("emergency", Self::Emergency),
     ];
 
+    pub(crate) fn as_str(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(_, level)| *level == self)
+            .map_or("info", |(name, _)| name)
+    }
+
     pub(crate) fn parse(text: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
@@ -94,8 +124,109 @@ impl Level {
 
 /// Hears of events.
 pub(crate) trait Listen: Send + Sync {
-    /// Takes an event, at once: what can't be passed on without waiting is dropped.
-    fn hear(&self, event: &Event);
+    /// Takes an event for this audience (`None`: for all), at once: what can't be passed on without waiting is
+    /// dropped.
+    fn hear(&self, audience: Option<&Audience>, event: &Event);
+}
+
+/// Which server something happened at, and whom it concerns.
+#[derive(Debug, Clone)]
+pub(crate) struct Audience {
+    pub(crate) server: Arc<str>,
+    /// The profiles that the server is in; empty: all.
+    pub(crate) profiles: Arc<[String]>,
+    /// The profile of those who name none.
+    pub(crate) default: Arc<str>,
+    pub(crate) who: Who,
+}
+
+/// Whom the events of an instance concern: those who share it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Who {
+    Everyone,
+    Principal(Principal),
+    Session(u64),
+    Nobody,
+}
+
+impl Audience {
+    /// Whether it is for `peer`: one who sees the server, and shares the instance.
+    pub(crate) fn reaches(&self, peer: &Peer) -> bool {
+        let is_in =
+            |profile: &str| self.profiles.is_empty() || self.profiles.iter().any(|name| name == profile);
+        let sees = match &peer.view {
+            View::Default => is_in(&self.default),
+            View::Profile(profile) => is_in(profile),
+            View::Server(server) => *server == self.server,
+        };
+        sees && match &self.who {
+            Who::Everyone => true,
+            Who::Principal(principal) => *principal == peer.principal,
+            Who::Session(number) => peer
+                .session
+                .as_ref()
+                .is_some_and(|session| session.number == *number),
+            Who::Nobody => false,
+        }
+    }
+}
+
+/// Where an instance says what happened in it.
+#[derive(Clone)]
+pub(crate) struct Sink {
+    hub: Arc<Hub>,
+    upstream: Weak<Upstream>,
+    /// Set once the handshake is through; whose it is may change after that.
+    instance: Arc<OnceLock<Weak<Instance>>>,
+    /// Before that.
+    first: Option<Audience>,
+}
+
+impl Sink {
+    /// Of no instance: what is said goes nowhere.
+    pub(crate) fn of_none(hub: &Arc<Hub>) -> Self {
+        Self {
+            hub: Arc::clone(hub),
+            upstream: Weak::new(),
+            instance: Arc::default(),
+            first: None,
+        }
+    }
+
+    pub(crate) fn new(hub: &Arc<Hub>, upstream: Weak<Upstream>, audience: Audience) -> Self {
+        Self {
+            upstream,
+            first: Some(audience),
+            ..Self::of_none(hub)
+        }
+    }
+
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    pub(crate) fn is_of(&self, instance: &Arc<Instance>) {
+        // Said once, after the handshake.
+        let _ = self.instance.set(Arc::downgrade(instance));
+    }
+
+    pub(crate) fn publish(&self, event: &Event) {
+        let Some(upstream) = self.upstream.upgrade() else {
+            return;
+        };
+        let audience = match self.instance.get().and_then(Weak::upgrade) {
+            Some(instance) => Some(upstream.audience_of(&instance)),
+            None => self.first.clone(),
+        };
+        let Some(audience) = audience else { return };
+        match event {
+            // Told to clients once the new list is known.
+            Event::ToolsChanged | Event::PromptsChanged | Event::ResourcesChanged => {
+                upstream.list_changed(&audience.who, event);
+            }
+            Event::ResourceUpdated { .. } | Event::Log { .. } => self.hub.publish(&audience, event),
+        }
+    }
 }
 
 /// Passes events from servers to listeners.
@@ -103,8 +234,6 @@ pub(crate) trait Listen: Send + Sync {
 pub(crate) struct Hub {
     next: AtomicU64,
     listeners: Mutex<HashMap<u64, Weak<dyn Listen>>>,
-    /// Counts changes of tool lists, so that an index knows whether it is out of date.
-    tool_changes: AtomicU64,
 }
 
 impl Hub {
@@ -121,21 +250,24 @@ impl Hub {
         }
     }
 
-    pub(crate) fn publish(&self, event: &Event) {
-        if matches!(event, Event::ToolsChanged) {
-            self.tool_changes.fetch_add(1, Ordering::Release);
-        }
+    /// Passes `event` to those whom it concerns.
+    pub(crate) fn publish(&self, audience: &Audience, event: &Event) {
+        self.each(|listener| listener.hear(Some(audience), event));
+    }
+
+    /// Passes an event to everyone.
+    pub(crate) fn publish_to_all(&self, event: &Event) {
+        self.each(|listener| listener.hear(None, event));
+    }
+
+    fn each(&self, tell: impl Fn(&dyn Listen)) {
         let listeners: Vec<_> = {
             let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
             listeners.values().filter_map(Weak::upgrade).collect()
         };
         for listener in listeners {
-            listener.hear(event);
+            tell(&*listener);
         }
-    }
-
-    pub(crate) fn tool_changes(&self) -> u64 {
-        self.tool_changes.load(Ordering::Acquire)
     }
 }
 
@@ -158,17 +290,26 @@ impl Drop for Registration {
 /// Somebody watches a resource. The server is told of the first who does and of the last who no longer does.
 pub(crate) struct Watch {
     upstream: Arc<Upstream>,
+    key: Key,
+    /// What the server calls it.
     uri: String,
 }
 
 impl Watch {
-    pub(crate) fn new(upstream: Arc<Upstream>, uri: String) -> Self {
-        Self { upstream, uri }
+    /// Of the resource in the instance of that key.
+    pub(crate) fn new(upstream: Arc<Upstream>, key: Key, uri: String) -> Self {
+        Self { upstream, key, uri }
+    }
+
+    /// Whether that server's resource is the one watched.
+    pub(crate) fn is_of(&self, audience: Option<&Audience>, uri: &str) -> bool {
+        self.uri == uri && audience.is_some_and(|audience| *self.upstream.name == *audience.server)
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.upstream.unwatch_soon(std::mem::take(&mut self.uri));
+        self.upstream
+            .unwatch_soon(self.key.clone(), std::mem::take(&mut self.uri));
     }
 }

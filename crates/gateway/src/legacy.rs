@@ -9,9 +9,10 @@ use wire::meta::{ClientCapabilities, Implementation};
 use wire::{Fault, Raw, Request, Version, code, method, to_raw};
 
 use crate::caller::{Peer, client_name};
-use crate::core::{Core, Found};
+use crate::core::Core;
 use crate::dispatch::{self, Asked, members};
 use crate::events::{Level, Watch};
+use crate::find::Found;
 use crate::outlet::Outlet;
 use crate::session::{Hello, Session};
 
@@ -86,7 +87,7 @@ pub(crate) async fn answer(
                 Fault::new(code::INVALID_PARAMS, "params.level has to be debug, info, notice, warning, error, critical, alert or emergency")
             })?;
             session.set_level(level);
-            set_level(core, session.peer(), &params).await;
+            set_level(core, session.peer(), level);
             nothing()
         }
         method::SUBSCRIBE => {
@@ -129,9 +130,8 @@ pub(crate) async fn answer(
 
 /// Begins to watch a resource for one client.
 pub(crate) async fn watch(core: &Core, peer: &Peer, uri: &str) -> Result<Watch, Fault> {
-    let Found { upstream, name } = core.find_resource(peer, uri).await?;
-    upstream.watch(peer, &name).await?;
-    Ok(Watch::new(upstream, name))
+    let Found { upstream, name, .. } = core.find_resource(peer, uri).await?;
+    upstream.watch(peer, name).await
 }
 
 fn uri_of(params: &Object<'_>) -> Result<String, Fault> {
@@ -141,17 +141,10 @@ fn uri_of(params: &Object<'_>) -> Result<String, Fault> {
     Ok(uri.into_owned())
 }
 
-/// Tells the servers. They are shared, so one may give more than a client wants; the session filters.
-async fn set_level(core: &Core, peer: &Peer, params: &Object<'_>) {
-    let mut wanted = Object::empty();
-    if let Some(level) = params.get("level") {
-        wanted.set("level", level);
-    }
+/// Tells the servers that run, and the others when they start. They are shared, so one may give more than a client
+/// wants; the session filters.
+fn set_level(core: &Core, peer: &Peer, level: Level) {
     for upstream in core.set().seen(&peer.view) {
-        if let Ok(true) = upstream.has("logging").await
-            && let Err(fault) = upstream.ask(method::SET_LEVEL, wanted.clone()).await
-        {
-            tracing::debug!(server = upstream.name, "logging/setLevel: {}", fault.message());
-        }
+        upstream.set_level(level);
     }
 }

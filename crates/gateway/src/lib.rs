@@ -17,6 +17,7 @@ mod confirm;
 mod core;
 mod dispatch;
 mod events;
+mod find;
 mod http;
 mod index;
 mod journal;
@@ -27,8 +28,10 @@ mod lists;
 mod memory;
 mod mildest;
 mod modern;
+mod names;
 mod outlet;
 mod parts;
+mod pins;
 mod pipe;
 mod process;
 mod remote;
@@ -50,7 +53,8 @@ pub use parts::{
     ByteStream, Connect, Describe, FirstSight, FromServer, Life, Link, Origin, Parts, Screening, Server,
     Share, Sharing, ToServer, Treatment, Wire,
 };
+pub use pins::Held;
 pub use process::{Process, StderrSink};
 pub use remote::{Remote, RemoteError, RemoteHeader, RemoteLimits, RemoteTransport};
-pub use status::{ServerState, ServerStatus, Status};
+pub use status::{HistoryEntry, InstanceStatus, ServerState, ServerStatus, Status, What};
 pub use tokio_util::sync::CancellationToken;

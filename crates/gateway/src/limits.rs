@@ -72,7 +72,7 @@ impl Default for Limits {
             start: Duration::from_secs(30),
             list: Duration::from_secs(30),
             call: Duration::from_mins(15),
-            starts: 4,
+            starts: 8,
             instances: 100,
             instance_bytes: u64::MAX,
             idle_stop: Duration::from_mins(10),

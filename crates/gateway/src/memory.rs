@@ -1,15 +1,7 @@
 //! What outlives the process: the lists that servers gave, and the definitions of tools that were approved.
 
 use futures_util::future::BoxFuture;
-
-/// A tool's definition, as it was approved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Definition {
-    /// The server's own name for the tool.
-    pub tool: String,
-    /// The definition in one spelling ([`wire::canonical`]).
-    pub text: String,
-}
+pub use store::Definition;
 
 /// Remembers. Failures are told and survived: lists are read again, and what can't be compared is held back.
 pub trait Memory: Send + Sync {
@@ -33,4 +25,31 @@ pub trait Memory: Send + Sync {
         server: String,
         definitions: Vec<Definition>,
     ) -> BoxFuture<'_, Result<(), store::Error>>;
+}
+
+impl Memory for store::Store {
+    fn lists(&self, fingerprint: String) -> BoxFuture<'_, Result<Option<String>, store::Error>> {
+        Box::pin(self.definitions().lists(fingerprint))
+    }
+
+    fn keep_lists(
+        &self,
+        server: String,
+        fingerprint: String,
+        text: String,
+    ) -> BoxFuture<'_, Result<(), store::Error>> {
+        Box::pin(self.definitions().keep_lists(server, fingerprint, text))
+    }
+
+    fn approved(&self, server: String) -> BoxFuture<'_, Result<Option<Vec<Definition>>, store::Error>> {
+        Box::pin(self.definitions().approved(server))
+    }
+
+    fn approve(
+        &self,
+        server: String,
+        definitions: Vec<Definition>,
+    ) -> BoxFuture<'_, Result<(), store::Error>> {
+        Box::pin(self.definitions().approve(server, definitions))
+    }
 }

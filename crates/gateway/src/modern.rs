@@ -12,7 +12,7 @@ use wire::{Era, Fault, Id, Message, Raw, Request, Version, code, meta, method, t
 use crate::caller::{Asking, Caller, Length, Peer, View, client_name};
 use crate::core::Core;
 use crate::dispatch::{self, Asked};
-use crate::events::{Event, Listen};
+use crate::events::{Audience, Event, Listen, Watch};
 use crate::legacy;
 use crate::lists::List;
 use crate::outlet::Outlet;
@@ -172,9 +172,8 @@ async fn listen(
         tools: flag("toolsListChanged"),
         prompts: flag("promptsListChanged"),
         resources: flag("resourcesListChanged"),
-        uris: Vec::new(),
+        watches: Vec::new(),
     };
-    let mut watches = Vec::new();
     for uri in wanted
         .get("resourceSubscriptions")
         .and_then(items)
@@ -184,15 +183,12 @@ async fn listen(
         let Some(uri) = wire::edit::text(uri) else {
             continue;
         };
-        if watches.len() >= core.limits.watched {
+        if filter.watches.len() >= core.limits.watched {
             break;
         }
         // What can't be watched is left out of the acknowledgement; that is how the client learns of it.
         match legacy::watch(core, peer, &uri).await {
-            Ok(watch) => {
-                watches.push(watch);
-                filter.uris.push(uri.into_owned());
-            }
+            Ok(watch) => filter.watches.push((uri.into_owned(), watch)),
             Err(fault) => tracing::debug!("a resource can't be watched: {}", fault.message()),
         }
     }
@@ -205,6 +201,7 @@ async fn listen(
         .map_err(|_| gone())?;
     let listener = Arc::new(Subscription {
         id: id.clone(),
+        peer: peer.clone(),
         filter,
         outlet: Mutex::new(Some(outlet.clone())),
     });
@@ -229,7 +226,8 @@ struct Filter {
     tools: bool,
     prompts: bool,
     resources: bool,
-    uris: Vec<String>,
+    /// Resources, under the names that the client knows.
+    watches: Vec<(String, Watch)>,
 }
 
 impl Filter {
@@ -245,8 +243,9 @@ impl Filter {
                 filter.insert(name.to_owned(), true.into());
             }
         }
-        if !self.uris.is_empty() {
-            filter.insert("resourceSubscriptions".to_owned(), self.uris.clone().into());
+        if !self.watches.is_empty() {
+            let uris: Vec<_> = self.watches.iter().map(|(uri, _)| uri.as_str()).collect();
+            filter.insert("resourceSubscriptions".to_owned(), uris.into());
         }
         filter.into()
     }
@@ -254,22 +253,33 @@ impl Filter {
 
 struct Subscription {
     id: Id,
+    peer: Peer,
     filter: Filter,
     /// Taken away when the subscription ends, so that nothing follows its result.
     outlet: Mutex<Option<Outlet>>,
 }
 
 impl Listen for Subscription {
-    fn hear(&self, event: &Event) {
-        let wanted = match event {
-            Event::ToolsChanged => self.filter.tools,
-            Event::PromptsChanged => self.filter.prompts,
-            Event::ResourcesChanged => self.filter.resources,
-            Event::ResourceUpdated { uri, .. } => self.filter.uris.contains(uri),
-            // Belongs to a request, and only if that asked for it.
-            Event::Log { .. } => false,
+    fn hear(&self, audience: Option<&Audience>, event: &Event) {
+        if !audience.is_none_or(|audience| audience.reaches(&self.peer)) {
+            return;
+        }
+        let filter = &self.filter;
+        let event = match event {
+            Event::ToolsChanged if filter.tools => event.clone(),
+            Event::PromptsChanged if filter.prompts => event.clone(),
+            Event::ResourcesChanged if filter.resources => event.clone(),
+            Event::ResourceUpdated { uri, .. } => {
+                let mut watches = filter.watches.iter();
+                let Some((exposed, _)) = watches.find(|(_, watch)| watch.is_of(audience, uri)) else {
+                    return;
+                };
+                event.under(exposed)
+            }
+            // Log messages belong to a request, and only if that asked for them.
+            _ => return,
         };
-        if wanted && let Some(outlet) = &*self.outlet.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(outlet) = &*self.outlet.lock().unwrap_or_else(PoisonError::into_inner) {
             outlet.offer(event.message(Some(&self.id)).to_line());
         }
     }

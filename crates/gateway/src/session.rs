@@ -13,7 +13,7 @@ use wire::{Era, Fault, Id, Message, Raw, Request, Response, Version, code, metho
 
 use crate::Principal;
 use crate::caller::{Asking, Caller, Length, Lifeline, Peer};
-use crate::events::{Event, Level, Listen, Registration, Watch};
+use crate::events::{Audience, Event, Level, Listen, Registration, Watch};
 use crate::outlet::Outlet;
 
 pub(crate) struct Session {
@@ -271,13 +271,26 @@ impl Drop for Session {
 }
 
 impl Listen for Session {
-    fn hear(&self, event: &Event) {
-        let wanted = match event {
-            Event::ToolsChanged | Event::PromptsChanged | Event::ResourcesChanged => true,
-            Event::ResourceUpdated { uri, .. } => self.watches(uri),
-            Event::Log { level, .. } => lock(&self.level).is_some_and(|least| *level >= least),
+    fn hear(&self, audience: Option<&Audience>, event: &Event) {
+        if !audience.is_none_or(|audience| audience.reaches(&self.peer)) {
+            return;
+        }
+        let event = match event {
+            Event::ToolsChanged | Event::PromptsChanged | Event::ResourcesChanged => event.clone(),
+            Event::ResourceUpdated { uri, .. } => {
+                let watches = lock(&self.watches);
+                let mut watches = watches.iter();
+                let Some((exposed, _)) = watches.find(|(_, watch)| watch.is_of(audience, uri)) else {
+                    return;
+                };
+                event.under(exposed)
+            }
+            Event::Log { level, .. } if lock(&self.level).is_some_and(|least| *level >= least) => {
+                event.clone()
+            }
+            Event::Log { .. } => return,
         };
-        if wanted && let Some(stream) = &*lock(&self.stream) {
+        if let Some(stream) = &*lock(&self.stream) {
             stream.offer(event.message(None).to_line());
         }
     }

@@ -1,20 +1,47 @@
 //! The servers there are, and which of them a client sees. Immutable; when servers come or go, a new one takes its
 //! place.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::caller::View;
+use crate::caller::{Peer, Principal, View};
+use crate::index::IndexCell;
 use crate::upstream::Upstream;
 
 /// Servers, and the profile of those who name none.
 pub(crate) struct Set {
     upstreams: Vec<Arc<Upstream>>,
     profile: Arc<str>,
+    /// Some server may list other things for each principal.
+    differs: bool,
+    /// What each view shows; for each principal where that may differ.
+    indexes: RwLock<HashMap<(View, Option<Principal>), Arc<IndexCell>>>,
 }
 
 impl Set {
     pub(crate) fn new(upstreams: Vec<Arc<Upstream>>, profile: Arc<str>) -> Self {
-        Self { upstreams, profile }
+        Self {
+            differs: upstreams.iter().any(|upstream| upstream.lists_by_principal()),
+            upstreams,
+            profile,
+            indexes: RwLock::default(),
+        }
+    }
+
+    /// Where the index of what `peer` sees is kept.
+    pub(crate) fn index_cell(&self, peer: &Peer) -> Arc<IndexCell> {
+        let key = (peer.view.clone(), self.differs.then(|| peer.principal.clone()));
+        let indexes = self.indexes.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cell) = indexes.get(&key) {
+            return Arc::clone(cell);
+        }
+        drop(indexes);
+        if !self.knows(&peer.view) {
+            // Not kept: names that somebody makes up would fill the memory.
+            return Arc::default();
+        }
+        let mut indexes = self.indexes.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(indexes.entry(key).or_default())
     }
 
     /// All of them.

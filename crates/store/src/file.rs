@@ -8,13 +8,13 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use crate::error::Error;
 
 /// The newest schema that this program knows; SQLite keeps the file's in `user_version`.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 
 /// How long one process waits for another's transaction. Ours take well under a millisecond.
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Version 1. `audit_head` repeats the last row's number and hash, so that rows cut off the end are missed.
-const VERSION_1: &str = "
+pub(crate) const VERSION_1: &str = "
     CREATE TABLE audit (
         seq INTEGER PRIMARY KEY,
         time_ms INTEGER NOT NULL,
@@ -48,6 +48,29 @@ const VERSION_2: &str = "
         PRIMARY KEY (kind, name)
     ) STRICT, WITHOUT ROWID;
     PRAGMA user_version = 2;
+";
+
+/// Version 3 adds what servers list, and what of it was approved. A server of which nothing is approved stands in
+/// `approved_servers` all the same, once it was looked at.
+const VERSION_3: &str = "
+    CREATE TABLE lists (
+        fingerprint TEXT PRIMARY KEY,
+        server TEXT NOT NULL,
+        content TEXT NOT NULL,
+        kept_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX lists_of_server ON lists (server, kept_ms);
+    CREATE TABLE approved_servers (
+        server TEXT PRIMARY KEY,
+        approved_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE approved_tools (
+        server TEXT NOT NULL,
+        tool TEXT NOT NULL,
+        definition TEXT NOT NULL,
+        PRIMARY KEY (server, tool)
+    ) STRICT;
+    PRAGMA user_version = 3;
 ";
 
 /// Opens the file to write, making folder, file and schema where they are missing.
@@ -93,7 +116,7 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<(), Error> {
         .map_err(sqlite)?;
     let found = version(path, &transaction)?;
     check_version(path, found)?;
-    for (version, batch) in [(1, VERSION_1), (2, VERSION_2)] {
+    for (version, batch) in [(1, VERSION_1), (2, VERSION_2), (3, VERSION_3)] {
         if found < version {
             transaction.execute_batch(batch).map_err(sqlite)?;
         }

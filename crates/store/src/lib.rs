@@ -1,4 +1,5 @@
-//! The one SQLite file that holds Dockmaster's state: the audit, and documents.
+//! The one SQLite file that holds Dockmaster's state: the audit, documents, what servers list of themselves, and what
+//! of it was approved.
 //!
 //! Several processes may use the file at once: each gateway that a client starts over stdio is one. Writing goes
 //! through one thread of this process, which commits all rows that are waiting together. Reading opens the file
@@ -6,6 +7,7 @@
 
 mod audit;
 mod chain;
+mod definitions;
 mod documents;
 mod error;
 mod file;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 
 pub use crate::audit::{Audit, Entry, Filter, Row, Seq};
 pub use crate::chain::{Problem, Report};
+pub use crate::definitions::{Definition, Definitions};
 pub use crate::documents::{Document, Documents};
 pub use crate::error::Error;
 use crate::writer::Writer;
@@ -64,6 +67,11 @@ impl Store {
     /// The documents in it.
     pub fn documents(&self) -> Documents<'_> {
         Documents::new(self)
+    }
+
+    /// What servers list, and what of it was approved.
+    pub fn definitions(&self) -> Definitions<'_> {
+        Definitions::new(self)
     }
 
     /// Writes what is waiting, and ends the writer. Later writes fail.

@@ -341,7 +341,7 @@ async fn a_newer_schema_is_left_alone() {
         store.ready().await.unwrap_err(),
         Error::Newer {
             found: 7,
-            known: 2,
+            known: 3,
             ..
         }
     ));
@@ -422,7 +422,10 @@ async fn a_file_of_the_first_version_is_brought_up() {
     filled(&folder.path, 2).await;
     let connection = Connection::open(&folder.path).unwrap();
     connection
-        .execute_batch("DROP TABLE documents; PRAGMA user_version = 1; PRAGMA wal_checkpoint(TRUNCATE);")
+        .execute_batch(
+            "DROP TABLE documents; DROP TABLE lists; DROP TABLE approved_servers; DROP TABLE approved_tools;
+             PRAGMA user_version = 1; PRAGMA wal_checkpoint(TRUNCATE);",
+        )
         .unwrap();
     drop(connection);
     let store = Store::open(&folder.path).unwrap();

@@ -22,6 +22,8 @@ type Reply<T> = oneshot::Sender<Result<T, Error>>;
 enum Order {
     Append(Box<Entry>, Reply<Seq>),
     Ready(Reply<()>),
+    /// Anything else that is done with the file.
+    Run(Box<dyn FnOnce(&mut Work) + Send>),
 }
 
 #[derive(Debug)]
@@ -51,6 +53,20 @@ impl Writer {
 
     pub(crate) async fn ready(&self) -> Result<(), Error> {
         self.order(Order::Ready).await
+    }
+
+    /// Does `work` with the file, in turn with the rows.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.order(|reply| {
+            Order::Run(Box::new(move |thread| {
+                // Whoever asked may have been cancelled; what was written stands all the same.
+                let _ = reply.send(thread.run_once(work));
+            }))
+        })
+        .await
     }
 
     /// Lets the thread finish what waits, and waits for it.
@@ -102,6 +118,7 @@ impl Work {
                         replies.push(reply);
                     }
                     Order::Ready(reply) => drop(reply.send(self.file().map(drop))),
+                    Order::Run(work) => work(&mut self),
                 }
                 order = if entries.len() < TOGETHER {
                     orders.try_recv().ok()
@@ -137,6 +154,17 @@ impl Work {
             none => none.insert(Opened::open(&self.path)?),
         };
         Ok(&mut file.connection)
+    }
+
+    fn run_once<T>(&mut self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+        let connection = self.file()?;
+        match work(connection) {
+            Ok(value) => Ok(value),
+            Err(cause) => {
+                self.file = None;
+                Err(Error::sqlite(&self.path, cause))
+            }
+        }
     }
 
     /// Appends these rows; the number of the first.

@@ -27,6 +27,8 @@ pub(crate) struct Connection {
     shared: Arc<Shared>,
     /// What the server says that it can, as it wrote it.
     pub(super) capabilities: Raw,
+    /// What it tells models about itself.
+    pub(super) instructions: Option<String>,
 }
 
 /// What the connection shares with the task that reads.
@@ -44,6 +46,22 @@ impl Connection {
     /// Whether the stream has not ended.
     pub(super) fn is_live(&self) -> bool {
         !self.shared.dead.is_cancelled()
+    }
+
+    /// Returns when the stream has ended.
+    pub(super) async fn ended(&self) {
+        self.shared.dead.cancelled().await;
+    }
+
+    /// Ends the stream: what waits for an answer gets none, and the server sees the end of its input.
+    pub(super) fn close(&self) {
+        self.shared.dead.cancel();
+    }
+
+    /// Whether the server said that it has `capability`: "resources", "logging".
+    pub(crate) fn offers(&self, capability: &str) -> bool {
+        let capabilities = Object::parse(&self.capabilities);
+        capabilities.is_ok_and(|capabilities| capabilities.get(capability).is_some())
     }
 
     /// Puts the tasks to work that read, write and drive the link.
@@ -69,7 +87,9 @@ impl Connection {
                 let shared = Arc::clone(&shared);
                 around.tasks.spawn(reader(&queue).lines(read));
                 around.tasks.spawn(async move {
-                    if let Err(error) = write_lines::<ToServer>(write, waiting).await {
+                    let writing = write_lines::<ToServer>(write, waiting);
+                    // A server that does not read must not keep the task, and with it the stream.
+                    if let Some(Err(error)) = shared.dead.run_until_cancelled(writing).await {
                         tracing::debug!("writing to a server failed: {error}");
                     }
                     shared.dead.cancel();
@@ -89,6 +109,7 @@ impl Connection {
             next: AtomicU64::new(1),
             shared,
             capabilities: to_raw(&json!({})),
+            instructions: None,
         }
     }
 
@@ -184,7 +205,8 @@ struct Reader {
 
 impl Reader {
     async fn messages(self, mut queue: mpsc::Receiver<FromServer>) {
-        while let Some(message) = queue.recv().await {
+        let dead = self.shared.dead.clone();
+        while let Some(Some(message)) = dead.run_until_cancelled(queue.recv()).await {
             self.take(&message.line);
         }
         self.end();
@@ -192,8 +214,9 @@ impl Reader {
 
     async fn lines(self, stream: impl AsyncRead + Unpin) {
         let mut lines = Lines::new(stream, self.around.limits.answer_bytes);
-        loop {
-            match lines.next().await {
+        let dead = self.shared.dead.clone();
+        while let Some(line) = dead.run_until_cancelled(lines.next()).await {
+            match line {
                 Ok(Some(Line::Whole(line))) => self.take(&line),
                 Ok(Some(Line::TooLong(bytes))) => {
                     // Whose answer it was can't be told, so all that wait are told that none will come.

@@ -1,53 +1,95 @@
-//! A server behind the gateway, as one stream of newline-delimited messages. Calls run side by side on it, under
-//! ids and progress tokens of our own; when the stream ends, what was pending fails with a reason, and the next
-//! use connects again. Towards the server we are a legacy client without capabilities.
+//! A server behind the gateway: its instances ([`pool`]), what it lists ([`lists`]), and how it does. To the rest of
+//! the gateway it is one thing that answers requests; which instance does, or that one has to be started first, is
+//! decided here.
 
+mod circuit;
 mod connection;
+mod instance;
+mod lists;
+mod pool;
+mod room;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::edit::Object;
 use wire::{Fault, Message, Raw, Version, code, meta, method, to_raw};
 
+use self::circuit::Circuit;
 use self::connection::Connection;
-use crate::Limits;
+pub(crate) use self::instance::Instance;
+pub(crate) use self::lists::{Known, List};
+use self::pool::Slot;
+pub(crate) use self::pool::{Key, Lease};
+pub(crate) use self::room::Room;
 use crate::caller::{Caller, Peer};
-use crate::events::Hub;
+use crate::events::{Audience, Level, Sink, Watch, Who};
 use crate::outlet::Outlet;
-use crate::parts::{Connect, Describe, Life, Server, Share};
+use crate::parts::{Connect, Describe, FirstSight, Life, Link, Origin, Server, Sharing};
+use crate::pins::Approved;
 use crate::screen::Screen;
-use crate::status::{ServerState, ServerStatus};
+use crate::status::{HistoryEntry, InstanceStatus, ServerState, ServerStatus, What};
+use crate::{Limits, Memory};
+
+/// Why instances end when the gateway does.
+const STOPPING: &str = "the gateway is stopping";
+/// So many events of a server's life are kept.
+const HISTORY: usize = 20;
 
 /// What all servers share of the gateway.
+#[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) limits: Limits,
     pub(crate) name: String,
     pub(crate) version: String,
-    pub(crate) hub: Arc<Hub>,
+    /// The profile of clients that name none.
+    pub(crate) profile: Arc<str>,
+    /// Where an instance says what happened in it.
+    pub(crate) hub: Sink,
     pub(crate) screen: Arc<Screen>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+    pub(crate) starts: Arc<Semaphore>,
+    pub(crate) room: Arc<Room>,
+    pub(crate) memory: Option<Arc<dyn Memory>>,
+    /// What was approved in this process, where there is no memory.
+    pub(crate) pins: Arc<Approved>,
+    pub(crate) first_sight: FirstSight,
+    /// Counts changes of any list, so that an index knows whether it is out of date.
+    pub(crate) changes: Arc<AtomicU64>,
 }
 
 pub(crate) struct Upstream {
     pub(crate) name: String,
     pub(crate) describe: Arc<dyn Describe>,
-    pub(crate) instructions: Option<String>,
-    profiles: Vec<String>,
+    /// Put before the names of its tools and prompts, always.
+    pub(crate) prefix: Option<String>,
+    pub(crate) origin: Origin,
+    instructions: Option<String>,
+    profiles: Arc<[String]>,
+    sharing: Sharing,
     life: Life,
+    fingerprint: Option<String>,
+    tools: Option<Vec<String>>,
     connect: Connect,
     around: Arc<Surroundings>,
-    current: RwLock<Option<Arc<Connection>>>,
-    /// Held while connecting, so that callers who need the server at the same time share one start.
-    starting: tokio::sync::Mutex<()>,
-    /// How many watch each resource.
-    watched: tokio::sync::Mutex<HashMap<String, usize>>,
+    slots: RwLock<HashMap<Key, Slot>>,
+    circuit: Mutex<Circuit>,
+    lists: lists::Cells,
+    /// How many watch each resource of each instance.
+    watched: Mutex<HashMap<Key, HashMap<String, usize>>>,
+    /// The mildest log level that any client asked for.
+    level: Mutex<Option<&'static str>>,
+    /// It was taken out of the configuration.
+    retired: CancellationToken,
+    next: AtomicU64,
     record: Mutex<Record>,
 }
 
@@ -56,6 +98,7 @@ struct Record {
     starts: u64,
     calls: u64,
     last_error: Option<String>,
+    history: std::collections::VecDeque<(Instant, String, What, String)>,
 }
 
 /// Why a server gave no answer. An error that it gave itself is none of these.
@@ -77,6 +120,12 @@ pub(crate) enum NoAnswer {
         method: String,
         after: Duration,
     },
+    #[error("server {server} answers {method} with {what}")]
+    Nonsense {
+        server: String,
+        method: String,
+        what: String,
+    },
     #[error("the request was cancelled before it ended")]
     Cancelled,
     #[error("the gateway is stopping")]
@@ -86,17 +135,6 @@ pub(crate) enum NoAnswer {
 impl From<NoAnswer> for Fault {
     fn from(error: NoAnswer) -> Self {
         Self::new(code::INTERNAL_ERROR, error.to_string())
-    }
-}
-
-/// An instance that is kept busy.
-pub(crate) struct Lease(Arc<Connection>);
-
-impl std::ops::Deref for Lease {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        &self.0
     }
 }
 
@@ -113,16 +151,62 @@ impl Upstream {
         Self {
             name: server.name.as_str().to_owned(),
             describe: server.describe,
+            prefix: server.prefix.filter(|prefix| !prefix.is_empty()),
+            origin: server.origin,
             instructions: server.instructions,
-            profiles: server.profiles,
+            profiles: server.profiles.into(),
+            sharing: server.sharing,
             life: server.life,
+            fingerprint: server.fingerprint,
+            tools: server.tools,
             connect: server.connect,
             around,
-            current: RwLock::default(),
-            starting: tokio::sync::Mutex::default(),
-            watched: tokio::sync::Mutex::default(),
+            slots: RwLock::default(),
+            circuit: Mutex::default(),
+            lists: lists::Cells::default(),
+            watched: Mutex::default(),
+            level: Mutex::default(),
+            retired: CancellationToken::new(),
+            next: AtomicU64::new(1),
             record: Mutex::default(),
         }
+    }
+
+    /// Whether `server` says the same of itself, so that this one can stay in its place. How one reaches it can't be
+    /// compared, so a fingerprint has to vouch for that.
+    pub(crate) fn is_same_as(&self, server: &Server) -> bool {
+        self.fingerprint.is_some()
+            && self.fingerprint == server.fingerprint
+            && self.name == server.name.as_str()
+            && *self.profiles == *server.profiles
+            && self.sharing == server.sharing
+            && self.life == server.life
+            && self.tools == server.tools
+            && self.origin == server.origin
+            && self.instructions == server.instructions
+            && self.prefix == server.prefix.clone().filter(|prefix| !prefix.is_empty())
+    }
+
+    /// It is in the configuration no more: nobody new comes in, what is at work may end.
+    pub(crate) fn retire(&self) {
+        self.retired.cancel();
+    }
+
+    pub(crate) fn memory(&self) -> Option<&Arc<dyn Memory>> {
+        self.around.memory.as_ref()
+    }
+
+    pub(crate) fn pins(&self) -> &Approved {
+        &self.around.pins
+    }
+
+    pub(crate) fn first_sight(&self) -> FirstSight {
+        self.around.first_sight
+    }
+
+    /// Whether some of its tools wait to be approved.
+    pub(crate) fn has_held(&self) -> bool {
+        self.any_known().is_some_and(|known| !known.held.is_empty())
     }
 
     /// Whether it is in that profile.
@@ -135,6 +219,11 @@ impl Upstream {
         self.profiles.iter().any(|name| name == profile)
     }
 
+    /// Whether what it lists may be different for each principal.
+    pub(crate) fn lists_by_principal(&self) -> bool {
+        self.sharing == Sharing::Principal
+    }
+
     /// What permissions and the server call a listed tool: the listed name may itself be an alias.
     pub(crate) fn own_name(&self, listed: &str) -> String {
         self.describe
@@ -142,182 +231,287 @@ impl Upstream {
             .unwrap_or_else(|| listed.to_owned())
     }
 
+    /// Whether the configuration lets that tool be listed and called, by its own or its listed name.
+    pub(crate) fn permits(&self, tool: &str) -> bool {
+        let Some(tools) = &self.tools else { return true };
+        let own = self.own_name(tool);
+        tools.iter().any(|name| *name == own || name == tool)
+    }
+
+    /// Whether a name that no list has may be called: of our own servers only, as nobody approved the others' tools
+    /// unseen.
+    pub(crate) fn unlisted(&self, name: &str) -> Option<String> {
+        let own = self.describe.canonical(name)?;
+        (self.origin == Origin::BuiltIn && self.permits(&own)).then_some(own)
+    }
+
     /// How long one call may take.
     pub(crate) fn call_limit(&self) -> Duration {
         self.life.call.unwrap_or(self.around.limits.call)
     }
 
-    /// An instance for `caller`, which stays busy until the lease is dropped.
-    pub(crate) async fn lease(
-        &self,
-        _caller: &Caller,
-        cancel: &CancellationToken,
-    ) -> Result<Lease, NoAnswer> {
-        self.connection(cancel).await.map(Lease)
+    /// How long a list or another small request may take.
+    fn list_limit(&self) -> Duration {
+        self.life.list.unwrap_or(self.around.limits.list)
     }
 
-    /// Sends a request and waits for its answer: the server's result or error, as it came.
+    /// What it tells models about itself: as it was configured, else as it said at its last start. What comes from
+    /// outside is screened.
+    pub(crate) fn instructions(&self, peer: &Peer) -> Option<String> {
+        let said = || self.peek(peer)?.instructions.clone();
+        self.instructions.clone().or_else(said)
+    }
+
+    /// Sends a request for `caller` and waits for its answer: the server's result or error, as it came.
     pub(crate) async fn request(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         method: &str,
         params: Object<'_>,
         sending: Sending<'_>,
     ) -> Result<Result<Raw, Raw>, NoAnswer> {
-        let lease = self.lease(caller, sending.cancel).await?;
+        let lease = self.lease(&caller.peer(), sending.cancel).await?;
+        if method == method::TOOLS_CALL {
+            lease.count_call();
+            lock(&self.record).calls += 1;
+        }
         self.send(&lease, method, params, sending).await
     }
 
     async fn send(
         &self,
-        connection: &Connection,
+        lease: &Lease,
         method: &str,
         params: Object<'_>,
         sending: Sending<'_>,
     ) -> Result<Result<Raw, Raw>, NoAnswer> {
-        if method == method::TOOLS_CALL {
-            lock(&self.record).calls += 1;
-        }
-        let answer = connection.request(&self.name, method, params, sending).await;
-        if let Err(error @ (NoAnswer::Died { .. } | NoAnswer::TimedOut { .. })) = &answer {
-            lock(&self.record).last_error = Some(error.to_string());
+        let answer = lease.request(&self.name, method, params, sending).await;
+        match &answer {
+            Ok(_) => lock(&self.circuit).worked(),
+            Err(error @ (NoAnswer::Died { .. } | NoAnswer::TimedOut { .. })) => {
+                lock(&self.record).last_error = Some(error.to_string());
+                lease.doubt();
+            }
+            Err(_) => {}
         }
         answer
     }
 
     /// A request that belongs to no client's call, with the time limit of lists.
-    pub(crate) async fn ask(&self, method: &str, params: Object<'_>) -> Result<Raw, Fault> {
+    async fn ask_of(&self, lease: &Lease, method: &str, params: Object<'_>) -> Result<Raw, Fault> {
         let sending = Sending {
-            cancel: &self.around.stop.child_token(),
-            limit: self.around.limits.list,
+            cancel: &self.around.stop,
+            limit: self.list_limit(),
             progress: None,
         };
-        let connection = self.connection(sending.cancel).await?;
-        self.send(&connection, method, params, sending)
+        self.send(lease, method, params, sending)
             .await?
             .map_err(Fault::Relayed)
     }
 
-    /// Whether the server said that it has `capability`: "resources", "logging".
-    pub(crate) async fn has(&self, capability: &str) -> Result<bool, NoAnswer> {
-        let connection = self.connection(&self.around.stop).await?;
-        let capabilities = Object::parse(&connection.capabilities);
-        Ok(capabilities.is_ok_and(|capabilities| capabilities.get(capability).is_some()))
+    /// Whether the server said that it has `capability`: "resources", "logging". Not asked again for it.
+    pub(crate) async fn has(self: &Arc<Self>, peer: &Peer, capability: &str) -> Result<bool, NoAnswer> {
+        Ok(self.known(peer).await?.offers(capability))
     }
 
-    /// Counts one more who watches the resource; the server is told of the first.
-    pub(crate) async fn watch(&self, _peer: &Peer, uri: &str) -> Result<(), Fault> {
-        let mut watched = self.watched.lock().await;
-        if !watched.contains_key(uri) {
-            self.ask(method::SUBSCRIBE, uri_params(uri)).await?;
+    /// Watches a resource, its own name for it, in the instance of `peer`. The server is told of the first who does.
+    pub(crate) async fn watch(self: &Arc<Self>, peer: &Peer, uri: String) -> Result<Watch, Fault> {
+        if self.sharing == Sharing::Call {
+            return Err(Fault::new(
+                code::INVALID_REQUEST,
+                format!(
+                    "server {} is started for each call, so nothing in it can be watched",
+                    self.name
+                ),
+            ));
         }
-        *watched.entry(uri.to_owned()).or_default() += 1;
-        Ok(())
+        let lease = self.lease(peer, &self.around.stop).await?;
+        let key = lease.key();
+        let is_first = {
+            let mut watched = lock(&self.watched);
+            let count = watched
+                .entry(key.clone())
+                .or_default()
+                .entry(uri.clone())
+                .or_default();
+            *count += 1;
+            *count == 1
+        };
+        let watch = Watch::new(Arc::clone(self), key, uri.clone());
+        if is_first {
+            // When it fails, dropping the watch counts it out again.
+            self.ask_of(&lease, method::SUBSCRIBE, uri_params(&uri)).await?;
+        }
+        Ok(watch)
     }
 
     /// Counts one less, in a task of its own; the server is told when nobody is left.
-    pub(crate) fn unwatch_soon(self: &Arc<Self>, uri: String) {
+    pub(crate) fn unwatch_soon(self: &Arc<Self>, key: Key, uri: String) {
+        {
+            let mut watched = lock(&self.watched);
+            let Some(uris) = watched.get_mut(&key) else { return };
+            let Some(count) = uris.get_mut(&uri) else { return };
+            *count -= 1;
+            if *count > 0 {
+                return;
+            }
+            uris.remove(&uri);
+            if uris.is_empty() {
+                watched.remove(&key);
+            }
+        }
         let upstream = Arc::clone(self);
         self.around.tasks.spawn(async move {
-            let mut watched = upstream.watched.lock().await;
-            let Some(count) = watched.get_mut(&uri) else {
-                return;
-            };
-            *count -= 1;
-            if *count == 0 {
-                watched.remove(&uri);
-                if upstream.live().is_some()
-                    && let Err(fault) = upstream.ask(method::UNSUBSCRIBE, uri_params(&uri)).await
-                {
-                    tracing::debug!(server = upstream.name, "unsubscribe failed: {}", fault.message());
-                }
+            let Some(lease) = upstream.ready(&key) else { return };
+            if let Err(fault) = upstream
+                .ask_of(&lease, method::UNSUBSCRIBE, uri_params(&uri))
+                .await
+            {
+                tracing::debug!(server = upstream.name, "unsubscribe failed: {}", fault.message());
             }
         });
     }
 
-    pub(crate) fn status(&self, tools: usize) -> ServerStatus {
+    fn is_watched(&self, key: &Key) -> bool {
+        lock(&self.watched).contains_key(key)
+    }
+
+    fn watched_uris(&self, key: &Key) -> Vec<String> {
+        let watched = lock(&self.watched);
+        watched
+            .get(key)
+            .map(|uris| uris.keys().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// A client wants log messages from `level` on. Instances that run are told, others when they start.
+    pub(crate) fn set_level(self: &Arc<Self>, level: Level) {
+        {
+            let mut present = lock(&self.level);
+            let least = present
+                .and_then(Level::parse)
+                .map_or(level, |before| before.min(level));
+            *present = Some(least.as_str());
+        }
+        let upstream = Arc::clone(self);
+        self.around.tasks.spawn(async move {
+            for instance in upstream.instances() {
+                upstream.tell_again(&instance.key()).await;
+            }
+        });
+    }
+
+    /// Everyone who sees the server.
+    fn everyone(&self) -> Audience {
+        Audience {
+            server: self.name.as_str().into(),
+            profiles: Arc::clone(&self.profiles),
+            default: Arc::clone(&self.around.profile),
+            who: Who::Everyone,
+        }
+    }
+
+    /// Who hears of what happens in that instance now.
+    pub(crate) fn audience_of(&self, instance: &Instance) -> Audience {
+        let owner = lock(&instance.owner).clone();
+        self.audience(&owner)
+    }
+
+    fn record(&self, key: &Key, what: What, why: &str) {
+        let mut record = lock(&self.record);
+        match what {
+            What::Started => {
+                record.starts += 1;
+                record.last_error = None;
+            }
+            What::Failed | What::Died => record.last_error = Some(why.to_owned()),
+            What::Stopped => {}
+        }
+        if record.history.len() >= HISTORY {
+            record.history.pop_front();
+        }
+        record
+            .history
+            .push_back((Instant::now(), key.to_string(), what, why.to_owned()));
+        tracing::debug!(server = self.name, "{key}: {what:?} {why}");
+    }
+
+    pub(crate) fn status(&self) -> ServerStatus {
+        let now = Instant::now();
+        let instances: Vec<_> = self
+            .instances()
+            .iter()
+            .map(|instance| status_of(instance, now))
+            .collect();
+        let is_starting = self.is_starting();
+        let circuit = lock(&self.circuit);
+        let trouble = circuit
+            .trouble(now)
+            .map(|(why, wait)| (why.to_owned(), wait.as_secs()));
+        drop(circuit);
         let record = lock(&self.record);
-        let state = match (self.live().is_some(), &record.last_error) {
-            (true, _) => ServerState::Ready,
-            (false, Some(_)) => ServerState::Failed,
-            (false, None) => ServerState::Stopped,
+        let has = |state| {
+            instances
+                .iter()
+                .any(|instance: &InstanceStatus| instance.state == state)
         };
+        let state = if has(ServerState::Ready) {
+            ServerState::Ready
+        } else if has(ServerState::Idle) {
+            ServerState::Idle
+        } else if is_starting {
+            ServerState::Starting
+        } else if has(ServerState::Stopping) {
+            ServerState::Stopping
+        } else if record.last_error.is_some() || trouble.is_some() {
+            ServerState::Failed
+        } else {
+            ServerState::Stopped
+        };
+        let known = self.any_known();
+        let ago = |then: Instant| now.saturating_duration_since(then).as_secs();
         ServerStatus {
             name: self.name.clone(),
+            profiles: self.profiles.to_vec(),
             state,
-            tools,
+            tools: known.as_ref().map_or(0, |known| known.tools.len()),
+            held: known.as_ref().map_or(0, |known| known.held.len()),
             starts: record.starts,
             calls: record.calls,
-            last_error: record.last_error.clone(),
+            last_error: record
+                .last_error
+                .clone()
+                .or_else(|| trouble.as_ref().map(|(why, _)| why.clone())),
+            next_try_seconds: trouble.map(|(_, wait)| wait),
+            instances,
+            history: record
+                .history
+                .iter()
+                .map(|(then, instance, what, why)| HistoryEntry {
+                    seconds_ago: ago(*then),
+                    instance: instance.clone(),
+                    what: *what,
+                    why: why.clone(),
+                })
+                .collect(),
         }
     }
 
-    /// Lets go of the connection; the server sees the end of its input.
-    pub(crate) fn disconnect(&self) {
-        self.current
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+    fn next_number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn live(&self) -> Option<Arc<Connection>> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current
-            .as_ref()
-            .filter(|connection| connection.is_live())
-            .cloned()
+    fn read_slots(&self) -> RwLockReadGuard<'_, HashMap<Key, Slot>> {
+        self.slots.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn connection(&self, cancel: &CancellationToken) -> Result<Arc<Connection>, NoAnswer> {
-        if let Some(connection) = self.live() {
-            return Ok(connection);
-        }
-        let starting = async {
-            let _one = self.starting.lock().await;
-            if let Some(connection) = self.live() {
-                return Ok(connection);
-            }
-            let started = match timeout(self.around.limits.start, self.start()).await {
-                Ok(started) => started,
-                Err(_) => Err(format!(
-                    "no answer within {} s",
-                    self.around.limits.start.as_secs()
-                )),
-            };
-            let mut record = lock(&self.record);
-            record.starts += 1;
-            match started {
-                Ok(connection) => {
-                    record.last_error = None;
-                    let connection = Arc::new(connection);
-                    *self.current.write().unwrap_or_else(PoisonError::into_inner) =
-                        Some(Arc::clone(&connection));
-                    Ok(connection)
-                }
-                Err(cause) => {
-                    record.last_error = Some(cause.clone());
-                    Err(NoAnswer::Start {
-                        server: self.name.clone(),
-                        cause,
-                    })
-                }
-            }
-        };
-        tokio::select! {
-            connection = starting => connection,
-            () = cancel.cancelled() => Err(NoAnswer::Cancelled),
-            () = self.around.stop.cancelled() => Err(NoAnswer::Stopping),
-        }
+    fn write_slots(&self) -> RwLockWriteGuard<'_, HashMap<Key, Slot>> {
+        self.slots.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Connects and shakes hands (Lifecycle, "Initialization", up to 2025-11-25).
-    async fn start(&self) -> Result<Connection, String> {
-        let share = Share {
-            key: "all".to_owned(),
-            principal: None,
-        };
-        let link = (self.connect)(share).await.map_err(|error| error.to_string())?;
-        let mut connection = Connection::open(link, &self.name, &self.around);
+    /// Shakes hands on a new connection (Lifecycle, "Initialization", up to 2025-11-25).
+    async fn shake_hands(&self, link: Link, around: &Arc<Surroundings>) -> Result<Connection, String> {
+        let mut connection = Connection::open(link, &self.name, around);
         let mut params = Object::empty();
         params.set("protocolVersion", Version::LATEST_LEGACY.as_str());
         params.set("capabilities", &json!({}));
@@ -327,7 +521,8 @@ impl Upstream {
         );
         let sending = Sending {
             cancel: &CancellationToken::new(),
-            limit: self.around.limits.start,
+            // The start as a whole has its limit.
+            limit: Duration::MAX,
             progress: None,
         };
         let answer = connection
@@ -346,12 +541,28 @@ impl Upstream {
         if let Some(capabilities) = result.get("capabilities") {
             connection.capabilities = capabilities.to_owned();
         }
+        connection.instructions = result.text("instructions").map(String::from);
         let ready = Message::notification(method::INITIALIZED, to_raw(&json!({})));
         connection
             .send(&ready)
             .await
             .map_err(|()| "it ended during the handshake".to_owned())?;
         Ok(connection)
+    }
+}
+
+fn status_of(instance: &Instance, now: Instant) -> InstanceStatus {
+    let idle = instance.idle_since();
+    InstanceStatus {
+        owner: instance.key().to_string(),
+        state: match idle {
+            _ if instance.is_closed() => ServerState::Stopping,
+            Some(_) => ServerState::Idle,
+            None => ServerState::Ready,
+        },
+        up_seconds: now.saturating_duration_since(instance.started).as_secs(),
+        idle_seconds: idle.map(|since| now.saturating_duration_since(since).as_secs()),
+        calls: instance.calls.load(Ordering::Relaxed),
     }
 }
 

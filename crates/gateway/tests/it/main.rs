@@ -8,13 +8,16 @@
 )]
 
 mod audit;
+mod bots;
 mod confirm;
 mod eras;
 mod events;
 mod http;
+mod life;
 mod limits;
 #[cfg(unix)]
 mod process;
 mod relay;
 mod remote;
 mod rig;
+mod together;

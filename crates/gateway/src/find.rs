@@ -1,0 +1,196 @@
+//! From the name that a client uses to the server that is meant: within the client's view, whatever else there is.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use wire::{Fault, Raw, code};
+
+use crate::caller::{Peer, View};
+use crate::core::Core;
+use crate::index::{self, Index, Place, Renamed};
+use crate::upstream::Upstream;
+
+/// Members of results that hold the URI of a resource.
+const URIS: [&str; 3] = ["uri", "resourceUri", "ui/resourceUri"];
+
+/// Where something that a client named is.
+pub(crate) struct Found {
+    pub(crate) upstream: Arc<Upstream>,
+    /// What the server calls it.
+    pub(crate) name: String,
+    /// The server's URIs that clients know by other names.
+    renamed: Option<Renamed>,
+}
+
+impl Found {
+    /// A result of the server, with its URIs as clients know them.
+    pub(crate) fn outward(&self, raw: Raw) -> Raw {
+        match &self.renamed {
+            Some(renamed) => index::outward(renamed, raw, &URIS),
+            None => raw,
+        }
+    }
+
+    fn of(index: &Index, Place { upstream, own }: Place) -> Self {
+        Self {
+            renamed: index.renamed(&upstream).cloned(),
+            upstream,
+            name: own,
+        }
+    }
+}
+
+impl Core {
+    /// All that `peer` sees, as far as it is known: a server that does not come up is not waited for long.
+    pub(crate) async fn index(&self, peer: &Peer) -> Result<Arc<Index>, Fault> {
+        let set = self.set();
+        let cell = set.index_cell(peer);
+        let now = || self.changes.load(Ordering::Acquire);
+        cell.get(set.seen(&peer.view), peer, now).await
+    }
+
+    /// The same without waiting for any server.
+    fn index_now(&self, peer: &Peer) -> Arc<Index> {
+        let set = self.set();
+        let cell = set.index_cell(peer);
+        let now = self.changes.load(Ordering::Acquire);
+        cell.peek(now)
+            .unwrap_or_else(|| cell.make_now(set.seen(&peer.view), peer, now))
+    }
+
+    /// The same as [`Self::index`], to be shown: what was approved meanwhile, by another process too, is in it.
+    pub(crate) async fn index_to_show(&self, peer: &Peer) -> Result<Arc<Index>, Fault> {
+        let index = self.index(peer).await?;
+        if index.has_held() && self.look_for_approvals(&index).await {
+            return self.index(peer).await;
+        }
+        Ok(index)
+    }
+
+    async fn look_for_approvals(&self, index: &Index) -> bool {
+        let mut is_changed = false;
+        for upstream in &index.upstreams {
+            is_changed |= upstream.has_held() && upstream.judge_again().await;
+        }
+        is_changed
+    }
+
+    /// The tool of an exposed name, or of an alias or unlisted name that a server of our own has.
+    pub(crate) async fn find_tool(&self, peer: &Peer, name: &str) -> Result<Found, Fault> {
+        let listed = |index: &Index| {
+            let tool = index.find(name)?;
+            let own = tool.upstream.own_name(&tool.name);
+            let upstream = Arc::clone(&tool.upstream);
+            Some(Found::of(index, Place { upstream, own }))
+        };
+        let index = self.index_now(peer);
+        if let Some(found) = listed(&index) {
+            return Ok(found);
+        }
+        let described = |index: &Index| {
+            let places = index.upstreams.iter();
+            let place = places.filter_map(|upstream| {
+                let own = upstream.unlisted(name)?;
+                Some(Place {
+                    upstream: Arc::clone(upstream),
+                    own,
+                })
+            });
+            place.map(|place| Found::of(index, place)).next()
+        };
+        if index.upstreams.len() == 1
+            && let Some(found) = described(&index)
+        {
+            // Nobody else can have the name, so a call right after the start waits for no list.
+            return Ok(found);
+        }
+        let mut index = self.index(peer).await?;
+        if index.held(name).is_some() {
+            index = self.index_to_show(peer).await?;
+        }
+        if let Some(Place { upstream, own }) = index.held(name) {
+            let server = &upstream.name;
+            return Err(Fault::new(
+                code::INVALID_PARAMS,
+                format!(
+                    "the tool {own:?} of server {server} is not what was approved, or was never approved, and is held \
+                     back. A person can look at the difference and approve it: `dockmaster server approve {server}`"
+                ),
+            ));
+        }
+        listed(&index).or_else(|| described(&index)).ok_or_else(|| {
+            Fault::new(
+                code::INVALID_PARAMS,
+                format!("there is no tool {:?}", base::text::cut(name, 100)),
+            )
+        })
+    }
+
+    /// The prompt of an exposed name.
+    pub(crate) async fn find_prompt(&self, peer: &Peer, name: &str) -> Result<Found, Fault> {
+        let listed = |index: &Index| Some(Found::of(index, index.prompt(name)?.clone()));
+        if let Some(found) = listed(&self.index_now(peer)) {
+            return Ok(found);
+        }
+        let index = self.index(peer).await?;
+        let found = listed(&index).or_else(|| only(&index, peer, "prompts", name));
+        found.ok_or_else(|| {
+            Fault::new(
+                code::INVALID_PARAMS,
+                format!("there is no prompt {:?}", base::text::cut(name, 100)),
+            )
+        })
+    }
+
+    /// The resource of a URI, as the client knows it.
+    pub(crate) async fn find_resource(&self, peer: &Peer, uri: &str) -> Result<Found, Fault> {
+        let listed = |index: &Index| Some(Found::of(index, index.resource(uri)?));
+        if let Some(found) = listed(&self.index_now(peer)) {
+            return Ok(found);
+        }
+        let index = self.index(peer).await?;
+        let found = listed(&index).or_else(|| only(&index, peer, "resources", uri));
+        found.ok_or_else(|| {
+            Fault::new(
+                code::RESOURCE_NOT_FOUND,
+                format!("there is no resource {:?}", base::text::cut(uri, 200)),
+            )
+        })
+    }
+
+    /// The instructions of all servers that are seen, each under its name where there are several.
+    pub(crate) fn instructions(&self, view: &View) -> Option<String> {
+        // What a server says of itself when it is made for one principal is not for all, so nobody in particular asks.
+        let nobody = Peer::new(crate::Principal::new(""), view.clone());
+        let seen = self.set().seen(view);
+        let known: Vec<_> = seen
+            .iter()
+            .filter_map(|upstream| Some((&upstream.name, upstream.instructions(&nobody)?)))
+            .collect();
+        match &known[..] {
+            [] => None,
+            [(_, text)] => Some(text.clone()),
+            _ => Some(
+                known
+                    .iter()
+                    .map(|(name, text)| format!("## {name}\n{text}"))
+                    .collect::<Vec<_>>()
+                    .join("\n\n"),
+            ),
+        }
+    }
+}
+
+/// The one server that can do it at all may know names that it does not list.
+fn only(index: &Index, peer: &Peer, capability: &str, name: &str) -> Option<Found> {
+    let able = |upstream: &&Arc<Upstream>| upstream.peek(peer).is_some_and(|known| known.offers(capability));
+    let mut able = index.upstreams.iter().filter(able);
+    let (Some(upstream), None) = (able.next(), able.next()) else {
+        return None;
+    };
+    let place = Place {
+        upstream: Arc::clone(upstream),
+        own: name.to_owned(),
+    };
+    Some(Found::of(index, place))
+}

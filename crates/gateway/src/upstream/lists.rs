@@ -1,0 +1,620 @@
+//! What a server lists, remembered: read once, kept under the server's fingerprint beyond the life of the process, read
+//! anew when the server says that something has changed. Whoever asks gets what is known and waits only when nothing
+//! is. The definitions of tools from outside are compared here with what was approved.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use wire::edit::{Object, items};
+use wire::{Raw, method};
+
+use super::{Lease, NoAnswer, Upstream, lock};
+use crate::caller::{Peer, Principal};
+use crate::events::{Audience, Event, Who};
+use crate::parts::Origin;
+use crate::pins::{self, Held};
+
+/// A server that never comes to its last page is given up after so many.
+const MOST_PAGES: usize = 1_000;
+/// Items of a list beyond this number are left out.
+const MOST_ITEMS: usize = 10_000;
+/// Between two readings of lists that change there is at least this time.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long a list for a client waits for a server of which nothing is known yet.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum List {
+    Tools,
+    Resources,
+    Templates,
+    Prompts,
+}
+
+impl List {
+    pub(crate) fn of(method: &str) -> Option<Self> {
+        match method {
+            method::TOOLS_LIST => Some(Self::Tools),
+            method::RESOURCES_LIST => Some(Self::Resources),
+            method::TEMPLATES_LIST => Some(Self::Templates),
+            method::PROMPTS_LIST => Some(Self::Prompts),
+            _ => None,
+        }
+    }
+
+    fn method(self) -> &'static str {
+        match self {
+            Self::Tools => method::TOOLS_LIST,
+            Self::Resources => method::RESOURCES_LIST,
+            Self::Templates => method::TEMPLATES_LIST,
+            Self::Prompts => method::PROMPTS_LIST,
+        }
+    }
+
+    /// The member of the result that holds the items.
+    pub(crate) fn member(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Resources => "resources",
+            Self::Templates => "resourceTemplates",
+            Self::Prompts => "prompts",
+        }
+    }
+
+    fn capability(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Resources | Self::Templates => "resources",
+            Self::Prompts => "prompts",
+        }
+    }
+}
+
+/// What a server said of itself and lists.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    /// As it wrote it.
+    pub(crate) said: Said,
+    /// The tools that may be listed: screened, and without those held back.
+    pub(crate) tools: Vec<Raw>,
+    pub(crate) resources: Vec<Raw>,
+    pub(crate) templates: Vec<Raw>,
+    pub(crate) prompts: Vec<Raw>,
+    pub(crate) instructions: Option<String>,
+    /// Tools that are held back until somebody approves them, by the server's names.
+    pub(crate) held: HashMap<String, Held>,
+}
+
+/// What a server said, word for word; this is what is kept.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Said {
+    #[serde(default)]
+    pub(crate) capabilities: Option<Raw>,
+    #[serde(default)]
+    pub(crate) instructions: Option<String>,
+    #[serde(default)]
+    pub(crate) tools: Vec<Raw>,
+    #[serde(default)]
+    pub(crate) resources: Vec<Raw>,
+    #[serde(default)]
+    pub(crate) templates: Vec<Raw>,
+    #[serde(default)]
+    pub(crate) prompts: Vec<Raw>,
+}
+
+impl Known {
+    pub(crate) fn offers(&self, capability: &str) -> bool {
+        let raw = self.said.capabilities.as_ref();
+        let object = raw.and_then(|raw| Object::parse(raw).ok());
+        object.is_some_and(|object| object.get(capability).is_some())
+    }
+
+    pub(crate) fn list(&self, list: List) -> &[Raw] {
+        match list {
+            List::Tools => &self.tools,
+            List::Resources => &self.resources,
+            List::Templates => &self.templates,
+            List::Prompts => &self.prompts,
+        }
+    }
+}
+
+/// What is known, for each principal where that may differ.
+#[derive(Default)]
+pub(super) struct Cells(Mutex<HashMap<Option<Principal>, Arc<Cell>>>);
+
+#[derive(Default)]
+struct Cell {
+    known: RwLock<Option<Arc<Known>>>,
+    reading: Mutex<Reading>,
+}
+
+type Outcome = Option<Result<Arc<Known>, NoAnswer>>;
+
+#[derive(Default)]
+struct Reading {
+    /// The one that is on its way, and since when.
+    running: Option<(watch::Receiver<Outcome>, Instant)>,
+    /// What was kept before this process has been looked at.
+    has_looked: bool,
+    /// The server itself was asked in this process.
+    is_confirmed: bool,
+    /// The lists have changed since they were read.
+    is_stale: bool,
+    /// Lists that change all the time are not read all the time.
+    not_before: Option<Instant>,
+    /// The next reading waits for that time.
+    is_scheduled: bool,
+    /// What clients are told once it is read.
+    announce: Vec<Event>,
+}
+
+impl Cell {
+    fn peek(&self) -> Option<Arc<Known>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, known: &Arc<Known>) {
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(known));
+    }
+}
+
+impl Upstream {
+    fn scope(&self, peer: &Peer) -> Option<Principal> {
+        self.lists_by_principal().then(|| peer.principal.clone())
+    }
+
+    fn cell(&self, scope: Option<Principal>) -> Arc<Cell> {
+        Arc::clone(lock(&self.lists.0).entry(scope).or_default())
+    }
+
+    /// What is known of it for `peer`, without asking anybody.
+    pub(crate) fn peek(&self, peer: &Peer) -> Option<Arc<Known>> {
+        self.cell(self.scope(peer)).peek()
+    }
+
+    /// What is known of it for anybody.
+    pub(super) fn any_known(&self) -> Option<Arc<Known>> {
+        lock(&self.lists.0).values().find_map(|cell| cell.peek())
+    }
+
+    /// What it lists for `peer`. What is known is given at once, even while it is read anew; else this waits for the
+    /// server.
+    pub(crate) async fn known(self: &Arc<Self>, peer: &Peer) -> Result<Arc<Known>, NoAnswer> {
+        self.known_until(peer, None).await
+    }
+
+    /// The same, but a server that has been asked for [`PATIENCE`] already is not waited for.
+    pub(crate) async fn known_soon(self: &Arc<Self>, peer: &Peer) -> Result<Arc<Known>, NoAnswer> {
+        self.known_until(peer, Some(PATIENCE)).await
+    }
+
+    async fn known_until(
+        self: &Arc<Self>,
+        peer: &Peer,
+        patience: Option<Duration>,
+    ) -> Result<Arc<Known>, NoAnswer> {
+        let scope = self.scope(peer);
+        let cell = self.cell(scope.clone());
+        if let Some(known) = cell.peek() {
+            return Ok(known);
+        }
+        let (mut reading, since) = self.begin_reading(&cell, scope);
+        let ended = reading.wait_for(Option::is_some);
+        let outcome = match patience {
+            None => ended.await,
+            Some(patience) => match timeout_at(since + patience, ended).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    let mut reading = lock(&cell.reading);
+                    // Somebody got a list without it.
+                    reading.announce = vec![
+                        Event::ToolsChanged,
+                        Event::PromptsChanged,
+                        Event::ResourcesChanged,
+                    ];
+                    return Err(NoAnswer::TimedOut {
+                        server: self.name.clone(),
+                        method: "what it lists".to_owned(),
+                        after: patience,
+                    });
+                }
+            },
+        };
+        match outcome {
+            Ok(outcome) => outcome.clone().unwrap_or(Err(NoAnswer::Stopping)),
+            Err(_) => Err(NoAnswer::Stopping),
+        }
+    }
+
+    /// Reads what was kept before, if anything was; the server is not started for it.
+    pub(crate) async fn recall(self: &Arc<Self>, scope: Option<Principal>) {
+        if self.lists_by_principal() && scope.is_none() {
+            return;
+        }
+        let cell = self.cell(scope.clone());
+        self.look(&cell, scope.as_ref()).await;
+    }
+
+    /// Looks once at what was kept before this process.
+    async fn look(&self, cell: &Cell, scope: Option<&Principal>) -> Option<Arc<Known>> {
+        if lock(&cell.reading).has_looked {
+            return None;
+        }
+        let (memory, key) = (self.around.memory.as_ref()?, self.kept_under(scope)?);
+        let kept = memory.lists(key).await;
+        lock(&cell.reading).has_looked = true;
+        let text = match kept {
+            Ok(text) => text?,
+            Err(error) => {
+                tracing::warn!(server = self.name, "its kept lists can't be read: {error}");
+                return None;
+            }
+        };
+        let said = match serde_json::from_str::<Said>(&text) {
+            Ok(said) => said,
+            Err(error) => {
+                tracing::warn!(server = self.name, "its kept lists can't be understood: {error}");
+                return None;
+            }
+        };
+        let known = Arc::new(self.judge(said).await);
+        if cell.peek().is_none() {
+            cell.set(&known);
+            self.changed();
+        }
+        Some(known)
+    }
+
+    fn kept_under(&self, scope: Option<&Principal>) -> Option<String> {
+        let fingerprint = self.fingerprint.as_ref()?;
+        Some(match scope {
+            None => fingerprint.clone(),
+            Some(principal) => format!("{fingerprint}\n{principal}"),
+        })
+    }
+
+    /// Begins to read, or joins the reading that is on its way.
+    fn begin_reading(
+        self: &Arc<Self>,
+        cell: &Arc<Cell>,
+        scope: Option<Principal>,
+    ) -> (watch::Receiver<Outcome>, Instant) {
+        let mut reading = lock(&cell.reading);
+        if let Some(running) = &reading.running {
+            return running.clone();
+        }
+        let (sender, outcome) = watch::channel(None);
+        let running = (outcome, Instant::now());
+        reading.running = Some(running.clone());
+        drop(reading);
+        let (upstream, cell) = (Arc::clone(self), Arc::clone(cell));
+        self.around.tasks.spawn(async move {
+            let outcome = upstream.read(&cell, scope.as_ref()).await;
+            let announce = {
+                let mut reading = lock(&cell.reading);
+                reading.running = None;
+                reading.not_before = Some(Instant::now() + PAUSE);
+                match &outcome {
+                    Ok(_) => std::mem::take(&mut reading.announce),
+                    Err(_) => Vec::new(),
+                }
+            };
+            if let Err(error) = &outcome {
+                tracing::warn!(server = upstream.name, "what it lists is not known: {error}");
+            }
+            sender.send_replace(Some(outcome));
+            for event in announce {
+                upstream
+                    .around
+                    .hub
+                    .hub()
+                    .publish(&upstream.audience_of_scope(scope.as_ref()), &event);
+            }
+            // It changed again while it was read.
+            if lock(&cell.reading).is_stale {
+                upstream.read_anew(&cell, scope);
+            }
+        });
+        running
+    }
+
+    /// Begins to read what has changed: now, or after a pause since the last time.
+    fn read_anew(self: &Arc<Self>, cell: &Arc<Cell>, scope: Option<Principal>) {
+        let then = {
+            let mut reading = lock(&cell.reading);
+            if reading.running.is_some() || reading.is_scheduled {
+                return;
+            }
+            let then = reading.not_before.filter(|then| *then > Instant::now());
+            reading.is_scheduled = then.is_some();
+            then
+        };
+        let Some(then) = then else {
+            drop(self.begin_reading(cell, scope));
+            return;
+        };
+        let (upstream, cell) = (Arc::clone(self), Arc::clone(cell));
+        self.around.tasks.spawn(async move {
+            if upstream
+                .around
+                .stop
+                .run_until_cancelled(sleep_until(then))
+                .await
+                .is_some()
+            {
+                lock(&cell.reading).is_scheduled = false;
+                upstream.begin_reading(&cell, scope);
+            }
+        });
+    }
+
+    async fn read(self: &Arc<Self>, cell: &Cell, scope: Option<&Principal>) -> Result<Arc<Known>, NoAnswer> {
+        if cell.peek().is_none()
+            && let Some(known) = self.look(cell, scope).await
+        {
+            return Ok(known);
+        }
+        lock(&cell.reading).is_stale = false;
+        let lease = self.lease_for_lists(scope).await?;
+        let said = self.ask_all(&lease).await?;
+        drop(lease);
+        lock(&cell.reading).is_confirmed = true;
+        let before = cell.peek();
+        if let (Some(memory), Some(key)) = (&self.around.memory, self.kept_under(scope))
+            && before.as_ref().is_none_or(|before| !same(&before.said, &said))
+            && let Ok(text) = serde_json::to_string(&said)
+            && let Err(error) = memory.keep_lists(self.name.clone(), key, text).await
+        {
+            tracing::warn!(server = self.name, "its lists can't be kept: {error}");
+        }
+        let known = Arc::new(self.judge(said).await);
+        cell.set(&known);
+        self.changed();
+        if let Some(before) = before {
+            let mut reading = lock(&cell.reading);
+            for (event, lists) in [
+                (Event::ToolsChanged, &[List::Tools][..]),
+                (Event::PromptsChanged, &[List::Prompts]),
+                (Event::ResourcesChanged, &[List::Resources, List::Templates]),
+            ] {
+                let is_changed = lists
+                    .iter()
+                    .any(|list| !same_items(before.list(*list), known.list(*list)));
+                let is_told = reading.announce.iter().any(|told| told.kind() == event.kind());
+                if is_changed && !is_told {
+                    reading.announce.push(event);
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// Reads all lists that the server offers, side by side.
+    async fn ask_all(&self, lease: &Lease) -> Result<Said, NoAnswer> {
+        let list = async |list: List| match lease.offers(list.capability()) {
+            true => self.all_pages(lease, list).await,
+            false => Ok(Vec::new()),
+        };
+        let (tools, resources, templates, prompts) = tokio::join!(
+            list(List::Tools),
+            list(List::Resources),
+            list(List::Templates),
+            list(List::Prompts)
+        );
+        // Servers that can do one thing well get away with faults in the others.
+        let or_none = |list: Result<Vec<Raw>, NoAnswer>| match list {
+            Err(error @ NoAnswer::Nonsense { .. }) => {
+                tracing::warn!(server = self.name, "a list is missing: {error}");
+                Ok(Vec::new())
+            }
+            other => other,
+        };
+        Ok(Said {
+            capabilities: Some(lease.capabilities.clone()),
+            instructions: lease.instructions.clone(),
+            tools: tools?,
+            resources: or_none(resources)?,
+            templates: or_none(templates)?,
+            prompts: or_none(prompts)?,
+        })
+    }
+
+    /// Everything that it lists, page by page.
+    async fn all_pages(&self, lease: &Lease, list: List) -> Result<Vec<Raw>, NoAnswer> {
+        let nonsense = |what: String| NoAnswer::Nonsense {
+            server: self.name.clone(),
+            method: list.method().to_owned(),
+            what,
+        };
+        let mut found: Vec<Raw> = Vec::new();
+        let mut bytes = 0;
+        let mut cursors = HashSet::new();
+        let mut cursor: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let mut params = Object::empty();
+            if let Some(cursor) = &cursor {
+                params.set("cursor", cursor);
+            }
+            let sending = super::Sending {
+                cancel: &self.around.stop,
+                limit: self.list_limit(),
+                progress: None,
+            };
+            let answer = self.send(lease, list.method(), params, sending).await?;
+            let result = answer.map_err(|error| {
+                let message = wire::Fault::Relayed(error).message();
+                nonsense(format!(
+                    "the error {:?}",
+                    base::text::cut(&base::text::clean(&message), 300)
+                ))
+            })?;
+            bytes += result.get().len();
+            let page = Object::parse(&result).map_err(|error| nonsense(error.to_string()))?;
+            let page_items = page
+                .get(list.member())
+                .and_then(items)
+                .ok_or_else(|| nonsense("no list".to_owned()))?;
+            found.extend(page_items.into_iter().map(ToOwned::to_owned));
+            if found.len() > MOST_ITEMS || bytes > self.around.limits.answer_bytes {
+                tracing::warn!(server = self.name, "{} is too long; cut", list.method());
+                found.truncate(MOST_ITEMS);
+                return Ok(found);
+            }
+            match page.text("nextCursor") {
+                Some(next) if cursors.insert(next.to_string()) => cursor = Some(next.into_owned()),
+                // No further page, or one that we had: a server that turns in circles.
+                _ => return Ok(found),
+            }
+        }
+        tracing::warn!(
+            server = self.name,
+            "{} goes on after {MOST_PAGES} pages; cut",
+            list.method()
+        );
+        Ok(found)
+    }
+
+    /// What of it may be shown: all of what is ours; of what comes from outside that which was approved, screened.
+    async fn judge(&self, said: Said) -> Known {
+        if self.origin == Origin::BuiltIn {
+            return Known {
+                tools: said.tools.clone(),
+                resources: said.resources.clone(),
+                templates: said.templates.clone(),
+                prompts: said.prompts.clone(),
+                instructions: said.instructions.clone(),
+                held: HashMap::new(),
+                said,
+            };
+        }
+        let definitions = pins::definitions(&said.tools);
+        let held = match self.approved(&definitions).await {
+            Ok(approved) => pins::compare(&approved, &definitions),
+            Err(why) => {
+                tracing::warn!(
+                    server = self.name,
+                    "what was approved can't be read, so nothing passes: {why}"
+                );
+                pins::compare(&[], &definitions)
+            }
+        };
+        let clean = |items: &[Raw]| -> Vec<Raw> {
+            let items = items.iter();
+            items
+                .filter_map(|item| self.around.screen.definition(&self.name, item))
+                .collect()
+        };
+        let shown: Vec<Raw> = said
+            .tools
+            .iter()
+            .filter(|tool| pins::name_of(tool).is_some_and(|name| !held.contains_key(&name)))
+            .cloned()
+            .collect();
+        Known {
+            tools: clean(&shown),
+            resources: clean(&said.resources),
+            templates: clean(&said.templates),
+            prompts: clean(&said.prompts),
+            instructions: said
+                .instructions
+                .as_ref()
+                .and_then(|text| self.around.screen.words(&self.name, text)),
+            held,
+            said,
+        }
+    }
+
+    /// A running server says that a list has changed: it is read anew, and then clients are told. Where nothing was
+    /// read yet, they are told at once.
+    pub(crate) fn list_changed(self: &Arc<Self>, who: &Who, event: &Event) {
+        let scope = match who {
+            Who::Principal(principal) if self.lists_by_principal() => Some(principal.clone()),
+            _ => None,
+        };
+        let cell = self.cell(scope.clone());
+        let is_known = cell.peek().is_some();
+        {
+            let mut reading = lock(&cell.reading);
+            if !is_known && reading.running.is_none() {
+                drop(reading);
+                return self
+                    .around
+                    .hub
+                    .hub()
+                    .publish(&self.audience_of_scope(scope.as_ref()), event);
+            }
+            reading.is_stale = true;
+            if !reading.announce.iter().any(|told| told.kind() == event.kind()) {
+                reading.announce.push(event.clone());
+            }
+        }
+        self.read_anew(&cell, scope);
+    }
+
+    /// An instance runs: what it lists may be other than what was kept, so it is asked once.
+    pub(super) fn confirm_lists(self: &Arc<Self>, scope: Option<Principal>) {
+        let scope = scope.filter(|_| self.lists_by_principal());
+        let cell = self.cell(scope.clone());
+        {
+            let reading = lock(&cell.reading);
+            if reading.is_confirmed || reading.running.is_some() || cell.peek().is_none() {
+                return;
+            }
+        }
+        self.begin_reading(&cell, scope);
+    }
+
+    /// Judges anew what is known: something was approved.
+    pub(crate) async fn judge_again(&self) -> bool {
+        let cells: Vec<_> = lock(&self.lists.0).values().cloned().collect();
+        let mut is_changed = false;
+        for cell in cells {
+            let Some(before) = cell.peek() else { continue };
+            let known = self.judge(before.said.clone()).await;
+            if !same_items(&before.tools, &known.tools) || before.held.len() != known.held.len() {
+                cell.set(&Arc::new(known));
+                is_changed = true;
+            }
+        }
+        if is_changed {
+            self.changed();
+            self.around
+                .hub
+                .hub()
+                .publish(&self.everyone(), &Event::ToolsChanged);
+        }
+        is_changed
+    }
+
+    fn audience_of_scope(&self, scope: Option<&Principal>) -> Audience {
+        Audience {
+            who: scope.map_or(Who::Everyone, |principal| Who::Principal(principal.clone())),
+            ..self.everyone()
+        }
+    }
+
+    fn changed(&self) {
+        self.around
+            .changes
+            .fetch_add(1, std::sync::atomic::Ordering::Release);
+    }
+}
+
+fn same(one: &Said, other: &Said) -> bool {
+    same_items(&one.tools, &other.tools)
+        && same_items(&one.resources, &other.resources)
+        && same_items(&one.templates, &other.templates)
+        && same_items(&one.prompts, &other.prompts)
+        && one.instructions == other.instructions
+        && one.capabilities.as_ref().map(|raw| raw.get()) == other.capabilities.as_ref().map(|raw| raw.get())
+}
+
+fn same_items(one: &[Raw], other: &[Raw]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.get() == other.get())
+}

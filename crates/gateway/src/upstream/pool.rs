@@ -1,0 +1,627 @@
+//! The instances of a server: who shares which, one start at a time for each, back-off after failures, and for each
+//! running one a supervisor that stops it when it is idle, dead, or no longer wanted.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use wire::edit::Object;
+use wire::{method, to_raw};
+
+use super::circuit::Admission;
+use super::connection::Connection;
+use super::instance::{Instance, Owner};
+use super::room::Place;
+use super::{NoAnswer, Sending, Upstream, lock};
+use crate::caller::{Peer, Principal};
+use crate::events::{Audience, Sink, Who};
+use crate::parts::{Link, Share, Sharing};
+use crate::status::What;
+
+/// How long an idle instance may take to say that it is alive.
+const PING: Duration = Duration::from_secs(10);
+/// How long an instance that was told to stop may take, before it counts as gone.
+const LEAVING: Duration = Duration::from_secs(15);
+/// An unasked-for end within this time of the start, before any call, counts as a failed start.
+const STEADY: Duration = Duration::from_secs(30);
+
+/// Whose instance it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Key {
+    Everyone,
+    Principal(Principal),
+    Session(u64),
+    Call(u64),
+    /// The gateway's own, to read lists from.
+    Lists,
+    /// Nobody's yet.
+    Spare(u64),
+}
+
+impl Key {
+    fn text(&self) -> String {
+        match self {
+            Self::Everyone => "all".to_owned(),
+            Self::Principal(principal) => format!("p-{}", crate::names::short_hash(principal.as_str())),
+            Self::Session(number) => format!("s-{number}"),
+            Self::Call(number) => format!("c-{number}"),
+            Self::Lists => "lists".to_owned(),
+            Self::Spare(number) => format!("w-{number}"),
+        }
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Everyone => f.write_str("everyone"),
+            Self::Principal(principal) => write!(f, "principal {principal}"),
+            Self::Session(number) => write!(f, "session {number}"),
+            Self::Call(number) => write!(f, "call {number}"),
+            Self::Lists => f.write_str("lists"),
+            Self::Spare(_) => f.write_str("spare"),
+        }
+    }
+}
+
+type Started = Option<Result<Arc<Instance>, NoAnswer>>;
+
+pub(super) enum Slot {
+    Starting(watch::Receiver<Started>),
+    Ready(Arc<Instance>),
+}
+
+/// An instance that is kept busy until this goes.
+pub(crate) struct Lease {
+    instance: Arc<Instance>,
+}
+
+impl Lease {
+    fn of(instance: &Arc<Instance>) -> Option<Self> {
+        instance.enter().then(|| Self {
+            instance: Arc::clone(instance),
+        })
+    }
+
+    /// An answer did not come in time; whether it is alive at all should be looked into.
+    pub(super) fn doubt(&self) {
+        self.instance.nudged.notify_one();
+    }
+
+    /// Whose instance it is.
+    pub(super) fn key(&self) -> Key {
+        self.instance.key()
+    }
+
+    pub(super) fn count_call(&self) {
+        self.instance.calls.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl std::ops::Deref for Lease {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.instance.connection
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Key::Call(_) = self.instance.key() {
+            self.instance.close("its call has ended");
+        }
+        self.instance.leave();
+    }
+}
+
+impl Upstream {
+    /// An instance for `peer`, which stays busy until the lease is dropped. Those who need the same at the same time
+    /// share one start.
+    pub(crate) async fn lease(
+        self: &Arc<Self>,
+        peer: &Peer,
+        cancel: &CancellationToken,
+    ) -> Result<Lease, NoAnswer> {
+        let owner = self.owner(peer);
+        self.lease_of(owner, cancel).await
+    }
+
+    /// The same to read lists from.
+    pub(super) async fn lease_for_lists(
+        self: &Arc<Self>,
+        scope: Option<&Principal>,
+    ) -> Result<Lease, NoAnswer> {
+        let key = match (self.sharing, scope) {
+            (Sharing::Everyone, _) => Key::Everyone,
+            (Sharing::Principal, Some(principal)) => Key::Principal(principal.clone()),
+            _ => Key::Lists,
+        };
+        let owner = Owner {
+            key,
+            lifeline: None,
+            principal: scope.cloned(),
+        };
+        self.lease_of(owner, &self.around.stop).await
+    }
+
+    /// The key under which `peer` finds its instance.
+    pub(super) fn key(&self, peer: &Peer) -> Key {
+        match (self.sharing, &peer.session) {
+            (Sharing::Everyone, _) => Key::Everyone,
+            (Sharing::Session, Some(session)) => Key::Session(session.number),
+            // A request outside of any session: its principal is all that ties it to others.
+            (Sharing::Principal, _) | (Sharing::Session, None) => Key::Principal(peer.principal.clone()),
+            (Sharing::Call, _) => Key::Call(self.next_number()),
+        }
+    }
+
+    fn owner(&self, peer: &Peer) -> Owner {
+        let key = self.key(peer);
+        Owner {
+            lifeline: match key {
+                Key::Session(_) => peer.session.clone(),
+                _ => None,
+            },
+            principal: (key != Key::Everyone).then(|| peer.principal.clone()),
+            key,
+        }
+    }
+
+    async fn lease_of(self: &Arc<Self>, owner: Owner, cancel: &CancellationToken) -> Result<Lease, NoAnswer> {
+        // More than once only when an instance ends between its start and our entering.
+        for _ in 0..3 {
+            if let Some(lease) = self.ready(&owner.key) {
+                return Ok(lease);
+            }
+            let mut started = self.begin(&owner)?;
+            let outcome = tokio::select! {
+                outcome = started.wait_for(Option::is_some) => match outcome {
+                    Ok(outcome) => outcome.clone().unwrap_or(Err(NoAnswer::Stopping)),
+                    Err(_) => Err(NoAnswer::Stopping),
+                },
+                () = cancel.cancelled() => Err(NoAnswer::Cancelled),
+                () = self.around.stop.cancelled() => Err(NoAnswer::Stopping),
+            };
+            if let Some(lease) = Lease::of(&outcome?) {
+                return Ok(lease);
+            }
+        }
+        Err(self.no_start("it ends as soon as it is started".to_owned()))
+    }
+
+    pub(super) fn ready(&self, key: &Key) -> Option<Lease> {
+        match self.read_slots().get(key) {
+            Some(Slot::Ready(instance)) => Lease::of(instance),
+            _ => None,
+        }
+    }
+
+    /// Begins a start for this owner, or joins the one that is on its way.
+    fn begin(self: &Arc<Self>, owner: &Owner) -> Result<watch::Receiver<Started>, NoAnswer> {
+        if self.around.stop.is_cancelled() {
+            return Err(NoAnswer::Stopping);
+        }
+        if self.retired.is_cancelled() {
+            return Err(self.no_start("it was taken out of the configuration".to_owned()));
+        }
+        let mut slots = self.write_slots();
+        match slots.get(&owner.key) {
+            Some(Slot::Starting(started)) => return Ok(started.clone()),
+            Some(Slot::Ready(instance)) if instance.connection.is_live() && !instance.is_closed() => {
+                return Ok(watch::channel(Some(Ok(Arc::clone(instance)))).1);
+            }
+            _ => {}
+        }
+        let (sender, started) = watch::channel(None);
+        slots.insert(owner.key.clone(), Slot::Starting(started.clone()));
+        drop(slots);
+        let (upstream, owner) = (Arc::clone(self), owner.clone());
+        // A task of its own: whoever waits may give up, and the others still get their instance.
+        self.around.tasks.spawn(async move {
+            let outcome = upstream.adopt_or_start(&owner).await;
+            {
+                let mut slots = upstream.write_slots();
+                match &outcome {
+                    Ok(instance) => {
+                        slots.insert(owner.key.clone(), Slot::Ready(Arc::clone(instance)));
+                    }
+                    Err(_) => {
+                        slots.remove(&owner.key);
+                    }
+                }
+            }
+            let is_started = outcome.is_ok();
+            sender.send_replace(Some(outcome));
+            if is_started {
+                upstream.keep_warm();
+                upstream.started_for(&owner);
+            }
+        });
+        Ok(started)
+    }
+
+    /// A spare instance if one fits, else a new one.
+    async fn adopt_or_start(self: &Arc<Self>, owner: &Owner) -> Result<Arc<Instance>, NoAnswer> {
+        if self.may_have_spares() && !matches!(owner.key, Key::Spare(_)) {
+            let spares: Vec<_> = {
+                let slots = self.read_slots();
+                let spares = slots.iter().filter(|(key, _)| matches!(key, Key::Spare(_)));
+                spares
+                    .filter_map(|(_, slot)| match slot {
+                        Slot::Ready(instance) => Some(Arc::clone(instance)),
+                        Slot::Starting(_) => None,
+                    })
+                    .collect()
+            };
+            for spare in spares {
+                // In use for the moment, so that it is not stopped while it changes hands.
+                if !spare.enter() {
+                    continue;
+                }
+                let before = std::mem::replace(&mut *lock(&spare.owner), owner.clone());
+                let had_it = self.write_slots().remove(&before.key).is_some();
+                spare.nudged.notify_one();
+                spare.leave();
+                if had_it {
+                    return Ok(spare);
+                }
+            }
+        }
+        self.start_within(owner).await
+    }
+
+    async fn start_within(self: &Arc<Self>, owner: &Owner) -> Result<Arc<Instance>, NoAnswer> {
+        loop {
+            let admission = lock(&self.circuit).admit(Instant::now());
+            match admission {
+                Admission::Now => break,
+                Admission::Refused(why) => return Err(self.no_start(why)),
+                Admission::At(then) => tokio::select! {
+                    () = sleep_until(then) => {}
+                    () = self.around.stop.cancelled() => return Err(NoAnswer::Stopping),
+                },
+            }
+        }
+        let ready = async {
+            let _turn = self.around.starts.acquire().await.map_err(|_| None)?;
+            let place = self
+                .around
+                .room
+                .take(self.life.bytes)
+                .await
+                .map_err(|why| Some((why, false)))?;
+            let limit = self.life.start.unwrap_or(self.around.limits.start);
+            let started = timeout(limit, self.start(owner)).await;
+            let instance = started
+                .unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs())))
+                .map_err(|why| Some((why, true)))?;
+            Ok::<_, Option<(String, bool)>>((instance, place))
+        };
+        let ready = tokio::select! {
+            ready = ready => ready,
+            () = self.around.stop.cancelled() => Err(None),
+            () = self.retired.cancelled() => Err(None),
+        };
+        match ready {
+            Ok(((instance, gone), place)) => {
+                self.record(&owner.key, What::Started, "");
+                place.is_of(&instance);
+                self.around
+                    .tasks
+                    .spawn(Arc::clone(self).supervise(Arc::clone(&instance), gone, place));
+                Ok(instance)
+            }
+            Err(None) => {
+                lock(&self.circuit).undecided();
+                Err(NoAnswer::Stopping)
+            }
+            Err(Some((why, is_its_fault))) => {
+                self.record(&owner.key, What::Failed, &why);
+                if is_its_fault {
+                    self.failed(&why);
+                } else {
+                    lock(&self.circuit).undecided();
+                }
+                Err(self.no_start(why))
+            }
+        }
+    }
+
+    /// Connects and shakes hands. What comes back beside the instance says when its driver has ended.
+    async fn start(
+        self: &Arc<Self>,
+        owner: &Owner,
+    ) -> Result<(Arc<Instance>, oneshot::Receiver<()>), String> {
+        let share = Share {
+            key: owner.key.text(),
+            principal: match owner.key {
+                Key::Everyone | Key::Lists | Key::Spare(_) => None,
+                _ => owner.principal.clone(),
+            },
+        };
+        let link = (self.connect)(share).await.map_err(|error| error.to_string())?;
+        let (running, gone) = oneshot::channel::<()>();
+        let driver = link.driver.map(|driver| {
+            let driver: futures_util::future::BoxFuture<'static, ()> = Box::pin(async move {
+                driver.await;
+                drop(running);
+            });
+            driver
+        });
+        let link = Link { driver, ..link };
+        let sink = Sink::new(self.around.hub.hub(), Arc::downgrade(self), self.audience(owner));
+        let around = Arc::new(super::Surroundings {
+            hub: sink.clone(),
+            ..(*self.around).clone()
+        });
+        let connection = self.shake_hands(link, &around).await?;
+        let instance = Arc::new(Instance::new(connection, owner.clone()));
+        sink.is_of(&instance);
+        Ok((instance, gone))
+    }
+
+    /// Who hears of what happens in an instance of this owner.
+    pub(super) fn audience(&self, owner: &Owner) -> Audience {
+        let who = match (&owner.key, &owner.principal) {
+            (Key::Everyone, _) => Who::Everyone,
+            (Key::Session(number), _) => Who::Session(*number),
+            (Key::Principal(principal), _) | (Key::Call(_), Some(principal)) => {
+                Who::Principal(principal.clone())
+            }
+            (Key::Call(_) | Key::Lists | Key::Spare(_), _) => Who::Nobody,
+        };
+        Audience {
+            who,
+            ..self.everyone()
+        }
+    }
+
+    /// Looks after an instance until it has ended, and clears up behind it.
+    async fn supervise(self: Arc<Self>, instance: Arc<Instance>, gone: oneshot::Receiver<()>, place: Place) {
+        let (is_expected, why) = self.watch_over(&instance).await;
+        if is_expected && why != super::STOPPING {
+            // Who is in may end; there is nobody when it was idle.
+            instance.shut();
+        }
+        instance.close(&why);
+        instance.connection.close();
+        let key = instance.key();
+        // An error means that the driver has ended, or that there is none.
+        if timeout(LEAVING, gone).await.is_err() {
+            tracing::warn!(
+                server = self.name,
+                "an instance does not end, though it was told to"
+            );
+        }
+        {
+            let mut slots = self.write_slots();
+            if matches!(slots.get(&key), Some(Slot::Ready(present)) if Arc::ptr_eq(present, &instance)) {
+                slots.remove(&key);
+            }
+        }
+        drop(place);
+        self.record(&key, if is_expected { What::Stopped } else { What::Died }, &why);
+        if !is_expected {
+            let was_useful =
+                instance.calls.load(Ordering::Relaxed) > 0 || instance.started.elapsed() >= STEADY;
+            if !was_useful {
+                self.failed(&why);
+            }
+            // Whoever watches something in it would otherwise wait for ever.
+            if self.is_watched(&key) {
+                drop(self.begin(&lock(&instance.owner).clone()));
+            }
+        }
+        self.keep_warm();
+    }
+
+    /// Returns when the instance should end or has ended: whether that is as it should be, and why.
+    async fn watch_over(&self, instance: &Arc<Instance>) -> (bool, String) {
+        let mut heard = Instant::now();
+        loop {
+            let owner = lock(&instance.owner).clone();
+            let now = Instant::now();
+            let idle = instance.idle_since();
+            let stops = idle.and_then(|since| {
+                self.idle_stop(&owner.key)
+                    .and_then(|after| since.checked_add(after))
+            });
+            if stops.is_some_and(|stops| stops <= now) {
+                instance.close_if_idle("it was idle");
+            }
+            let pings = idle.unwrap_or(now).max(heard) + self.around.limits.ping;
+            if idle.is_some() && pings <= now && !instance.is_closed() {
+                if !self.is_alive(instance).await {
+                    return (false, "it does not answer any more".to_owned());
+                }
+                heard = Instant::now();
+                continue;
+            }
+            // A busy one is looked at again after the same time.
+            let next = stops.map_or(pings, |stops| stops.min(pings));
+            let session_ended = async {
+                match &owner.lifeline {
+                    Some(lifeline) => lifeline.ended().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.around.stop.cancelled() => return (true, super::STOPPING.to_owned()),
+                () = instance.stop.cancelled() => {
+                    return (true, instance.why().unwrap_or_else(|| "it was told to stop".to_owned()));
+                }
+                () = instance.connection.ended() => return (false, "it ended by itself".to_owned()),
+                () = session_ended => return (true, "its session has ended".to_owned()),
+                () = self.retired.cancelled() => {
+                    instance.shut();
+                    let emptied = instance.emptied.notified();
+                    if instance.users() > 0 {
+                        // Late or not: what is still at work then fails with the reason.
+                        drop(timeout(self.around.limits.drain, emptied).await);
+                    }
+                    return (true, "it was taken out of the configuration".to_owned());
+                }
+                () = instance.nudged.notified() => {
+                    if lock(&instance.owner).key == owner.key && !self.is_alive(instance).await {
+                        return (false, "it does not answer any more".to_owned());
+                    }
+                    heard = Instant::now();
+                }
+                () = sleep_until(next) => {}
+            }
+        }
+    }
+
+    /// Whether it answers at all; an error is an answer.
+    async fn is_alive(&self, instance: &Instance) -> bool {
+        let sending = Sending {
+            cancel: &self.around.stop,
+            limit: PING.min(self.list_limit()),
+            progress: None,
+        };
+        let answer = instance
+            .connection
+            .request(&self.name, method::PING, Object::empty(), sending)
+            .await;
+        !matches!(answer, Err(NoAnswer::TimedOut { .. } | NoAnswer::Died { .. }))
+    }
+
+    /// After how long without work an instance of that key is stopped; `None`: never.
+    fn idle_stop(&self, key: &Key) -> Option<Duration> {
+        let is_kept = match key {
+            Key::Everyone => self.life.warm > 0,
+            Key::Spare(_) => true,
+            _ => false,
+        };
+        let after = self.life.idle_stop.unwrap_or(self.around.limits.idle_stop);
+        match key {
+            // Made to be read once.
+            Key::Lists => Some(Duration::from_secs(1).min(after)),
+            _ if is_kept || self.is_watched(key) => None,
+            _ => Some(after),
+        }
+    }
+
+    fn may_have_spares(&self) -> bool {
+        self.life.warm > 0 && matches!(self.sharing, Sharing::Session | Sharing::Call)
+    }
+
+    /// Starts what should be warm and is not.
+    pub(crate) fn keep_warm(self: &Arc<Self>) {
+        if self.life.warm == 0 || self.retired.is_cancelled() || self.around.stop.is_cancelled() {
+            return;
+        }
+        let keys = match self.sharing {
+            Sharing::Everyone => vec![Key::Everyone],
+            Sharing::Principal => vec![],
+            Sharing::Session | Sharing::Call => {
+                let present = self
+                    .read_slots()
+                    .keys()
+                    .filter(|key| matches!(key, Key::Spare(_)))
+                    .count();
+                (present..self.life.warm)
+                    .map(|_| Key::Spare(self.next_number()))
+                    .collect()
+            }
+        };
+        // A server that fails again and again is left to those who need it.
+        if lock(&self.circuit).is_open() {
+            return;
+        }
+        for key in keys {
+            let owner = Owner {
+                key,
+                lifeline: None,
+                principal: None,
+            };
+            drop(self.begin(&owner));
+        }
+    }
+
+    /// What a new instance has to be told: whatever was asked of those before.
+    fn started_for(self: &Arc<Self>, owner: &Owner) {
+        let upstream = Arc::clone(self);
+        let owner = owner.clone();
+        self.around.tasks.spawn(async move {
+            upstream.tell_again(&owner.key).await;
+            if matches!(owner.key, Key::Everyone | Key::Principal(_)) {
+                upstream.confirm_lists(match &owner.key {
+                    Key::Principal(principal) => Some(principal.clone()),
+                    _ => None,
+                });
+            }
+        });
+    }
+
+    /// Tells the instance of that key the log level, and what is watched in it.
+    pub(super) async fn tell_again(&self, key: &Key) {
+        // A call is over sooner than it could be told.
+        if let Key::Call(_) = key {
+            return;
+        }
+        let Some(lease) = self.ready(key) else { return };
+        let level = lock(&self.level).clone();
+        let mut orders = Vec::new();
+        if let Some(level) = level
+            && lease.offers("logging")
+        {
+            orders.push((method::SET_LEVEL, to_raw(&json!({"level": level}))));
+        }
+        for uri in self.watched_uris(key) {
+            orders.push((method::SUBSCRIBE, to_raw(&json!({"uri": uri}))));
+        }
+        for (method, params) in orders {
+            let Ok(params) = Object::parse(&params) else {
+                continue;
+            };
+            if let Err(error) = self.ask_of(&lease, method, params).await {
+                tracing::debug!(server = self.name, "{method}: {}", error.message());
+            }
+        }
+    }
+
+    fn failed(&self, why: &str) {
+        let chance = crate::seal::random::<1>().map_or(128, |[chance]| chance);
+        lock(&self.circuit).failed(Instant::now(), why, chance);
+    }
+
+    fn no_start(&self, cause: String) -> NoAnswer {
+        NoAnswer::Start {
+            server: self.name.clone(),
+            cause,
+        }
+    }
+
+    /// Stops what runs, now; the next use starts it again, whatever failed before.
+    pub(crate) fn restart(&self) {
+        lock(&self.circuit).worked();
+        for slot in self.read_slots().values() {
+            if let Slot::Ready(instance) = slot {
+                instance.close("a restart was asked for");
+            }
+        }
+    }
+
+    /// The live instances, with their keys.
+    pub(super) fn instances(&self) -> Vec<Arc<Instance>> {
+        let slots = self.read_slots();
+        let ready = slots.values().filter_map(|slot| match slot {
+            Slot::Ready(instance) => Some(Arc::clone(instance)),
+            Slot::Starting(_) => None,
+        });
+        ready.collect()
+    }
+
+    pub(super) fn is_starting(&self) -> bool {
+        self.read_slots()
+            .values()
+            .any(|slot| matches!(slot, Slot::Starting(_)))
+    }
+}
