@@ -57,7 +57,7 @@ pub(crate) async fn answer(
                 client: client_name(&meta.client),
                 era: Era::Modern,
                 length: Length::Budget,
-                asking: if meta.capabilities.form {
+                asking: if meta.capabilities.has(wire::meta::Ability::Form) {
                     Asking::Retry
                 } else {
                     Asking::Unable

@@ -93,7 +93,7 @@ impl Session {
 
     /// Who asks, in a request of the legacy era.
     pub(crate) fn caller(self: &Arc<Self>, hello: Hello, can_ask: bool) -> Caller {
-        let asks = can_ask && hello.version.has_elicitation() && hello.capabilities.form;
+        let asks = can_ask && hello.version.has_elicitation() && hello.capabilities.has(wire::meta::Ability::Form);
         Caller {
             principal: self.peer.principal.clone(),
             view: self.peer.view.clone(),

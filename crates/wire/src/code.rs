@@ -18,3 +18,5 @@ pub const HEADER_MISMATCH: i64 = -32020;
 pub const MISSING_CLIENT_CAPABILITY: i64 = -32021;
 /// The revision that the request names is not spoken here; `data.supported` lists those which are.
 pub const UNSUPPORTED_VERSION: i64 = -32022;
+/// A person has to visit an address before the call can be made (2025-11-25); the modern era says so by a result.
+pub const URL_ELICITATION_REQUIRED: i64 = -32042;

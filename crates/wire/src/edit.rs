@@ -80,19 +80,37 @@ impl<'a> Object<'a> {
 
     /// Gives the member `name` a value: in its place if it is there, else at the end.
     pub fn set(&mut self, name: &'static str, value: &(impl Serialize + ?Sized)) {
+        self.put(Cow::Borrowed(name), value);
+    }
+
+    /// The same for a name that is not known beforehand.
+    pub fn set_named(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        self.put(Cow::Owned(name.to_owned()), value);
+    }
+
+    fn put(&mut self, name: Cow<'a, str>, value: &(impl Serialize + ?Sized)) {
         let value = Cow::Owned(to_raw(&value));
         match self.members.iter_mut().find(|member| member.name == name) {
             Some(member) => member.value = value,
-            None => self.members.push(Member {
-                name: Cow::Borrowed(name),
-                value,
-            }),
+            None => self.members.push(Member { name, value }),
         }
     }
 
     /// Takes the member `name` away, if it is there.
     pub fn remove(&mut self, name: &str) {
         self.members.retain(|member| member.name != name);
+    }
+
+    /// The same, with nothing borrowed.
+    #[must_use]
+    pub fn into_owned(self) -> Object<'static> {
+        let own = |member: Member<'_>| Member {
+            name: Cow::Owned(member.name.into_owned()),
+            value: Cow::Owned(member.value.into_owned()),
+        };
+        Object {
+            members: self.members.into_iter().map(own).collect(),
+        }
     }
 
     /// The object as JSON text. The values that were not set are byte for byte what they were; the blanks

@@ -35,6 +35,19 @@ pub fn decode(value: &str) -> Option<Cow<'_, str>> {
         .map(Cow::Owned)
 }
 
+/// A text as a header value: wrapped where it would not arrive as it is, or would be taken for wrapped.
+#[must_use]
+pub fn encode(text: &str) -> Cow<'_, str> {
+    let is_plain = text.bytes().all(|b| matches!(b, b' '..=b'~'))
+        && text.trim_ascii() == text
+        && !(text.starts_with("=?base64?") && text.ends_with("?="));
+    if is_plain {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("=?base64?{}?=", STANDARD.encode(text)))
+    }
+}
+
 /// A parameter that a tool's schema wants mirrored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirrored {
@@ -52,6 +65,18 @@ impl Mirrored {
         let mut found = Vec::new();
         collect(schema, &mut Vec::new(), &mut found);
         found
+    }
+
+    /// The header value for a call with these arguments; `None`: no header.
+    #[must_use]
+    pub fn header_value(&self, arguments: &Value) -> Option<String> {
+        let mut path = self.path.iter();
+        match path.try_fold(arguments, |value, name| value.get(name))? {
+            Value::String(text) => Some(encode(text).into_owned()),
+            Value::Bool(flag) => Some(flag.to_string()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        }
     }
 
     /// Whether `header` (still wrapped, `None` if absent) agrees with the arguments.

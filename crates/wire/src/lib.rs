@@ -5,9 +5,12 @@
 //! the peer wrote them ([`serde_json::value::RawValue`]), so unknown members, their order and big numbers pass
 //! unharmed. All of it is pure.
 //!
+//! What one era says and the other says otherwise is in [`bridge`].
+//!
 //! Deliberately absent: I/O, sessions, time-outs, policy, and typed models of tools or results. Who asks for a
 //! member of a body reads just that one (see [`edit`]).
 
+pub mod bridge;
 mod canonical;
 pub mod code;
 pub mod edit;

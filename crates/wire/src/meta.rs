@@ -26,6 +26,9 @@ pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 /// Which `subscriptions/listen` a notification belongs to.
 pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 
+/// The extension by which a server answers with a task (2026-07-28).
+pub const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
+
 /// A program as it names itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Implementation {
@@ -37,26 +40,99 @@ pub struct Implementation {
     pub version: String,
 }
 
-/// What a client can do that matters here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ClientCapabilities {
+/// Something that a client may be able to do for a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ability {
     /// It shows forms to a person: `elicitation` with `form`, or without any mode, which means the same
     /// (2025-11-25, Elicitation, "Capabilities").
-    pub form: bool,
+    Form,
+    /// It has a person visit an address: `elicitation` with `url`.
+    Url,
+    /// It has a model write a message.
+    Sampling,
+    /// That model may call tools which the server describes.
+    SamplingTools,
+    /// It says which folders it works on.
+    Roots,
+    /// It takes a task in place of a result (the modern extension).
+    Tasks,
 }
 
+impl Ability {
+    const ALL: [Self; 6] = [
+        Self::Form,
+        Self::Url,
+        Self::Sampling,
+        Self::SamplingTools,
+        Self::Roots,
+        Self::Tasks,
+    ];
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
+    /// Where it stands in the capabilities: "sampling.tools".
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Form => "elicitation",
+            Self::Url => "elicitation.url",
+            Self::Sampling => "sampling",
+            Self::SamplingTools => "sampling.tools",
+            Self::Roots => "roots",
+            Self::Tasks => "extensions[io.modelcontextprotocol/tasks]",
+        }
+    }
+}
+
+/// What a client can do for a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClientCapabilities(u8);
+
 impl ClientCapabilities {
-    /// Reads the `capabilities` of `initialize`, or those in the `_meta` of a modern request.
+    /// Reads the `capabilities` of `initialize`, or those in the `_meta` of a modern request. What can't be read is
+    /// not there.
     #[must_use]
     pub fn read(raw: &RawValue) -> Self {
-        let form = || {
-            let capabilities = Object::parse(raw).ok()?;
-            let elicitation = Object::parse(capabilities.get("elicitation")?).ok()?;
-            Some(elicitation.get("form").is_some() || elicitation.get("url").is_none())
+        let Ok(all) = Object::parse(raw) else {
+            return Self::default();
         };
-        Self {
-            form: form().unwrap_or(false),
-        }
+        let within = |name: &str| Object::parse(all.get(name)?).ok();
+        let has = |ability: &Ability| match ability {
+            Ability::Form => within("elicitation")
+                .is_some_and(|modes| modes.get("form").is_some() || modes.get("url").is_none()),
+            Ability::Url => within("elicitation").is_some_and(|modes| modes.get("url").is_some()),
+            Ability::Sampling => within("sampling").is_some(),
+            Ability::SamplingTools => {
+                within("sampling").is_some_and(|sampling| sampling.get("tools").is_some())
+            }
+            Ability::Roots => within("roots").is_some(),
+            Ability::Tasks => within("extensions").is_some_and(|all| all.get(TASKS_EXTENSION).is_some()),
+        };
+        Self::of(Ability::ALL.into_iter().filter(has))
+    }
+
+    /// These, and no others.
+    #[must_use]
+    pub fn of(abilities: impl IntoIterator<Item = Ability>) -> Self {
+        Self(
+            abilities
+                .into_iter()
+                .fold(0, |bits, ability| bits | ability.bit()),
+        )
+    }
+
+    /// Whether it can do this.
+    #[must_use]
+    pub const fn has(self, ability: Ability) -> bool {
+        self.0 & ability.bit() != 0
+    }
+
+    /// Whether a server can ask it for anything.
+    #[must_use]
+    pub const fn answers(self) -> bool {
+        self.0 & !Ability::Tasks.bit() != 0
     }
 }
 
@@ -121,7 +197,14 @@ impl<'a> RequestMeta<'a> {
                 .and_then(|raw| serde_json::from_str(raw.get()).ok())
                 .unwrap_or_default(),
             capabilities: ClientCapabilities::read(capabilities),
+            log_level: self.log_level().map(Cow::into_owned),
         })
+    }
+
+    /// From which level on the sender wants log messages of this request.
+    #[must_use]
+    pub fn log_level(&self) -> Option<Cow<'_, str>> {
+        self.object.as_ref()?.text(LOG_LEVEL)
     }
 
     fn get(&self, key: &str) -> Option<&RawValue> {
@@ -136,6 +219,8 @@ pub struct ModernMeta {
     pub client: Implementation,
     /// What it can do.
     pub capabilities: ClientCapabilities,
+    /// From which level on it wants log messages; not checked.
+    pub log_level: Option<String>,
 }
 
 /// The error for a revision that is not spoken (2026-07-28, Versioning, "Protocol Version Negotiation").

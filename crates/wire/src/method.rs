@@ -50,3 +50,25 @@ pub const PROGRESS: &str = "notifications/progress";
 pub const CANCELLED: &str = "notifications/cancelled";
 /// Asks the person behind the client.
 pub const ELICIT: &str = "elicitation/create";
+/// Asks the model behind the client.
+pub const SAMPLE: &str = "sampling/createMessage";
+/// Asks the client which folders it works on.
+pub const ROOTS: &str = "roots/list";
+/// Those folders are others now (legacy).
+pub const ROOTS_CHANGED: &str = "notifications/roots/list_changed";
+/// What a person was sent to an address for is done (legacy).
+pub const ELICITED: &str = "notifications/elicitation/complete";
+/// How a task does.
+pub const TASKS_GET: &str = "tasks/get";
+/// The result of a task, once there is one (legacy).
+pub const TASKS_RESULT: &str = "tasks/result";
+/// Lists tasks (legacy).
+pub const TASKS_LIST: &str = "tasks/list";
+/// Ends a task.
+pub const TASKS_CANCEL: &str = "tasks/cancel";
+/// Gives a task the input that it waits for (modern).
+pub const TASKS_UPDATE: &str = "tasks/update";
+/// A task has another status (legacy).
+pub const TASK_STATUS: &str = "notifications/tasks/status";
+/// The same in the modern era.
+pub const TASKS_CHANGED: &str = "notifications/tasks";

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::edit::{NotAnObject, Object};
 use crate::header::{Mirrored, decode};
-use crate::meta::{ClientCapabilities, RequestMeta};
+use crate::meta::{Ability, ClientCapabilities, RequestMeta};
 use crate::mrtr::{Elicited, input_required};
 use crate::*;
 
@@ -328,7 +328,7 @@ fn modern_metadata() {
 
     let (is_modern, meta) = modern(&format!("{{{version},{capabilities},{client}}}"));
     let meta = meta.unwrap();
-    assert!(is_modern && meta.capabilities.form);
+    assert!(is_modern && meta.capabilities.has(Ability::Form));
     assert_eq!(
         (meta.client.name.as_str(), meta.client.version.as_str()),
         ("c", "1")
@@ -369,7 +369,11 @@ fn capabilities_to_ask_with_forms() {
         ("{}", false),
         ("7", false),
     ] {
-        assert_eq!(ClientCapabilities::read(&raw(text)).form, wanted, "{text}");
+        assert_eq!(
+            ClientCapabilities::read(&raw(text)).has(Ability::Form),
+            wanted,
+            "{text}"
+        );
     }
 }
 

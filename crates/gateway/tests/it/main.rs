@@ -21,3 +21,4 @@ mod relay;
 mod remote;
 mod rig;
 mod together;
+mod wires;
