@@ -14,11 +14,12 @@ use crate::budget::Kept;
 use crate::caller::Caller;
 use crate::confirm::{self, Asked, Question, Reply};
 use crate::core::Core;
-use crate::dispatch::strip_era;
 use crate::find::Found;
+use crate::index::Tool;
+use crate::input::{self, Exchange, Exchanged};
 use crate::journal::{Outcome, Row};
 use crate::outlet::Outlet;
-use crate::upstream::{NoAnswer, Sending, Upstream, set_meta};
+use crate::upstream::{NoAnswer, Route, Upstream};
 
 /// What kind of call it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +77,7 @@ struct Target {
 }
 
 /// Ends the way before its end.
-enum Stop {
+pub(crate) enum Stop {
     /// An error of the protocol.
     Fault(Fault),
     /// The rules or a person say no: a result that tells the model why.
@@ -166,6 +167,8 @@ async fn way(core: &Core, caller: &Caller, incoming: &Incoming<'_>, row: &mut Ro
         row.decided("allow");
         return Ok(core.kept.read(&caller.principal, &call.subject)?);
     };
+    let request = || fingerprint(&call, &target);
+    let resumed = input::resume(core, caller, &incoming.params, &request)?;
     match decide(core, caller, &target) {
         Decision::Allow => row.decided("allow"),
         Decision::Deny { rule, how_to_allow } => {
@@ -177,11 +180,30 @@ async fn way(core: &Core, caller: &Caller, incoming: &Incoming<'_>, row: &mut Ro
                 "{server_name}/{tool} is not permitted: {rule}. {how_to_allow}"
             )));
         }
+        // The state is bound to this very call, which was confirmed before it went to the server.
+        Decision::Ask { .. } if resumed.is_some() => row.decided("confirmed"),
         Decision::Ask { why } => confirm(core, caller, &call, &target, why, row).await?,
     }
-    let params = screen_arguments(core, &call, &target);
     row.sent();
-    let result = send(core, caller, &server.upstream, &call, params).await?;
+    let exchange = Exchange {
+        server: &server.upstream,
+        method: incoming.kind.method(),
+        params: screen_arguments(core, &call, &target),
+        given: &incoming.params,
+        route: route(caller, incoming),
+        outlet: incoming.outlet,
+        cancel: incoming.cancel,
+        headers: headers(core, caller, &server.upstream, &call, &target).await,
+        request: &request,
+        resumed,
+    };
+    let result = match input::exchange(core, caller, exchange).await? {
+        Exchanged::Answered(Ok(result)) => result,
+        Exchanged::Answered(Err(error)) => {
+            return Err(Stop::Fault(Fault::Relayed(core.screen.result(error))));
+        }
+        Exchanged::Later(result) => return Err(Stop::Later(server.outward(result))),
+    };
     let result = core
         .screen
         .answer(&server.upstream, server.outward(result))
@@ -357,7 +379,8 @@ fn fingerprint(call: &Call<'_>, target: &Target) -> String {
     )
 }
 
-/// The parameters for the server: its own name for the tool, no secrets of ours, nothing of the client's era.
+/// The parameters for the server: its own name for the tool, no secrets of ours, none of the state that goes
+/// between client and gateway.
 fn screen_arguments<'a>(core: &Core, call: &'a Call<'_>, target: &Target) -> Object<'a> {
     let mut params = call.incoming.params.clone();
     params.set(call.incoming.kind.subject(), &target.subject);
@@ -366,29 +389,38 @@ fn screen_arguments<'a>(core: &Core, call: &'a Call<'_>, target: &Target) -> Obj
     }
     params.remove(mrtr::INPUT_RESPONSES);
     params.remove(mrtr::REQUEST_STATE);
-    set_meta(&mut params, strip_era);
     params
 }
 
-/// Passes the call to the server.
-async fn send(
+/// Where goes what comes before the answer.
+fn route(caller: &Caller, incoming: &Incoming<'_>) -> Option<Arc<Route>> {
+    let outlet = incoming.outlet?.clone();
+    let token = meta::RequestMeta::of(&incoming.params)
+        .progress_token()
+        .map(ToOwned::to_owned);
+    Some(Arc::new(Route::new(outlet, token, caller.side.level)))
+}
+
+/// The arguments that HTTP repeats in headers for a modern server.
+async fn headers(
     core: &Core,
     caller: &Caller,
     server: &Arc<Upstream>,
     call: &Call<'_>,
-    params: Object<'_>,
-) -> Result<Raw, Stop> {
-    let request_meta = meta::RequestMeta::of(&call.incoming.params);
-    let token = request_meta.progress_token().map(ToOwned::to_owned);
-    let sending = Sending {
-        cancel: call.incoming.cancel,
-        limit: server.call_limit(),
-        progress: call.incoming.outlet.cloned().zip(token),
+    target: &Target,
+) -> Vec<(String, String)> {
+    if call.incoming.kind != Kind::Tool || !server.is_modern() {
+        return Vec::new();
+    }
+    let Ok(index) = core.index(&caller.peer()).await else {
+        return Vec::new();
     };
-    let answer = server
-        .request(caller, call.incoming.kind.method(), params, sending)
-        .await?;
-    answer.map_err(|error| Stop::Fault(Fault::Relayed(core.screen.result(error))))
+    let of_server = |tool: &&Tool| tool.name == target.subject && Arc::ptr_eq(&tool.upstream, server);
+    let mirrored = index.tools.iter().find(of_server).map(|tool| &tool.mirrored[..]);
+    let mirrored = mirrored.unwrap_or_default().iter();
+    mirrored
+        .filter_map(|mirrored| Some((mirrored.header.clone(), mirrored.header_value(&call.arguments)?)))
+        .collect()
 }
 
 /// A refusal that a model can read, where the kind of call has a place for it.

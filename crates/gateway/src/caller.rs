@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
-use wire::Era;
+use wire::meta::ClientCapabilities;
+use wire::{Era, Raw};
 
 use crate::confirm::Confirmer;
+use crate::events::Level;
 use crate::session::Session;
 
 /// Who a client acts for: the local user of a stdio session, or the owner of a bearer token.
@@ -105,6 +107,26 @@ pub(crate) struct Caller {
     pub(crate) era: Era,
     pub(crate) asking: Asking,
     pub(crate) length: Length,
+    pub(crate) side: Side,
+}
+
+/// What a client can do for servers, and wants of them. By default nothing, as the command line.
+#[derive(Clone, Default)]
+pub(crate) struct Side {
+    pub(crate) abilities: ClientCapabilities,
+    /// Whose client answers requests in the middle of a call (legacy).
+    pub(crate) answers: Option<Arc<Session>>,
+    /// As it introduced itself (legacy; a modern request does it by itself).
+    pub(crate) identity: Option<Arc<Identity>>,
+    /// From which level on it wants log messages.
+    pub(crate) level: Option<Level>,
+}
+
+/// How a legacy client introduces itself to a modern server.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) info: Raw,
+    pub(crate) capabilities: Raw,
 }
 
 impl Caller {

@@ -14,9 +14,10 @@ use wire::{Fault, Raw, Version, method};
 
 use crate::budget::Kept;
 use crate::call::{self, Incoming, Kind};
-use crate::caller::{Asking, Caller, Length, Peer, Principal, View};
+use crate::caller::{Asking, Caller, Length, Peer, Principal, Side, View};
 use crate::confirm::Confirmer;
 use crate::events::{Event, Hub, Sink};
+use crate::input::Park;
 use crate::journal::Outcome;
 use crate::lists;
 use crate::outlet::Outlet;
@@ -48,6 +49,8 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     pub(crate) screen: Arc<Screen>,
     pub(crate) sealer: Sealer,
+    /// Calls that wait for input of their clients.
+    pub(crate) park: Arc<Park>,
     pub(crate) kept: Kept,
     pub(crate) hub: Arc<Hub>,
     pub(crate) tasks: TaskTracker,
@@ -143,6 +146,7 @@ impl Gateway {
             view: View::Default,
             core: Arc::new(Core {
                 kept: Kept::new(&limits),
+                park: Park::new(limits.parked),
                 sessions: http::Sessions::new(&limits),
                 name,
                 version,
@@ -224,6 +228,7 @@ impl Gateway {
             era: Version::LATEST_LEGACY.era(),
             asking: direct.confirmer.map_or(Asking::Unable, Asking::Direct),
             length: Length::Whole,
+            side: Side::default(),
         };
         let mut params = Object::empty();
         params.set("name", &direct.tool);
@@ -269,6 +274,7 @@ impl Gateway {
             era: Version::LATEST_LEGACY.era(),
             asking: Asking::Unable,
             length: Length::Whole,
+            side: Side::default(),
         };
         Ok(lists::tools(&self.core, &caller).await?)
     }

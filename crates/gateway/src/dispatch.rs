@@ -2,8 +2,9 @@
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use wire::bridge::result_for_legacy;
 use wire::edit::Object;
-use wire::{Fault, Raw, code, method};
+use wire::{Era, Fault, Raw, code, method};
 
 use crate::call::{self, Incoming, Kind};
 use crate::caller::Caller;
@@ -11,7 +12,7 @@ use crate::core::Core;
 use crate::find::Found;
 use crate::lists::{self, List};
 use crate::outlet::Outlet;
-use crate::upstream::{Sending, set_meta};
+use crate::upstream::Sending;
 
 /// A request, from whom, and where its stream goes.
 pub(crate) struct Asked<'a> {
@@ -114,30 +115,16 @@ async fn complete(
     if !upstream.has(&peer, "completions").await? {
         return Ok(wire::to_raw(&json!({"completion": {"values": []}})));
     }
-    set_meta(&mut params, strip_era);
-    let sending = Sending {
-        cancel,
-        limit: core.limits.list,
-        progress: None,
-    };
+    let sending = Sending::plain(caller, cancel, core.limits.list);
     let answer = upstream
         .request(caller, method::COMPLETE, params, sending)
         .await?;
-    answer
-        .map(|result| core.screen.result(result))
-        .map_err(Fault::Relayed)
-}
-
-/// Takes out of `_meta` what concerns only the hop between client and gateway.
-pub(crate) fn strip_era(meta: &mut Object<'_>) {
-    use wire::meta::{CLIENT_CAPABILITIES, CLIENT_INFO, LOG_LEVEL, PROGRESS_TOKEN, PROTOCOL_VERSION};
-    for key in [
-        PROGRESS_TOKEN,
-        PROTOCOL_VERSION,
-        CLIENT_INFO,
-        CLIENT_CAPABILITIES,
-        LOG_LEVEL,
-    ] {
-        meta.remove(key);
-    }
+    let answer = answer.map_err(Fault::Relayed)?;
+    let is_for_legacy = upstream.is_modern() && caller.era != Era::Modern;
+    let answer = if is_for_legacy {
+        result_for_legacy(answer)
+    } else {
+        answer
+    };
+    Ok(core.screen.result(answer))
 }

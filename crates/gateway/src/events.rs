@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use serde_json::json;
+use wire::bridge::task;
 use wire::edit::Object;
 use wire::{Id, Message, Raw, meta, method, to_raw};
 
@@ -25,6 +26,17 @@ pub(crate) enum Event {
     },
     Log {
         level: Level,
+        params: Raw,
+    },
+    /// What a person was sent to an address for is done.
+    Elicited {
+        id: String,
+        params: Raw,
+    },
+    /// A task has another status; `params` in the shape of the server's era.
+    Task {
+        id: String,
+        is_modern: bool,
         params: Raw,
     },
 }
@@ -60,7 +72,28 @@ impl Event {
             Self::ResourcesChanged => (method::RESOURCES_CHANGED, None),
             Self::ResourceUpdated { params, .. } => (method::RESOURCE_UPDATED, Some(params)),
             Self::Log { params, .. } => (method::LOG_MESSAGE, Some(params)),
+            Self::Elicited { params, .. } => (method::ELICITED, Some(params)),
+            Self::Task {
+                params, is_modern, ..
+            } => {
+                let is_for_modern = subscription.is_some();
+                let method = if is_for_modern {
+                    method::TASKS_CHANGED
+                } else {
+                    method::TASK_STATUS
+                };
+                let params = match (is_modern, is_for_modern) {
+                    (true, false) => &task::to_legacy(params),
+                    (false, true) => &task::to_modern(params),
+                    _ => params,
+                };
+                return Self::tagged(method, Some(params), subscription);
+            }
         };
+        Self::tagged(method, params, subscription)
+    }
+
+    fn tagged(method: &str, params: Option<&Raw>, subscription: Option<&Id>) -> Message {
         let params = match (params, subscription) {
             (Some(params), None) => params.clone(),
             (None, None) => to_raw(&json!({})),
@@ -224,7 +257,12 @@ impl Sink {
             Event::ToolsChanged | Event::PromptsChanged | Event::ResourcesChanged => {
                 upstream.list_changed(&audience.who, event);
             }
-            Event::ResourceUpdated { .. } | Event::Log { .. } => self.hub.publish(&audience, event),
+            Event::ResourceUpdated { .. }
+            | Event::Log { .. }
+            | Event::Elicited { .. }
+            | Event::Task { .. } => {
+                self.hub.publish(&audience, event);
+            }
         }
     }
 }

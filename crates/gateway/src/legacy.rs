@@ -8,7 +8,7 @@ use wire::edit::Object;
 use wire::meta::{ClientCapabilities, Implementation};
 use wire::{Fault, Raw, Request, Version, code, method, to_raw};
 
-use crate::caller::{Peer, client_name};
+use crate::caller::{Identity, Peer, client_name};
 use crate::core::Core;
 use crate::dispatch::{self, Asked, members};
 use crate::events::{Level, Watch};
@@ -34,6 +34,15 @@ pub(crate) fn initialize(core: &Core, session: &Arc<Session>, params: Option<&Ra
             .get("capabilities")
             .map(ClientCapabilities::read)
             .unwrap_or_default(),
+        identity: Arc::new(Identity {
+            info: params.get("clientInfo").map_or_else(
+                || to_raw(&json!({"name": "unnamed client", "version": ""})),
+                ToOwned::to_owned,
+            ),
+            capabilities: params
+                .get("capabilities")
+                .map_or_else(|| to_raw(&json!({})), wire::bridge::capabilities_for_modern),
+        }),
     };
     let listener = Arc::downgrade(session);
     if !session.greet(hello, core.hub.register(listener)) {

@@ -6,9 +6,8 @@
 //! ([`Server`]); bodies are relayed as they came.
 //!
 //! Deliberately absent: what servers exist and how they are started (the floor above passes [`Server`]s), what
-//! may be done (crate `policy` decides), where rows are kept (`store`), and anything about Docker. The bridge for
-//! servers that ask their client for something (sampling, roots, elicitation) is not here yet: a server is told
-//! that its client offers none of it.
+//! may be done (crate `policy` decides), where rows are kept (`store`), and anything about Docker. What
+//! the two eras of the protocol say differently is converted by `wire::bridge`.
 
 mod budget;
 mod call;
@@ -20,6 +19,7 @@ mod events;
 mod find;
 mod http;
 mod index;
+mod input;
 mod journal;
 mod legacy;
 mod limits;

@@ -4,15 +4,16 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use wire::bridge;
 use wire::edit::{Object, items};
 use wire::meta::ModernMeta;
 use wire::mrtr::RESULT_TYPE;
 use wire::{Era, Fault, Id, Message, Raw, Request, Version, code, meta, method, to_raw};
 
-use crate::caller::{Asking, Caller, Length, Peer, View, client_name};
+use crate::caller::{Asking, Caller, Length, Peer, Side, View, client_name};
 use crate::core::Core;
 use crate::dispatch::{self, Asked};
-use crate::events::{Audience, Event, Listen, Watch};
+use crate::events::{Audience, Event, Level, Listen, Watch};
 use crate::legacy;
 use crate::lists::List;
 use crate::outlet::Outlet;
@@ -62,6 +63,11 @@ pub(crate) async fn answer(
                 } else {
                     Asking::Unable
                 },
+                side: Side {
+                    abilities: meta.capabilities,
+                    level: meta.log_level.as_deref().and_then(Level::parse),
+                    ..Side::default()
+                },
             };
             dispatch::answer(
                 core,
@@ -84,25 +90,8 @@ pub(crate) async fn answer(
     };
     match result {
         Ok(result) => Ok(dress(core, result, ttl)),
-        Err(fault) if fault.code() == Some(code::RESOURCE_NOT_FOUND) => {
-            Err(not_found(&fault, uri.as_deref()))
-        }
-        Err(fault) => Err(fault),
+        Err(fault) => Err(bridge::error_for_modern(fault, uri.as_deref())),
     }
-}
-
-/// What the legacy era calls "resource not found", in the words of this one (2026-07-28, Resources, "Error
-/// Handling"): another code, and the resource in the data.
-fn not_found(fault: &Fault, uri: Option<&str>) -> Fault {
-    let raw = fault.to_raw();
-    let Ok(mut error) = Object::parse(&raw) else {
-        return Fault::Relayed(raw);
-    };
-    error.set("code", &code::INVALID_PARAMS);
-    if let (None, Some(uri)) = (error.get("data"), uri) {
-        error.set("data", &json!({"uri": uri}));
-    }
-    Fault::Relayed(error.to_raw())
 }
 
 fn discover(core: &Core, view: &View) -> Raw {
@@ -173,6 +162,7 @@ async fn listen(
         prompts: flag("promptsListChanged"),
         resources: flag("resourcesListChanged"),
         watches: Vec::new(),
+        tasks: Vec::new(),
     };
     for uri in wanted
         .get("resourceSubscriptions")
@@ -228,6 +218,8 @@ struct Filter {
     resources: bool,
     /// Resources, under the names that the client knows.
     watches: Vec<(String, Watch)>,
+    /// Ids of tasks.
+    tasks: Vec<String>,
 }
 
 impl Filter {
@@ -276,7 +268,8 @@ impl Listen for Subscription {
                 };
                 event.under(exposed)
             }
-            // Log messages belong to a request, and only if that asked for them.
+            Event::Task { id, .. } if filter.tasks.contains(id) => event.clone(),
+            // Log messages belong to a request, and only if that asked for them; a visit is followed by a retry.
             _ => return,
         };
         if let Some(outlet) = &*self.outlet.lock().unwrap_or_else(PoisonError::into_inner) {

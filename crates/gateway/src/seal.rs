@@ -76,6 +76,31 @@ impl Sealer {
         self.open_at(principal, request, state, clock::unix_ms())
     }
 
+    /// A state that carries `payload`, readable for the client and bound like the rest.
+    pub(crate) fn seal_with(
+        &self,
+        principal: &Principal,
+        request: &str,
+        payload: &str,
+    ) -> Result<String, NoRandom> {
+        let state = self.seal(principal, &carrying(request, payload))?;
+        Ok(format!("{state}.{}", URL_SAFE_NO_PAD.encode(payload)))
+    }
+
+    /// Checks a state made by [`Self::seal_with`], uses it up, and gives what it carries.
+    pub(crate) fn open_with(
+        &self,
+        principal: &Principal,
+        request: &str,
+        state: &str,
+    ) -> Result<String, Unsealed> {
+        let (state, payload) = state.split_once('.').ok_or(Unsealed::Forged)?;
+        let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| Unsealed::Forged)?;
+        let payload = String::from_utf8(payload).map_err(|_| Unsealed::Forged)?;
+        self.open(principal, &carrying(request, &payload), state)?;
+        Ok(payload)
+    }
+
     fn seal_at(&self, principal: &Principal, request: &str, now: i64) -> Result<String, NoRandom> {
         let expiry = now.saturating_add_unsigned(u64::try_from(self.life.as_millis()).unwrap_or(u64::MAX));
         let mut bytes = Vec::with_capacity(EXPIRY + NONCE + SEAL);
@@ -124,6 +149,11 @@ impl Sealer {
     }
 }
 
+/// What a state with a payload is bound to: never equal to that of one without.
+fn carrying(request: &str, payload: &str) -> String {
+    format!("carries {}\n{payload}{request}", payload.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +194,34 @@ mod tests {
                 "{nonsense}"
             );
         }
+    }
+
+    #[test]
+    fn payloads() {
+        let sealer = Sealer::new(Duration::from_secs(10), 100).unwrap();
+        let (ann, bob) = (Principal::new("ann"), Principal::new("bob"));
+        for payload in ["", "p", "uéa.b\n{}"] {
+            let state = || sealer.seal_with(&ann, "r", payload).unwrap();
+            assert_eq!(sealer.open_with(&ann, "r", &state()).as_deref(), Ok(payload));
+            let forged = Err(Unsealed::Forged);
+            assert_eq!(sealer.open_with(&bob, "r", &state()), forged);
+            assert_eq!(sealer.open_with(&ann, "q", &state()), forged);
+            assert_eq!(sealer.open_with(&ann, "r", &format!("{}eA", state())), forged);
+            let (seal, _) = state()
+                .split_once('.')
+                .map(|(seal, rest)| (seal.to_owned(), rest.to_owned()))
+                .unwrap();
+            assert_eq!(sealer.open_with(&ann, "r", &seal), forged);
+            assert_eq!(sealer.open(&ann, "r", &seal), Err(Unsealed::Forged));
+            let once = state();
+            assert!(sealer.open_with(&ann, "r", &once).is_ok());
+            assert_eq!(sealer.open_with(&ann, "r", &once), Err(Unsealed::Used));
+        }
+        let plain = sealer.seal(&ann, "r").unwrap();
+        assert_eq!(
+            sealer.open_with(&ann, "r", &format!("{plain}.")),
+            Err(Unsealed::Forged)
+        );
     }
 
     #[test]

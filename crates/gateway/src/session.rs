@@ -1,7 +1,7 @@
 //! A legacy client over one stdio pipe or one HTTP session: what it said of itself, what it has running, what
 //! it was asked, what it watches. The stdio pipe uses it for modern requests too, for the ids in flight.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use wire::meta::ClientCapabilities;
 use wire::{Era, Fault, Id, Message, Raw, Request, Response, Version, code, method, to_raw};
 
 use crate::Principal;
-use crate::caller::{Asking, Caller, Length, Lifeline, Peer};
+use crate::caller::{Asking, Caller, Identity, Length, Lifeline, Peer, Side};
 use crate::events::{Audience, Event, Level, Listen, Registration, Watch};
 use crate::outlet::Outlet;
 
@@ -30,7 +30,14 @@ pub(crate) struct Session {
     watches: Mutex<HashMap<String, Watch>>,
     level: Mutex<Option<Level>>,
     registration: Mutex<Option<Registration>>,
+    /// Visits that its client was asked for, the oldest first: word of their end concerns it.
+    visits: Mutex<VecDeque<String>>,
+    /// Likewise its tasks.
+    tasks: Mutex<VecDeque<String>>,
 }
+
+/// So many visits and tasks of a session are remembered.
+const REMEMBERED: usize = 256;
 
 /// What `initialize` settled.
 #[derive(Clone)]
@@ -38,6 +45,8 @@ pub(crate) struct Hello {
     pub(crate) version: Version,
     pub(crate) client: String,
     pub(crate) capabilities: ClientCapabilities,
+    /// The same for modern servers.
+    pub(crate) identity: Arc<Identity>,
 }
 
 #[derive(Default)]
@@ -64,6 +73,8 @@ impl Session {
             watches: Mutex::default(),
             level: Mutex::default(),
             registration: Mutex::default(),
+            visits: Mutex::default(),
+            tasks: Mutex::default(),
         })
     }
 
@@ -93,7 +104,8 @@ impl Session {
 
     /// Who asks, in a request of the legacy era.
     pub(crate) fn caller(self: &Arc<Self>, hello: Hello, can_ask: bool) -> Caller {
-        let asks = can_ask && hello.version.has_elicitation() && hello.capabilities.has(wire::meta::Ability::Form);
+        let asks =
+            can_ask && hello.version.has_elicitation() && hello.capabilities.has(wire::meta::Ability::Form);
         Caller {
             principal: self.peer.principal.clone(),
             view: self.peer.view.clone(),
@@ -105,6 +117,16 @@ impl Session {
                 Asking::Elicit(Arc::clone(self))
             } else {
                 Asking::Unable
+            },
+            side: Side {
+                abilities: if can_ask {
+                    hello.capabilities
+                } else {
+                    ClientCapabilities::default()
+                },
+                answers: can_ask.then(|| Arc::clone(self)),
+                identity: Some(hello.identity),
+                level: *lock(&self.level),
             },
         }
     }
@@ -259,6 +281,25 @@ impl Session {
     pub(crate) fn unwatch(&self, uri: &str) {
         lock(&self.watches).remove(uri);
     }
+
+    /// Word that this visit is done concerns the client.
+    pub(crate) fn expect_visit(&self, id: String) {
+        remember(&mut lock(&self.visits), id);
+    }
+
+    /// And so does word of this task.
+    #[expect(dead_code, reason = "the routing of tasks comes next")]
+    pub(crate) fn expect_task(&self, id: String) {
+        remember(&mut lock(&self.tasks), id);
+    }
+
+    /// Whether that visit was expected; it is not again.
+    fn had_visit(&self, id: &str) -> bool {
+        let mut visits = lock(&self.visits);
+        let before = visits.len();
+        visits.retain(|expected| expected != id);
+        visits.len() < before
+    }
 }
 
 impl Drop for Session {
@@ -288,7 +329,9 @@ impl Listen for Session {
             Event::Log { level, .. } if lock(&self.level).is_some_and(|least| *level >= least) => {
                 event.clone()
             }
-            Event::Log { .. } => return,
+            Event::Elicited { id, .. } if self.had_visit(id) => event.clone(),
+            Event::Task { id, .. } if lock(&self.tasks).contains(id) => event.clone(),
+            Event::Log { .. } | Event::Elicited { .. } | Event::Task { .. } => return,
         };
         if let Some(stream) = &*lock(&self.stream) {
             stream.offer(event.message(None).to_line());
@@ -332,6 +375,16 @@ impl Drop for OpenAsk<'_> {
                 .offer(Message::notification(method::CANCELLED, params).to_line());
         }
     }
+}
+
+fn remember(ids: &mut VecDeque<String>, id: String) {
+    if ids.contains(&id) {
+        return;
+    }
+    if ids.len() >= REMEMBERED {
+        ids.pop_front();
+    }
+    ids.push_back(id);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

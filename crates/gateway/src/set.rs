@@ -9,6 +9,7 @@ use crate::index::IndexCell;
 use crate::upstream::Upstream;
 
 /// Servers, and the profile of those who name none.
+#[derive(Default)]
 pub(crate) struct Set {
     upstreams: Vec<Arc<Upstream>>,
     profile: Arc<str>,

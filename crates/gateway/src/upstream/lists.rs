@@ -416,8 +416,8 @@ impl Upstream {
             other => other,
         };
         Ok(Said {
-            capabilities: Some(lease.capabilities.clone()),
-            instructions: lease.instructions.clone(),
+            capabilities: Some(lease.capabilities().clone()),
+            instructions: lease.instructions().map(ToOwned::to_owned),
             tools: tools?,
             resources: or_none(resources)?,
             templates: or_none(templates)?,
@@ -441,11 +441,7 @@ impl Upstream {
             if let Some(cursor) = &cursor {
                 params.set("cursor", cursor);
             }
-            let sending = super::Sending {
-                cancel: &self.around.stop,
-                limit: self.list_limit(),
-                progress: None,
-            };
+            let sending = super::Sending::own(&self.around.stop, self.list_limit());
             let answer = self.send(lease, list.method(), params, sending).await?;
             let result = answer.map_err(|error| {
                 let message = wire::Fault::Relayed(error).message();

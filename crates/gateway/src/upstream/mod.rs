@@ -2,12 +2,16 @@
 //! the gateway it is one thing that answers requests; which instance does, or that one has to be started first, is
 //! decided here.
 
+mod asks;
 mod circuit;
 mod connection;
+mod handshake;
 mod instance;
+mod listening;
 mod lists;
 mod pool;
 mod room;
+mod route;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,19 +24,20 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::edit::Object;
-use wire::{Fault, Message, Raw, Version, code, meta, method, to_raw};
+use wire::{Fault, Raw, code, meta, method, to_raw};
 
+pub(crate) use self::asks::Asker;
 use self::circuit::Circuit;
-use self::connection::Connection;
+use self::handshake::Spoken;
 pub(crate) use self::instance::Instance;
 pub(crate) use self::lists::{Known, List};
 use self::pool::Slot;
 pub(crate) use self::pool::{Key, Lease};
 pub(crate) use self::room::Room;
+pub(crate) use self::route::Route;
 use crate::caller::{Caller, Peer};
 use crate::events::{Audience, Level, Sink, Watch, Who};
-use crate::outlet::Outlet;
-use crate::parts::{Connect, Describe, FirstSight, Life, Link, Origin, Server, Sharing};
+use crate::parts::{Connect, Describe, FirstSight, Life, Origin, Server, Sharing};
 use crate::pins::Approved;
 use crate::screen::Screen;
 use crate::status::{HistoryEntry, InstanceStatus, ServerState, ServerStatus, What};
@@ -79,6 +84,8 @@ pub(crate) struct Upstream {
     fingerprint: Option<String>,
     tools: Option<Vec<String>>,
     connect: Connect,
+    /// In which era it was found to speak.
+    spoken: Spoken,
     around: Arc<Surroundings>,
     slots: RwLock<HashMap<Key, Slot>>,
     circuit: Mutex<Circuit>,
@@ -142,8 +149,43 @@ impl From<NoAnswer> for Fault {
 pub(crate) struct Sending<'a> {
     pub(crate) cancel: &'a CancellationToken,
     pub(crate) limit: Duration,
-    /// Where progress goes, and the client's token for it.
-    pub(crate) progress: Option<(Outlet, Raw)>,
+    /// Whose request it is; `None`: the gateway's own.
+    pub(crate) caller: Option<&'a Caller>,
+    /// Where progress and log messages of this request go.
+    pub(crate) route: Option<Arc<Route>>,
+    /// Where requests go that the server makes meanwhile; `None`: they are refused.
+    pub(crate) asker: Option<Arc<dyn Asker>>,
+    /// Parameters that HTTP mirrors.
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+impl<'a> Sending<'a> {
+    /// A request of the gateway itself.
+    pub(crate) fn own(cancel: &'a CancellationToken, limit: Duration) -> Self {
+        Self {
+            cancel,
+            limit,
+            caller: None,
+            route: None,
+            asker: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// A small request of a client: nothing comes before its answer.
+    pub(crate) fn plain(caller: &'a Caller, cancel: &'a CancellationToken, limit: Duration) -> Self {
+        Self {
+            caller: Some(caller),
+            ..Self::own(cancel, limit)
+        }
+    }
+}
+
+impl Surroundings {
+    /// What the gateway calls itself towards servers.
+    fn info(&self) -> Raw {
+        to_raw(&json!({"name": self.name, "version": self.version}))
+    }
 }
 
 impl Upstream {
@@ -160,6 +202,7 @@ impl Upstream {
             fingerprint: server.fingerprint,
             tools: server.tools,
             connect: server.connect,
+            spoken: Spoken::default(),
             around,
             slots: RwLock::default(),
             circuit: Mutex::default(),
@@ -245,6 +288,11 @@ impl Upstream {
         (self.origin == Origin::BuiltIn && self.permits(&own)).then_some(own)
     }
 
+    /// Whether it was found to speak the modern era.
+    pub(crate) fn is_modern(&self) -> bool {
+        self.spoken.is_modern()
+    }
+
     /// How long one call may take.
     pub(crate) fn call_limit(&self) -> Duration {
         self.life.call.unwrap_or(self.around.limits.call)
@@ -285,7 +333,7 @@ impl Upstream {
         params: Object<'_>,
         sending: Sending<'_>,
     ) -> Result<Result<Raw, Raw>, NoAnswer> {
-        let answer = lease.request(&self.name, method, params, sending).await;
+        let answer = lease.request(method, params, sending).await;
         match &answer {
             Ok(_) => lock(&self.circuit).worked(),
             Err(error @ (NoAnswer::Died { .. } | NoAnswer::TimedOut { .. })) => {
@@ -299,11 +347,7 @@ impl Upstream {
 
     /// A request that belongs to no client's call, with the time limit of lists.
     async fn ask_of(&self, lease: &Lease, method: &str, params: Object<'_>) -> Result<Raw, Fault> {
-        let sending = Sending {
-            cancel: &self.around.stop,
-            limit: self.list_limit(),
-            progress: None,
-        };
+        let sending = Sending::own(&self.around.stop, self.list_limit());
         self.send(lease, method, params, sending)
             .await?
             .map_err(Fault::Relayed)
@@ -507,47 +551,6 @@ impl Upstream {
 
     fn write_slots(&self) -> RwLockWriteGuard<'_, HashMap<Key, Slot>> {
         self.slots.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Shakes hands on a new connection (Lifecycle, "Initialization", up to 2025-11-25).
-    async fn shake_hands(&self, link: Link, around: &Arc<Surroundings>) -> Result<Connection, String> {
-        let mut connection = Connection::open(link, &self.name, around);
-        let mut params = Object::empty();
-        params.set("protocolVersion", Version::LATEST_LEGACY.as_str());
-        params.set("capabilities", &json!({}));
-        params.set(
-            "clientInfo",
-            &json!({"name": self.around.name, "version": self.around.version}),
-        );
-        let sending = Sending {
-            cancel: &CancellationToken::new(),
-            // The start as a whole has its limit.
-            limit: Duration::MAX,
-            progress: None,
-        };
-        let answer = connection
-            .request(&self.name, method::INITIALIZE, params, sending)
-            .await;
-        let result = answer
-            .map_err(|error| error.to_string())?
-            .map_err(|error| format!("it refuses to initialize: {}", Fault::Relayed(error).message()))?;
-        let result = Object::parse(&result).map_err(|error| format!("its answer to initialize: {error}"))?;
-        let version = result.text("protocolVersion").unwrap_or_default();
-        if Version::parse(&version).is_none() {
-            return Err(format!(
-                "it speaks protocol version {version:?}, which is not known here"
-            ));
-        }
-        if let Some(capabilities) = result.get("capabilities") {
-            connection.capabilities = capabilities.to_owned();
-        }
-        connection.instructions = result.text("instructions").map(String::from);
-        let ready = Message::notification(method::INITIALIZED, to_raw(&json!({})));
-        connection
-            .send(&ready)
-            .await
-            .map_err(|()| "it ended during the handshake".to_owned())?;
-        Ok(connection)
     }
 }
 

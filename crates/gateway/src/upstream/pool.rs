@@ -14,6 +14,7 @@ use wire::{method, to_raw};
 
 use super::circuit::Admission;
 use super::connection::Connection;
+use super::handshake::{self, Refusal};
 use super::instance::{Instance, Owner};
 use super::room::Place;
 use super::{NoAnswer, Sending, Upstream, lock};
@@ -337,6 +338,32 @@ impl Upstream {
         self: &Arc<Self>,
         owner: &Owner,
     ) -> Result<(Arc<Instance>, oneshot::Receiver<()>), String> {
+        let sink = Sink::new(self.around.hub.hub(), Arc::downgrade(self), self.audience(owner));
+        let around = Arc::new(super::Surroundings {
+            hub: sink.clone(),
+            ..(*self.around).clone()
+        });
+        let (link, mut gone) = self.open(owner).await?;
+        let is_asked = !self.spoken.is_legacy();
+        let begun = handshake::begin(link, &self.name, &self.spoken, &around).await;
+        let connection = match begun {
+            Ok(connection) => connection,
+            Err(Refusal::Gone(why)) if is_asked => {
+                tracing::debug!(server = self.name, "{why}; connected again for initialize");
+                let (link, of_second) = self.open(owner).await?;
+                gone = of_second;
+                let greeted = handshake::greet(link, &self.name, &self.spoken, &around).await;
+                greeted.map_err(|refusal| refusal.to_string())?
+            }
+            Err(refusal) => return Err(refusal.to_string()),
+        };
+        let instance = Arc::new(Instance::new(connection, owner.clone()));
+        sink.is_of(&instance);
+        Ok((instance, gone))
+    }
+
+    /// Makes an instance and opens a link to it. What comes back beside it says when its driver has ended.
+    async fn open(&self, owner: &Owner) -> Result<(Link, oneshot::Receiver<()>), String> {
         let share = Share {
             key: owner.key.text(),
             principal: match owner.key {
@@ -353,16 +380,7 @@ impl Upstream {
             });
             driver
         });
-        let link = Link { driver, ..link };
-        let sink = Sink::new(self.around.hub.hub(), Arc::downgrade(self), self.audience(owner));
-        let around = Arc::new(super::Surroundings {
-            hub: sink.clone(),
-            ..(*self.around).clone()
-        });
-        let connection = self.shake_hands(link, &around).await?;
-        let instance = Arc::new(Instance::new(connection, owner.clone()));
-        sink.is_of(&instance);
-        Ok((instance, gone))
+        Ok((Link { driver, ..link }, gone))
     }
 
     /// Who hears of what happens in an instance of this owner.
@@ -480,14 +498,10 @@ impl Upstream {
 
     /// Whether it answers at all; an error is an answer.
     async fn is_alive(&self, instance: &Instance) -> bool {
-        let sending = Sending {
-            cancel: &self.around.stop,
-            limit: PING.min(self.list_limit()),
-            progress: None,
-        };
+        let sending = Sending::own(&self.around.stop, PING.min(self.list_limit()));
         let answer = instance
             .connection
-            .request(&self.name, method::PING, Object::empty(), sending)
+            .request(method::PING, Object::empty(), sending)
             .await;
         !matches!(answer, Err(NoAnswer::TimedOut { .. } | NoAnswer::Died { .. }))
     }

@@ -7,6 +7,7 @@
     reason = "what a test builds on fails loudly"
 )]
 
+mod actor;
 mod audit;
 mod bots;
 mod confirm;
@@ -15,6 +16,7 @@ mod events;
 mod http;
 mod life;
 mod limits;
+mod meetings;
 #[cfg(unix)]
 mod process;
 mod relay;

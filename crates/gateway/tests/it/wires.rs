@@ -15,6 +15,14 @@ async fn serve(mut incoming: mpsc::Receiver<ToServer>, outgoing: mpsc::Sender<Fr
         assert!(!line.ends_with(b"\n"), "a message, not a line of a stream");
         let message: Value = serde_json::from_slice(&line).unwrap();
         let result = match message["method"].as_str().unwrap() {
+            "server/discover" => {
+                let error = json!({"code": -32601, "message": "what?"});
+                let answer = json!({"jsonrpc": "2.0", "id": message["id"], "error": error});
+                let line = answer.to_string().into_bytes();
+                let related = serde_json::from_value(message["id"].clone()).ok();
+                outgoing.send(FromServer { line, related }).await.unwrap();
+                continue;
+            }
             "initialize" => json!({"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}}),
             "tools/call" if message["params"]["name"] == "die" => return,
             "tools/call" => text("far"),
@@ -34,23 +42,20 @@ async fn serve(mut incoming: mpsc::Receiver<ToServer>, outgoing: mpsc::Sender<Fr
 
 #[tokio::test]
 async fn messages_each_by_itself() {
-    let server = Server {
-        connect: Box::new(|| {
-            let (to_server, incoming) = mpsc::channel(8);
-            let (outgoing, from_server) = mpsc::channel(8);
-            let link = Link {
-                wire: Wire::Messages {
-                    to_server,
-                    from_server,
-                },
-                driver: Some(Box::pin(serve(incoming, outgoing))),
-            };
-            Box::pin(std::future::ready(Ok(link)))
-        }),
-        name: ServerName::parse("far").unwrap(),
-        describe: Arc::new(Knows),
-        instructions: None,
+    let connect = |_| {
+        let (to_server, incoming) = mpsc::channel(8);
+        let (outgoing, from_server) = mpsc::channel(8);
+        let link = Link {
+            wire: Wire::Messages {
+                to_server,
+                from_server,
+            },
+            driver: Some(Box::pin(serve(incoming, outgoing))),
+        };
+        Box::pin(std::future::ready(Ok(link))) as _
     };
+    let name = ServerName::parse("far").unwrap();
+    let server = Server::new(name, Box::new(connect), Arc::new(Knows));
     let rig = Rig::before(Fake::new(), |parts| parts.servers = vec![server]);
     let client = rig.client(Over::Stdio, "2025-06-18", json!({})).await;
     let call = async |tool: &str| client.request("tools/call", json!({"name": tool})).await;
