@@ -233,6 +233,7 @@ fn what_clients_declare() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn questions_for_clients_of_either_era() {
     use Ability::{Form, Roots, Sampling, SamplingTools, Url};
     let check = |method: &str, params: &str, can: &[Ability], version, wanted: &str| {
