@@ -55,7 +55,7 @@ impl Core {
         let cell = set.index_cell(peer);
         let now = self.changes.load(Ordering::Acquire);
         cell.peek(now)
-            .unwrap_or_else(|| cell.make_now(set.seen(&peer.view), peer, now))
+            .unwrap_or_else(|| cell.make_now(&set.seen(&peer.view), peer, now))
     }
 
     /// The same as [`Self::index`], to be shown: what was approved meanwhile, by another process too, is in it.

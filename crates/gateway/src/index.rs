@@ -151,7 +151,7 @@ impl IndexCell {
     }
 
     /// The index of what is known at once, without waiting for any server.
-    pub(crate) fn make_now(&self, upstreams: Vec<Arc<Upstream>>, peer: &Peer, now: u64) -> Arc<Index> {
+    pub(crate) fn make_now(&self, upstreams: &[Arc<Upstream>], peer: &Peer, now: u64) -> Arc<Index> {
         let known = upstreams.iter().map(|upstream| upstream.peek(peer)).collect();
         self.keep(upstreams, known, now)
     }
@@ -179,15 +179,10 @@ impl IndexCell {
         // What came in while others were waited for is in the peek, so its number is taken first.
         let made_at = now();
         let known = upstreams.iter().map(|upstream| upstream.peek(peer)).collect();
-        Ok(self.keep(upstreams, known, made_at))
+        Ok(self.keep(&upstreams, known, made_at))
     }
 
-    fn keep(
-        &self,
-        upstreams: Vec<Arc<Upstream>>,
-        known: Vec<Option<Arc<Known>>>,
-        made_at: u64,
-    ) -> Arc<Index> {
+    fn keep(&self, upstreams: &[Arc<Upstream>], known: Vec<Option<Arc<Known>>>, made_at: u64) -> Arc<Index> {
         let is_partial = known.iter().any(Option::is_none);
         let known: Vec<_> = upstreams
             .iter()

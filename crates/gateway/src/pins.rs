@@ -46,13 +46,11 @@ impl Upstream {
 
     /// Puts `definitions` in the place of what was approved of it.
     pub(crate) async fn approve(&self, definitions: Vec<Definition>) -> Result<(), store::Error> {
-        match self.memory() {
-            Some(memory) => memory.approve(self.name.clone(), definitions).await,
-            None => {
-                self.pins().set(&self.name, definitions);
-                Ok(())
-            }
+        if let Some(memory) = self.memory() {
+            return memory.approve(self.name.clone(), definitions).await;
         }
+        self.pins().set(&self.name, definitions);
+        Ok(())
     }
 }
 

@@ -16,8 +16,11 @@ pub(crate) struct Set {
     /// Some server may list other things for each principal.
     differs: bool,
     /// What each view shows; for each principal where that may differ.
-    indexes: RwLock<HashMap<(View, Option<Principal>), Arc<IndexCell>>>,
+    indexes: RwLock<HashMap<Seer, Arc<IndexCell>>>,
 }
+
+/// A view, and for whom where that makes a difference.
+type Seer = (View, Option<Principal>);
 
 impl Set {
     pub(crate) fn new(upstreams: Vec<Arc<Upstream>>, profile: Arc<str>) -> Self {

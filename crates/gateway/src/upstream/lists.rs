@@ -137,6 +137,10 @@ struct Cell {
 type Outcome = Option<Result<Arc<Known>, NoAnswer>>;
 
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four independent facts; not one of them decides another"
+)]
 struct Reading {
     /// The one that is on its way, and since when.
     running: Option<(watch::Receiver<Outcome>, Instant)>,
@@ -208,9 +212,8 @@ impl Upstream {
         let ended = reading.wait_for(Option::is_some);
         let outcome = match patience {
             None => ended.await,
-            Some(patience) => match timeout_at(since + patience, ended).await {
-                Ok(ended) => ended,
-                Err(_) => {
+            Some(patience) => {
+                let Ok(ended) = timeout_at(since + patience, ended).await else {
                     let mut reading = lock(&cell.reading);
                     // Somebody got a list without it.
                     reading.announce = vec![
@@ -223,8 +226,9 @@ impl Upstream {
                         method: "what it lists".to_owned(),
                         after: patience,
                     });
-                }
-            },
+                };
+                ended
+            }
         };
         match outcome {
             Ok(outcome) => outcome.clone().unwrap_or(Err(NoAnswer::Stopping)),
@@ -397,9 +401,12 @@ impl Upstream {
 
     /// Reads all lists that the server offers, side by side.
     async fn ask_all(&self, lease: &Lease) -> Result<Said, NoAnswer> {
-        let list = async |list: List| match lease.offers(list.capability()) {
-            true => self.all_pages(lease, list).await,
-            false => Ok(Vec::new()),
+        let list = async |list: List| {
+            if lease.offers(list.capability()) {
+                self.all_pages(lease, list).await
+            } else {
+                Ok(Vec::new())
+            }
         };
         let (tools, resources, templates, prompts) = tokio::join!(
             list(List::Tools),

@@ -581,7 +581,7 @@ impl Upstream {
             return;
         }
         let Some(lease) = self.ready(key) else { return };
-        let level = lock(&self.level).clone();
+        let level = *lock(&self.level);
         let mut orders = Vec::new();
         if let Some(level) = level
             && lease.offers("logging")

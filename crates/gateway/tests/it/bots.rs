@@ -61,12 +61,12 @@ impl Bot {
     }
 
     /// `more`: `prompts`, `resources`, `resourceTemplates`, `instructions`, `answer`.
-    pub(crate) fn with(mode: Mode, tools: &[&str], more: Value) -> Self {
+    pub(crate) fn with(how: Mode, tools: &[&str], more: Value) -> Self {
         let tools = tools
             .iter()
             .map(|name| json!({"name": name, "inputSchema": {"type": "object"}}));
         Self(Arc::new(State {
-            mode: Mutex::new(mode),
+            mode: Mutex::new(how),
             tools: Mutex::new(tools.collect()),
             starts: AtomicUsize::default(),
             live: AtomicUsize::default(),
@@ -209,11 +209,11 @@ impl Bot {
                             while self.0.parked.load(Ordering::SeqCst) {
                                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
                             }
-                            let more = &self.0.more["answer"];
-                            if more.is_null() {
+                            let given = &self.0.more["answer"];
+                            if given.is_null() {
                                 crate::rig::text("used")
                             } else {
-                                more.clone()
+                                given.clone()
                             }
                         }
                     }

@@ -1,6 +1,11 @@
 //! Many servers that look like one: remembered lists, names that collide, views, servers that come and go, definitions
 //! that were approved, and text that is screened.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the end of the runtime is the owner of what a test spawns"
+)]
+
 use std::sync::Arc;
 
 use gateway::{
@@ -73,7 +78,7 @@ async fn what_is_known_starts_nothing() {
         let servers = bots.iter().enumerate();
         let servers = servers.map(|(at, bot)| marked(bot, &format!("s{at}"), &format!("{version}-{at}")));
         gateway(servers.collect(), |parts| {
-            parts.memory = Some(Arc::new(store.clone()))
+            parts.memory = Some(Arc::new(store.clone()));
         })
     };
     let first = open("1");
@@ -323,7 +328,7 @@ async fn changed_definitions_are_held_back_until_they_are_approved() {
     bot.set_tools(&[tool("add", "Adds."), tool("same", "Stays.")]);
     let open = |fingerprint: &str| {
         gateway(vec![marked(&bot, "bot", fingerprint)], |parts| {
-            parts.memory = Some(Arc::new(store.clone()))
+            parts.memory = Some(Arc::new(store.clone()));
         })
     };
     let first = open("1");
@@ -397,7 +402,7 @@ async fn changed_definitions_are_held_back_until_they_are_approved() {
 async fn nothing_passes_unseen_where_that_is_wished() {
     let bot = Bot::new(Mode::Good);
     let gateway = gateway(vec![bot.server("bot")], |parts| {
-        parts.first_sight = FirstSight::Hold
+        parts.first_sight = FirstSight::Hold;
     });
     assert_eq!(tools(&gateway).await, [""; 0]);
     assert!(
