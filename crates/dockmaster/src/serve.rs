@@ -81,6 +81,7 @@ async fn serve_http(
         }],
         hosts: config.hosts.clone(),
         origins: config.origins.clone(),
+        sse: config.sse,
     };
     let server = gateway
         .bind(options)

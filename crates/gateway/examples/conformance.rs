@@ -70,6 +70,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }],
         hosts: vec![],
         origins: vec![],
+        sse: false,
     };
     gateway.bind(options).await?.serve(CancellationToken::new()).await;
     Ok(())

@@ -30,6 +30,7 @@ mod mildest;
 mod modern;
 mod names;
 mod outlet;
+mod overlong;
 mod parts;
 mod pins;
 mod pipe;

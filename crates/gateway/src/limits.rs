@@ -46,7 +46,14 @@ pub struct Limits {
     pub sessions: usize,
     /// After how long without any request a session ends.
     pub session_idle: Duration,
-    /// Most HTTP connections at a time.
+    /// Most events that one session keeps for a client whose connection broke; the oldest give way.
+    pub replay_events: usize,
+    /// Most bytes of such events.
+    pub replay_bytes: usize,
+    /// How long the events of a stream that has ended are kept.
+    pub replay_for: Duration,
+    /// Most HTTP connections at a time. When three quarters are taken, silent streams of clients that know how to come
+    /// back (2025-11-25) are ended.
     pub connections: usize,
     /// How long an HTTP client may take to send head and body of a request.
     pub receive: Duration,
@@ -82,6 +89,9 @@ impl Default for Limits {
             drain: Duration::from_secs(5),
             sessions: 1_000,
             session_idle: Duration::from_mins(30),
+            replay_events: 256,
+            replay_bytes: 1 << 20,
+            replay_for: Duration::from_mins(5),
             connections: 2_000,
             receive: Duration::from_secs(30),
             quiet: Duration::from_secs(5),

@@ -3,6 +3,9 @@
 use std::io;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use wire::Id;
+
+use crate::overlong::Ends;
 
 /// Lines of a stream. [`Lines::next`] may be dropped and called again without losing bytes.
 pub(crate) struct Lines<R> {
@@ -11,6 +14,8 @@ pub(crate) struct Lines<R> {
     line: Vec<u8>,
     /// Bytes of the present line, also those beyond the limit, which are not kept.
     length: usize,
+    /// Of the last line that was over the limit.
+    ends: Ends,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -28,7 +33,13 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             limit,
             line: Vec::new(),
             length: 0,
+            ends: Ends::default(),
         }
+    }
+
+    /// The id of the request that the last line held which was [`Line::TooLong`].
+    pub(crate) fn overlong_id(&self) -> Option<Id> {
+        self.ends.id()
     }
 
     /// The next line; `None` at the end. A last line without a line end counts.
@@ -44,7 +55,11 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             if self.length <= self.limit {
                 self.line.extend_from_slice(&chunk[..part]);
             } else {
-                self.line = Vec::new();
+                if self.length - part <= self.limit {
+                    self.ends = Ends::default();
+                    self.ends.extend(&std::mem::take(&mut self.line));
+                }
+                self.ends.extend(&chunk[..part]);
             }
             self.reader.consume(part + usize::from(end.is_some()));
             if end.is_some() {

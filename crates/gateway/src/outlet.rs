@@ -56,10 +56,6 @@ impl Outlet {
         }
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.0.is_closed()
-    }
-
     /// Ends when nobody reads any more.
     pub(crate) async fn closed(&self) {
         self.0.closed().await;

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::meta::RequestMeta;
-use wire::{Fault, Frame, Malformed, Message, Raw, Request, code, method};
+use wire::{Fault, Frame, Id, Malformed, Message, Raw, Request, code, method};
 
 use crate::caller::Peer;
 use crate::core::Core;
@@ -51,7 +51,7 @@ pub(crate) async fn serve(
             line = lines.next() => line,
         };
         match line {
-            Ok(Some(line)) => pipe.line(line).await,
+            Ok(Some(line)) => pipe.line(line, || lines.overlong_id()).await,
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         }
@@ -74,7 +74,8 @@ struct Pipe {
 }
 
 impl Pipe {
-    async fn line(&self, line: Line) {
+    /// `overlong_id` finds the id of one that is too long.
+    async fn line(&self, line: Line, overlong_id: impl FnOnce() -> Option<Id>) {
         let limits = wire::Limits {
             bytes: self.core.limits.message_bytes,
             ..wire::Limits::default()
@@ -88,7 +89,7 @@ impl Pipe {
                     "the message has {bytes} bytes; at most {} are accepted",
                     limits.bytes
                 ),
-                id: None,
+                id: overlong_id(),
             }),
         };
         match frame {

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use wire::meta::ClientCapabilities;
 use wire::{Era, Fault, Id, Message, Raw, Request, Response, Version, code, method, to_raw};
 
-use crate::Principal;
 use crate::caller::{Asking, Caller, Identity, Length, Lifeline, Peer, Side};
 use crate::events::{Audience, Event, Level, Listen, Registration, Watch};
 use crate::outlet::Outlet;
@@ -76,10 +75,6 @@ impl Session {
             visits: Mutex::default(),
             tasks: Mutex::default(),
         })
-    }
-
-    pub(crate) fn principal(&self) -> &Principal {
-        &self.peer.principal
     }
 
     /// Where its requests come from.
@@ -254,12 +249,6 @@ impl Session {
     /// Sets where notifications of no request go; a stream that was there before ends.
     pub(crate) fn set_stream(&self, outlet: Outlet) {
         *lock(&self.stream) = Some(outlet);
-    }
-
-    pub(crate) fn has_stream(&self) -> bool {
-        lock(&self.stream)
-            .as_ref()
-            .is_some_and(|stream| !stream.is_closed())
     }
 
     pub(crate) fn set_level(&self, level: Level) {

@@ -30,6 +30,7 @@ pub(crate) struct Gateway {
     pub(crate) port: u16,
     pub(crate) hosts: Vec<String>,
     pub(crate) origins: Vec<String>,
+    pub(crate) sse: bool,
     pub(crate) call_timeout: Span,
     pub(crate) confirm_timeout: Span,
 }
@@ -42,6 +43,7 @@ impl Default for Gateway {
             port: 8811,
             hosts: Vec::new(),
             origins: Vec::new(),
+            sse: false,
             call_timeout: Span::seconds(15 * 60),
             confirm_timeout: Span::seconds(5 * 60),
         }

@@ -87,6 +87,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("gateway.port", "8811", "The port to listen at with `http`; 0 takes a free one.").flag("--port"),
     setting("gateway.hosts", "[]", "Names, beside those of the loopback, under which the gateway may be addressed, without port. Required when `host` is not the loopback; protects from DNS rebinding."),
     setting("gateway.origins", "[]", "Web origins, beside those of the loopback, whose pages may call the gateway: `https://example.com`."),
+    setting("gateway.sse", "false", "Whether `http` also offers HTTP+SSE of 2024-11-05, at `/sse`, for clients that know nothing newer."),
     setting("gateway.call_timeout", r#""15m""#, "How long one call may take."),
     setting("gateway.confirm_timeout", r#""5m""#, "How long a person may think about a confirmation; after that the call is refused."),
     setting("policy.preset", r#""full""#, "What is allowed unless a list says otherwise: `read-only`, `no-destroy`, `full`, or `allow-list` for nothing but what `allow` names.").flag("--preset"),

@@ -31,7 +31,7 @@ fn unknown_keys_are_errors_with_what_was_meant() {
     insta::assert_snapshot!(faults("[audit]\nxyz = 1\n"), @"config.toml:2: unknown key `audit.xyz`; [audit] has: file");
     insta::assert_snapshot!(faults("port = 8811\n"), @"config.toml:1: unknown key `port`; `port` belongs under [gateway]");
     insta::assert_snapshot!(faults("gateway = 1\n"), @"config.toml:1: `gateway` is a table: write [gateway], and its keys below");
-    insta::assert_snapshot!(faults("[gateway]\n\"a\\u001b[31m\\n\" = 1\n"), @"config.toml:2: unknown key `gateway.a `; [gateway] has: transport, host, port, hosts, origins, call_timeout, confirm_timeout");
+    insta::assert_snapshot!(faults("[gateway]\n\"a\\u001b[31m\\n\" = 1\n"), @"config.toml:2: unknown key `gateway.a `; [gateway] has: transport, host, port, hosts, origins, sse, call_timeout, confirm_timeout");
 }
 
 #[test]

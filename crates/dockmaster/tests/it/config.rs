@@ -26,6 +26,7 @@ fn config_show() {
     port = 9000  # ~/dm/config.toml:2
     hosts = []  # default
     origins = []  # default
+    sse = false  # default
     call_timeout = "15m"  # default
     confirm_timeout = "5m"  # default
 

@@ -1,4 +1,5 @@
-//! Server-sent events: messages as `data:` lines, comments while nothing happens.
+//! Server-sent events: messages as `data:` lines, comments while nothing happens. Those of a legacy session bear ids,
+//! and come out of its [`Replay`](super::replay::Replay).
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -11,8 +12,11 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
 
+use super::replay::{Place, Reader, Taken};
 use crate::outlet::Outgoing;
 
+/// How long a client is asked to wait before it connects again.
+const RETRY: Duration = Duration::from_secs(1);
 /// Waiting events leave in one chunk up to about this size.
 const CHUNK: usize = 64 << 10;
 
@@ -62,7 +66,72 @@ pub(crate) fn stream(
         keep_alive,
         guard: Some(guard),
     };
-    let body = Body::from_stream(stream::unfold(events, Events::next));
+    response(Body::from_stream(stream::unfold(events, Events::next)))
+}
+
+/// How a stream of a legacy session is held open.
+pub(crate) struct Hold {
+    pub(crate) keep_alive: Duration,
+    /// The client knows events without data (2025-11-25). It gets one at the start, so that it can come back before
+    /// anything else came, and may be sent away for a while.
+    pub(crate) polls: bool,
+    /// Whether connections are scarce at present.
+    pub(crate) is_crowded: Box<dyn Fn() -> bool + Send>,
+}
+
+/// A response that streams what `reader` reads.
+pub(crate) fn replayed(reader: Reader, hold: Hold) -> Response {
+    let mut first = Vec::new();
+    if hold.polls {
+        first = format!("id: {}\nretry: {}\ndata:\n\n", reader.start, RETRY.as_millis()).into_bytes();
+    }
+    let events = Replayed {
+        reader,
+        hold,
+        first,
+        is_over: false,
+    };
+    response(Body::from_stream(stream::unfold(events, Replayed::next)))
+}
+
+struct Replayed {
+    reader: Reader,
+    hold: Hold,
+    /// What goes before all events.
+    first: Vec<u8>,
+    is_over: bool,
+}
+
+impl Replayed {
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        if !self.first.is_empty() {
+            let first = std::mem::take(&mut self.first);
+            return Some((Ok(first.into()), self));
+        }
+        while !self.is_over {
+            match self.reader.take(CHUNK) {
+                Taken::Events(chunk) => return Some((Ok(chunk.into()), self)),
+                Taken::Over => break,
+                Taken::Nothing => {}
+            }
+            if timeout(self.hold.keep_alive, self.reader.grown()).await.is_ok() {
+                continue;
+            }
+            // The client comes back by itself, and the stream goes on meanwhile (2025-11-25, Transports, "Sending
+            // Messages to the Server", item 6).
+            self.is_over = self.hold.polls && (self.hold.is_crowded)();
+            let chunk = if self.is_over {
+                format!("retry: {}\n\n", (5 * RETRY).as_millis()).into()
+            } else {
+                Bytes::from_static(b":\n\n")
+            };
+            return Some((Ok(chunk), self));
+        }
+        None
+    }
+}
+
+pub(super) fn response(body: Body) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
@@ -84,7 +153,7 @@ impl Events {
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         let mut chunk = Vec::new();
         for message in std::mem::take(&mut self.ready) {
-            push(&mut chunk, &message.line);
+            push(&mut chunk, None, &message.line);
         }
         if chunk.is_empty() {
             if self.is_over {
@@ -106,7 +175,7 @@ impl Events {
     }
 
     fn take(&mut self, chunk: &mut Vec<u8>, message: &Outgoing) {
-        push(chunk, &message.line);
+        push(chunk, None, &message.line);
         self.is_over = message.last.is_some();
     }
 
@@ -119,7 +188,11 @@ impl Events {
     }
 }
 
-fn push(chunk: &mut Vec<u8>, line: &[u8]) {
+/// Adds a message as an event.
+pub(super) fn push(chunk: &mut Vec<u8>, place: Option<Place>, line: &[u8]) {
+    if let Some(place) = place {
+        chunk.extend_from_slice(format!("id: {place}\n").as_bytes());
+    }
     chunk.extend_from_slice(b"event: message\ndata: ");
     chunk.extend_from_slice(line);
     chunk.extend_from_slice(b"\n\n");

@@ -166,6 +166,7 @@ mod tests {
             ],
             hosts: hosts.iter().map(ToString::to_string).collect(),
             origins: vec!["https://app.example/".to_owned()],
+            sse: false,
         };
         Gate::new(&options, "127.0.0.1:8811".parse().unwrap()).unwrap()
     }

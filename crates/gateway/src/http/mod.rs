@@ -1,4 +1,6 @@
-//! Streamable HTTP at `/mcp`, for clients of both eras; `/status` for the command line, `/health` for probes.
+//! Streamable HTTP for clients of both eras: at `/mcp` what the used profile shows, at `/mcp/server/NAME` one server, at
+//! `/mcp/profile/NAME` one profile. HTTP+SSE of 2024-11-05 at `/sse`, where it is switched on; `/status` for the command
+//! line, `/health` for probes.
 //!
 //! Whoever connects passes [`gate`] first: the right Host, the right Origin, the right token. Sockets have
 //! `TCP_NODELAY`, and waiting frames leave in one write, as a stream that is held up by Nagle's algorithm stalls
@@ -7,17 +9,20 @@
 mod body;
 mod gate;
 mod post;
+mod replay;
 mod sessions;
+mod sse;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post as posting};
 use base::Secret;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -31,6 +36,7 @@ pub(crate) use sessions::Sessions;
 
 use self::gate::Gate;
 use crate::Principal;
+use crate::caller::{Peer, View};
 use crate::core::Core;
 
 /// How Streamable HTTP is offered.
@@ -45,6 +51,8 @@ pub struct HttpOptions {
     pub hosts: Vec<String>,
     /// Web origins, beside those of the loopback, whose pages may call: `https://example.com`.
     pub origins: Vec<String>,
+    /// Whether HTTP+SSE of 2024-11-05 is offered at `/sse` as well, for clients that know nothing newer.
+    pub sse: bool,
 }
 
 /// A bearer token and whom it stands for.
@@ -107,7 +115,13 @@ pub(crate) async fn bind(core: Arc<Core>, options: HttpOptions) -> Result<HttpSe
     Ok(HttpServer {
         listener,
         address,
-        site: Arc::new(Site { core, gate, ending }),
+        site: Arc::new(Site {
+            places: Arc::new(Semaphore::new(core.limits.connections)),
+            sse: options.sse.then(|| sse::Pipes::new(&core.limits)),
+            core,
+            gate,
+            ending,
+        }),
     })
 }
 
@@ -123,6 +137,17 @@ pub(crate) struct Site {
     gate: Gate,
     /// No new connections are taken: subscriptions end, connections after their present request.
     pub(crate) ending: CancellationToken,
+    /// One for each further connection.
+    places: Arc<Semaphore>,
+    /// Clients of HTTP+SSE, where that is offered.
+    sse: Option<sse::Pipes>,
+}
+
+impl Site {
+    /// Whether three quarters of the connections are taken.
+    fn is_crowded(&self) -> bool {
+        self.places.available_permits() <= self.core.limits.connections / 4
+    }
 }
 
 impl HttpServer {
@@ -135,17 +160,29 @@ impl HttpServer {
     pub async fn serve(self, stop: CancellationToken) {
         let Self { listener, site, .. } = self;
         let (core, ending) = (Arc::clone(&site.core), site.ending.clone());
-        let router = Router::new()
+        let places = Arc::clone(&site.places);
+        let mut router = Router::new();
+        if site.sse.is_some() {
+            router = router
+                .route("/sse", get(sse::get))
+                .route("/messages", posting(sse::post));
+        }
+        let router = router
             .route("/mcp", any(mcp))
+            .route("/mcp/server/{name}", any(mcp_server))
+            .route("/mcp/profile/{name}", any(mcp_profile))
             .route("/status", get(status))
             .route("/health", get(async || "ok\n"))
             .fallback(async || {
-                Refused::new(StatusCode::NOT_FOUND, "nothing is here; the MCP endpoint is /mcp")
+                Refused::new(
+                    StatusCode::NOT_FOUND,
+                    "nothing is here; the MCP endpoint is /mcp, of one server /mcp/server/NAME, of one profile \
+                     /mcp/profile/NAME",
+                )
             })
             .layer(axum::middleware::from_fn_with_state(Arc::clone(&site), passage))
             .with_state(site);
         let connections = TaskTracker::new();
-        let places = Arc::new(Semaphore::new(core.limits.connections));
         let sweeping = core.sessions.sweep();
         tokio::pin!(sweeping);
         loop {
@@ -239,11 +276,13 @@ async fn passage(
         return refused.into_response();
     }
     let path = request.uri().path();
+    let is_endpoint = is_endpoint(path);
+    let is_known =
+        is_endpoint || path == "/status" || site.sse.is_some() && matches!(path, "/sse" | "/messages");
     // Clients probe for authorization metadata and for a stream without a session; there is neither, and a 401
     // would send them looking for a login.
-    let is_open = path == "/health"
-        || !matches!(path, "/mcp" | "/status")
-        || path == "/mcp" && request.method() == Method::GET && sessions::id(request.headers()).is_none();
+    let is_open = !is_known
+        || is_endpoint && request.method() == Method::GET && sessions::id(request.headers()).is_none();
     if !is_open {
         match site.gate.principal(request.headers()) {
             Ok(principal) => {
@@ -255,21 +294,69 @@ async fn passage(
     next.run(request).await
 }
 
+/// `/mcp`, `/mcp/server/NAME`, `/mcp/profile/NAME`.
+fn is_endpoint(path: &str) -> bool {
+    let name = path
+        .strip_prefix("/mcp/server/")
+        .or_else(|| path.strip_prefix("/mcp/profile/"));
+    path == "/mcp" || name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
+}
+
 async fn mcp(State(site): State<Arc<Site>>, request: Request) -> Response {
-    let method = request.method().clone();
-    let principal = request.extensions().get::<Principal>().cloned();
-    match (method, principal) {
-        (Method::POST, Some(principal)) => post::post(&site, principal, request).await,
-        (Method::GET, Some(principal)) => sessions::get(&site.core, &principal, request.headers()),
-        (Method::DELETE, Some(principal)) => sessions::delete(&site.core, &principal, request.headers()),
-        _ => {
-            let refused = Refused::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "send messages with POST; GET and DELETE are for sessions, by their Mcp-Session-Id",
-            );
-            refused.with(header::ALLOW, "POST, GET, DELETE").into_response()
-        }
+    endpoint(&site, View::Default, request).await
+}
+
+type Name = Result<Path<String>, PathRejection>;
+
+async fn mcp_server(State(site): State<Arc<Site>>, name: Name, request: Request) -> Response {
+    match name {
+        Ok(Path(name)) => endpoint(&site, View::Server(name.into()), request).await,
+        Err(_) => unknown("server", "").into_response(),
     }
+}
+
+async fn mcp_profile(State(site): State<Arc<Site>>, name: Name, request: Request) -> Response {
+    match name {
+        Ok(Path(name)) => endpoint(&site, View::Profile(name.into()), request).await,
+        Err(_) => unknown("profile", "").into_response(),
+    }
+}
+
+async fn endpoint(site: &Arc<Site>, view: View, request: Request) -> Response {
+    let Some(principal) = request.extensions().get::<Principal>().cloned() else {
+        return not_allowed();
+    };
+    if !site.core.set().knows(&view) {
+        return match &view {
+            View::Server(name) => unknown("server", name),
+            View::Profile(name) => unknown("profile", name),
+            View::Default => unknown("profile", ""),
+        }
+        .into_response();
+    }
+    let peer = Peer::new(principal, view);
+    match *request.method() {
+        Method::POST => post::post(site, peer, request).await,
+        Method::GET => sessions::get(site, &peer, request.headers()),
+        Method::DELETE => sessions::delete(site, &peer, request.headers()),
+        _ => not_allowed(),
+    }
+}
+
+fn unknown(kind: &str, name: &str) -> Refused {
+    let name = base::text::clean(base::text::cut(name, 100)).into_owned();
+    Refused::new(
+        StatusCode::NOT_FOUND,
+        format!("there is no {kind} {name:?} here; `dockmaster {kind} list` names those there are"),
+    )
+}
+
+fn not_allowed() -> Response {
+    let refused = Refused::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "send messages with POST; GET and DELETE are for sessions, by their Mcp-Session-Id",
+    );
+    refused.with(header::ALLOW, "POST, GET, DELETE").into_response()
 }
 
 async fn status(State(site): State<Arc<Site>>) -> Response {
@@ -285,6 +372,8 @@ pub(crate) struct Refused {
     status: StatusCode,
     message: Cow<'static, str>,
     header: Option<(HeaderName, &'static str)>,
+    /// Of the request that the error answers, where it could be read.
+    id: Option<Box<wire::Id>>,
 }
 
 impl Refused {
@@ -293,6 +382,15 @@ impl Refused {
             status,
             message: message.into(),
             header: None,
+            id: None,
+        }
+    }
+
+    /// The same as an answer to this request.
+    pub(crate) fn to(self, id: Option<wire::Id>) -> Self {
+        Self {
+            id: id.map(Box::new),
+            ..self
         }
     }
 
@@ -307,7 +405,8 @@ impl Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let mut response = fault(self.status, None, Fault::new(code::INVALID_REQUEST, self.message));
+        let id = self.id.map(|id| *id);
+        let mut response = fault(self.status, id, Fault::new(code::INVALID_REQUEST, self.message));
         if let Some((name, value)) = self.header {
             response
                 .headers_mut()

@@ -14,23 +14,26 @@ use tokio_util::sync::CancellationToken;
 use wire::edit::Object;
 use wire::header::{METHOD, NAME, PROTOCOL_VERSION, SESSION_ID, decode};
 use wire::meta::{ModernMeta, RequestMeta};
-use wire::{Era, Fault, Frame, Malformed, Message, Raw, Request, Version, code, meta, method};
+use wire::{Era, Fault, Frame, Id, Malformed, Message, Raw, Request, Version, code, meta, method};
 
+use super::replay::Purpose;
+use super::sessions::Held;
 use super::{Refused, Site, body, fault, json, sessions, text};
 use crate::call::Kind;
-use crate::caller::{Peer, View};
+use crate::caller::Peer;
 use crate::core::Core;
 use crate::dispatch::members;
 use crate::modern::Stream;
 use crate::outlet::{Outgoing, Outlet};
+use crate::overlong::Ends;
 use crate::session::{Session, Work};
-use crate::{Principal, legacy, modern, pipe};
+use crate::{Limits, legacy, modern, pipe};
 
 /// Bytes of a body that is too long which are still read, and thrown away: a client that writes all before it reads
 /// would otherwise lose the refusal with the connection.
 const DRAINED: usize = 64 << 20;
 
-pub(crate) async fn post(site: &Arc<Site>, principal: Principal, request: HttpRequest) -> Response {
+pub(crate) async fn post(site: &Arc<Site>, peer: Peer, request: HttpRequest) -> Response {
     let core = &site.core;
     let (head, content) = request.into_parts();
     let headers = &head.headers;
@@ -48,39 +51,17 @@ pub(crate) async fn post(site: &Arc<Site>, principal: Principal, request: HttpRe
         )
         .into_response();
     }
-    let most = core.limits.message_bytes;
-    let content = match timeout(core.limits.receive, receive(content, most)).await {
-        Ok(Ok(Some(content))) => content,
-        Ok(Ok(None)) => {
-            return Refused::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("at most {most} bytes are accepted"),
-            )
-            .into_response();
-        }
-        Ok(Err(error)) => {
-            return Refused::new(
-                StatusCode::BAD_REQUEST,
-                format!("the body can't be read: {error}"),
-            )
-            .into_response();
-        }
-        Err(_) => {
-            return Refused::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")
-                .into_response();
-        }
+    let content = match content_of(content, &core.limits).await {
+        Ok(content) => content,
+        Err(refused) => return refused.into_response(),
     };
-    let limits = wire::Limits {
-        bytes: most,
-        ..wire::Limits::default()
-    };
-    let frame = wire::parse(&content, &limits);
+    let frame = wire::parse(&content, &wire_limits(&core.limits));
     drop(content);
     let post = Post {
+        site,
         core,
-        principal,
+        peer,
         headers,
-        ending: &site.ending,
     };
     match frame {
         Ok(Frame::Single(message)) => post.single(message).await,
@@ -89,7 +70,34 @@ pub(crate) async fn post(site: &Arc<Site>, principal: Principal, request: HttpRe
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+pub(super) fn wire_limits(limits: &Limits) -> wire::Limits {
+    wire::Limits {
+        bytes: limits.message_bytes,
+        ..wire::Limits::default()
+    }
+}
+
+/// The body, or why it is not taken.
+pub(super) async fn content_of(body: Body, limits: &Limits) -> Result<Bytes, Refused> {
+    let most = limits.message_bytes;
+    match timeout(limits.receive, receive(body, most)).await {
+        Ok(Ok(Received::Whole(content))) => Ok(content),
+        Ok(Ok(Received::TooLong(id))) => {
+            let reason = format!("at most {most} bytes are accepted");
+            Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, reason).to(id))
+        }
+        Ok(Err(error)) => Err(Refused::new(
+            StatusCode::BAD_REQUEST,
+            format!("the body can't be read: {error}"),
+        )),
+        Err(_) => Err(Refused::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not come in time",
+        )),
+    }
+}
+
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
@@ -101,9 +109,16 @@ fn is_json(headers: &HeaderMap) -> bool {
         .eq_ignore_ascii_case("application/json")
 }
 
-/// The whole body; `None` if it has more than `most` bytes.
-async fn receive(mut body: Body, most: usize) -> Result<Option<Bytes>, axum::Error> {
+enum Received {
+    Whole(Bytes),
+    /// The id of the request in it, where it was read to its end and one was found.
+    TooLong(Option<Id>),
+}
+
+/// Reads a body of at most `most` bytes.
+async fn receive(mut body: Body, most: usize) -> Result<Received, axum::Error> {
     let mut content = Vec::new();
+    let mut ends = Ends::default();
     let mut length = 0usize;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
@@ -111,20 +126,25 @@ async fn receive(mut body: Body, most: usize) -> Result<Option<Bytes>, axum::Err
         if length <= most {
             content.extend_from_slice(&data);
         } else if length <= most.saturating_add(DRAINED) {
-            content = Vec::new();
+            ends.extend(&std::mem::take(&mut content));
+            ends.extend(&data);
         } else {
-            return Ok(None);
+            return Ok(Received::TooLong(None));
         }
     }
-    Ok((length <= most).then(|| content.into()))
+    Ok(if length <= most {
+        Received::Whole(content.into())
+    } else {
+        Received::TooLong(ends.id())
+    })
 }
 
 /// What a POST comes with.
 struct Post<'a> {
+    site: &'a Arc<Site>,
     core: &'a Arc<Core>,
-    principal: Principal,
+    peer: Peer,
     headers: &'a HeaderMap,
-    ending: &'a CancellationToken,
 }
 
 /// What the version header says.
@@ -180,14 +200,14 @@ impl Post<'_> {
         if matches!(spoken, Spoken::Known(version) if version.era() == Era::Modern) {
             return StatusCode::ACCEPTED.into_response();
         }
-        let session = match sessions::named(self.core, &self.principal, self.headers) {
-            Ok(session) => session,
+        let held = match sessions::named(self.site, &self.peer, self.headers) {
+            Ok(held) => held,
             Err(refused) => return refused.into_response(),
         };
         for message in messages {
             match message {
-                Message::Notification(notification) => session.hear(&notification),
-                Message::Response(response) => session.answered(response),
+                Message::Notification(notification) => held.session.hear(&notification),
+                Message::Response(response) => held.session.answered(response),
                 Message::Request(_) => {}
             }
         }
@@ -196,10 +216,7 @@ impl Post<'_> {
 
     /// A handshake makes a session.
     fn initialize(self, request: Request) -> Response {
-        let session = Session::new(
-            Peer::new(self.principal, View::Default),
-            self.core.limits.in_flight,
-        );
+        let session = Session::new(self.peer, self.core.limits.in_flight);
         let result = match legacy::initialize(self.core, &session, request.params.as_ref()) {
             Ok(result) => result,
             Err(error) => return fault(StatusCode::BAD_REQUEST, Some(request.id), error),
@@ -221,14 +238,16 @@ impl Post<'_> {
     }
 
     async fn legacy(self, request: Request) -> Response {
-        let session = match sessions::named(self.core, &self.principal, self.headers) {
-            Ok(session) => session,
+        let held = match sessions::named(self.site, &self.peer, self.headers) {
+            Ok(held) => held,
             Err(refused) => return refused.into_response(),
         };
+        let session = Arc::clone(&held.session);
         let work = match session.begin(&request) {
             Ok(work) => work,
             Err(error) => return fault(StatusCode::OK, Some(request.id), error),
         };
+        let purpose = Purpose::Answer(Some(request.id.clone()));
         let (core, can_stream) = (Arc::clone(self.core), body::takes_stream(self.headers));
         let (outlet, queue) = Outlet::new();
         // A client that goes away has not cancelled (2025-11-25, Transports, "Sending Messages"), so the task
@@ -239,7 +258,7 @@ impl Post<'_> {
                 drop(outlet.send_line(answer.to_line(), Some(StatusCode::OK)).await);
             }
         });
-        self.respond(queue, CancellationToken::new()).await
+        self.respond_in(&held, purpose, queue).await
     }
 
     /// A batch of a legacy session; its answers come as one array.
@@ -248,10 +267,11 @@ impl Post<'_> {
         if let Some(refused) = unknown_version(&spoken, None) {
             return refused;
         }
-        let session = match sessions::named(self.core, &self.principal, self.headers) {
-            Ok(session) => session,
+        let held = match sessions::named(self.site, &self.peer, self.headers) {
+            Ok(held) => held,
             Err(refused) => return refused.into_response(),
         };
+        let session = Arc::clone(&held.session);
         if !session.hello().is_some_and(|hello| hello.version.has_batches()) {
             return Refused::new(
                 StatusCode::BAD_REQUEST,
@@ -285,7 +305,7 @@ impl Post<'_> {
             answers.extend(futures_util::future::join_all(work).await.into_iter().flatten());
             drop(outlet.send_line(pipe::join(&answers), Some(StatusCode::OK)).await);
         });
-        self.respond(queue, CancellationToken::new()).await
+        self.respond_in(&held, Purpose::Answer(None), queue).await
     }
 
     async fn modern(self, spoken: Spoken, request: Request, params: &Object<'_>) -> Response {
@@ -294,12 +314,12 @@ impl Post<'_> {
             Err(error) => return fault(StatusCode::BAD_REQUEST, Some(request.id), error),
         };
         let core = Arc::clone(self.core);
-        let peer = Peer::new(self.principal.clone(), View::Default);
+        let peer = self.peer.clone();
         let can_stream = body::takes_stream(self.headers);
         let (outlet, queue) = Outlet::new();
         // Closing the response is how a client of this era cancels.
         let cancel = CancellationToken::new();
-        let (cancelled, ending) = (cancel.clone(), self.ending.clone());
+        let (cancelled, ending) = (cancel.clone(), self.site.ending.clone());
         self.core.tasks.spawn(async move {
             let params = request.params.clone();
             let answer = match members(params.as_ref()) {
@@ -389,10 +409,7 @@ impl Post<'_> {
 
     /// The same for parameters that the tool's schema mirrors.
     async fn mirrored(&self, tool: &str, params: &Object<'_>) -> Result<(), Fault> {
-        let index = self
-            .core
-            .index(&Peer::new(self.principal.clone(), View::Default))
-            .await?;
+        let index = self.core.index(&self.peer).await?;
         let Some(tool) = index.find(tool).filter(|tool| !tool.mirrored.is_empty()) else {
             return Ok(());
         };
@@ -435,6 +452,37 @@ impl Post<'_> {
             Some(message) => body::stream(queue, vec![message], limits.keep_alive, guard),
             // Cancelled by the client in another request: there is no answer.
             None => StatusCode::ACCEPTED.into_response(),
+        }
+    }
+
+    /// The same for a legacy session: a stream outlives the response, and can be resumed. Until one begins, the client
+    /// has no id to resume it by.
+    async fn respond_in(
+        self,
+        held: &Held,
+        purpose: Purpose,
+        mut queue: mpsc::Receiver<Outgoing>,
+    ) -> Response {
+        let can_stream = body::takes_stream(self.headers);
+        let first = match timeout(self.core.limits.quiet, queue.recv()).await {
+            Err(_) if !can_stream => queue.recv().await,
+            Err(_) => {
+                let reader = held.replay.open(&self.core.tasks, purpose, None, queue);
+                return held.stream(self.site, reader);
+            }
+            Ok(first) => first,
+        };
+        match first {
+            Some(Outgoing {
+                line,
+                last: Some(status),
+            }) if body::takes_json(self.headers) => json(status, line),
+            // Cancelled by the client in another request: there is no answer.
+            None => StatusCode::ACCEPTED.into_response(),
+            message => {
+                let reader = held.replay.open(&self.core.tasks, purpose, message, queue);
+                held.stream(self.site, reader)
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Legacy sessions over HTTP: an unguessable id bound to a principal, ended by DELETE, by idleness, or when there
-//! are too many (2025-11-25, Transports, "Session Management").
+//! Legacy sessions over HTTP: an unguessable id bound to a principal and to the path that it was made at, ended by
+//! DELETE, by idleness, or when there are too many (2025-11-25, Transports, "Session Management").
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,31 +7,68 @@ use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use tokio_util::sync::CancellationToken;
+use wire::Version;
 use wire::header::SESSION_ID;
 
-use super::{Refused, body};
-use crate::core::Core;
+use super::body::Hold;
+use super::replay::{Place, Purpose, Reader, Replay};
+use super::{Refused, Site, body, text};
+use crate::Limits;
+use crate::caller::Peer;
 use crate::outlet::Outlet;
 use crate::seal::random_id;
 use crate::session::Session;
-use crate::{Limits, Principal};
+
+/// The last event that a client received.
+const LAST_EVENT_ID: &str = "last-event-id";
 
 pub(crate) struct Sessions {
     most: usize,
+    limits: Limits,
     idle: Duration,
     open: Mutex<HashMap<String, Open>>,
 }
 
+/// A session and what its streams have carried.
+#[derive(Clone)]
+pub(crate) struct Held {
+    pub(super) session: Arc<Session>,
+    pub(super) replay: Arc<Replay>,
+}
+
+impl Held {
+    fn is_of(&self, peer: &Peer) -> bool {
+        let own = self.session.peer();
+        own.principal == peer.principal && own.view == peer.view
+    }
+
+    fn close(&self) {
+        self.session.close();
+        self.replay.close();
+    }
+
+    /// A response that streams what `reader` reads.
+    pub(super) fn stream(&self, site: &Arc<Site>, reader: Reader) -> Response {
+        let version = self.session.hello().map(|hello| hello.version);
+        let site = Arc::clone(site);
+        let hold = Hold {
+            keep_alive: site.core.limits.keep_alive,
+            polls: version >= Some(Version::V2025_11_25),
+            is_crowded: Box::new(move || site.is_crowded()),
+        };
+        body::replayed(reader, hold)
+    }
+}
+
 struct Open {
-    session: Arc<Session>,
+    held: Held,
     last_used: Instant,
 }
 
 impl Open {
     /// Somebody waits for something in it.
     fn is_busy(&self) -> bool {
-        self.session.is_busy() || self.session.has_stream()
+        self.held.session.is_busy() || self.held.replay.is_read()
     }
 }
 
@@ -39,6 +76,7 @@ impl Sessions {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             most: limits.sessions,
+            limits: limits.clone(),
             idle: limits.session_idle,
             open: Mutex::default(),
         }
@@ -65,39 +103,35 @@ impl Sessions {
                 ));
             };
             if let Some(ended) = open.remove(&idlest) {
-                ended.session.close();
+                ended.held.close();
             }
         }
+        let replay = Replay::new(&self.limits);
         open.insert(
             id.clone(),
             Open {
-                session,
+                held: Held { session, replay },
                 last_used: Instant::now(),
             },
         );
         Ok(id)
     }
 
-    /// The session of that id, if it is this principal's.
-    pub(crate) fn find(&self, principal: &Principal, id: &str) -> Option<Arc<Session>> {
+    /// The session of that id, if it is this principal's, and was made at the same path.
+    fn find(&self, peer: &Peer, id: &str) -> Option<Held> {
         let mut open = self.lock();
-        let found = open
-            .get_mut(id)
-            .filter(|open| open.session.principal() == principal)?;
+        let found = open.get_mut(id).filter(|open| open.held.is_of(peer))?;
         found.last_used = Instant::now();
-        Some(Arc::clone(&found.session))
+        Some(found.held.clone())
     }
 
-    fn remove(&self, principal: &Principal, id: &str) -> bool {
+    fn remove(&self, peer: &Peer, id: &str) -> bool {
         let mut open = self.lock();
-        if open
-            .get(id)
-            .is_none_or(|open| open.session.principal() != principal)
-        {
+        if !open.get(id).is_some_and(|open| open.held.is_of(peer)) {
             return false;
         }
         if let Some(ended) = open.remove(id) {
-            ended.session.close();
+            ended.held.close();
         }
         true
     }
@@ -105,13 +139,13 @@ impl Sessions {
     /// Lets what is at work end.
     pub(crate) fn wind_down(&self) {
         for open in self.lock().values() {
-            open.session.wind_down();
+            open.held.session.wind_down();
         }
     }
 
     pub(crate) fn close_all(&self) {
         for (_, ended) in self.lock().drain() {
-            ended.session.close();
+            ended.held.close();
         }
     }
 
@@ -122,8 +156,10 @@ impl Sessions {
             ticks.tick().await;
             self.lock().retain(|_, open| {
                 let stays = open.is_busy() || open.last_used.elapsed() < self.idle;
-                if !stays {
-                    open.session.close();
+                if stays {
+                    open.held.replay.sweep();
+                } else {
+                    open.held.close();
                 }
                 stays
             });
@@ -141,11 +177,7 @@ pub(crate) fn id(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The session, or the answer that says what is wrong with the name.
-pub(crate) fn named(
-    core: &Core,
-    principal: &Principal,
-    headers: &HeaderMap,
-) -> Result<Arc<Session>, Refused> {
+pub(super) fn named(site: &Site, peer: &Peer, headers: &HeaderMap) -> Result<Held, Refused> {
     let Some(id) = id(headers) else {
         return Err(Refused::new(
             StatusCode::BAD_REQUEST,
@@ -153,41 +185,66 @@ pub(crate) fn named(
         ));
     };
     // 404 is what makes a client begin a new session.
-    core.sessions.find(principal, id).ok_or_else(|| {
+    site.core.sessions.find(peer, id).ok_or_else(|| {
         Refused::new(
             StatusCode::NOT_FOUND,
-            "there is no such session (any more): send `initialize` again",
+            "there is no such session here (any more): send `initialize` again",
         )
     })
 }
 
-/// GET: the stream for messages that answer no request. A second one takes the place of the first.
-pub(crate) fn get(core: &Core, principal: &Principal, headers: &HeaderMap) -> Response {
-    let session = match named(core, principal, headers) {
-        Ok(session) => session,
+/// GET: the stream for messages that answer no request, where a second one takes the place of the first; or, by the
+/// last event that the client received, the rest of the stream which that was on.
+pub(super) fn get(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) -> Response {
+    let held = match named(site, peer, headers) {
+        Ok(held) => held,
         Err(refused) => return refused.into_response(),
     };
     if !body::takes_stream(headers) {
         return Refused::new(StatusCode::NOT_ACCEPTABLE, "send `Accept: text/event-stream`").into_response();
     }
+    match text(headers, LAST_EVENT_ID) {
+        Ok(None | Some("")) => general(site, &held),
+        Ok(Some(last)) => resumed(site, &held, Place::parse(last.trim())),
+        Err(()) => resumed(site, &held, None),
+    }
+}
+
+fn general(site: &Arc<Site>, held: &Held) -> Response {
     let (outlet, queue) = Outlet::new();
-    session.set_stream(outlet);
-    body::stream(
-        queue,
-        Vec::new(),
-        core.limits.keep_alive,
-        CancellationToken::new().drop_guard(),
-    )
+    held.session.set_stream(outlet);
+    let reader = held.replay.open(&site.core.tasks, Purpose::General, None, queue);
+    held.stream(site, reader)
+}
+
+fn resumed(site: &Arc<Site>, held: &Held, place: Option<Place>) -> Response {
+    let Some(place) = place else {
+        return Refused::new(
+            StatusCode::BAD_REQUEST,
+            "the header Last-Event-ID is not the id of an event of this session",
+        )
+        .into_response();
+    };
+    match held.replay.resume(place) {
+        Some(reader) => held.stream(site, reader),
+        // What was missed is lost either way; what comes next is not.
+        None if place.is_general() => general(site, held),
+        None => Refused::new(
+            StatusCode::BAD_REQUEST,
+            "what came after that event is not kept any more; send the request again, if it may be made twice",
+        )
+        .into_response(),
+    }
 }
 
 /// DELETE: ends the session.
-pub(crate) fn delete(core: &Core, principal: &Principal, headers: &HeaderMap) -> Response {
+pub(super) fn delete(site: &Site, peer: &Peer, headers: &HeaderMap) -> Response {
     let Some(id) = id(headers) else {
         return Refused::new(StatusCode::BAD_REQUEST, "the header Mcp-Session-Id is missing").into_response();
     };
-    if core.sessions.remove(principal, id) {
+    if site.core.sessions.remove(peer, id) {
         StatusCode::NO_CONTENT.into_response()
     } else {
-        Refused::new(StatusCode::NOT_FOUND, "there is no such session (any more)").into_response()
+        Refused::new(StatusCode::NOT_FOUND, "there is no such session here (any more)").into_response()
     }
 }

@@ -519,6 +519,7 @@ async fn addresses_that_are_refused() {
         keys,
         hosts: vec![],
         origins: vec![],
+        sse: false,
     };
     let refused = async |options| rig.gateway.bind(options).await.err().unwrap();
     assert!(matches!(

@@ -50,18 +50,31 @@ async fn bad_lines_are_answered_and_the_next_is_read() {
 }
 
 #[tokio::test]
-async fn a_line_of_ten_megabytes_is_refused_and_the_next_is_read() {
-    let rig = Rig::new();
+async fn ten_megabytes_are_refused_by_their_id_and_the_next_is_read() {
+    for over in [Over::Stdio, Over::Http] {
+        let rig = Rig::new();
+        let client = rig.client(over, "2025-11-25", json!({})).await;
+        let call = json!({"name": "echo", "arguments": {"x": "y".repeat(10 << 20)}});
+        let error = client.request("tools/call", call).await.unwrap_err();
+        assert!(
+            error.code == -32600 && error.message.contains("at most 4194304"),
+            "{over:?}: {error}"
+        );
+        assert_eq!(client.call("change", json!({})).await.ok().text(), "change done");
+        assert!(rig.end().await);
+    }
+}
+
+#[tokio::test]
+async fn an_over_long_line_that_is_no_request_is_answered_to_nobody() {
+    let rig = Rig::within(|limits| limits.message_bytes = 1_000);
     let client = rig.client(Over::Stdio, "2025-11-25", json!({})).await;
-    let call = json!({"name": "echo", "arguments": {"x": "y".repeat(10 << 20)}});
-    let error = client.start("tools/call", call.clone()).await;
-    let seen = client.stray().await;
-    assert!(
-        seen.contains("-32600") && seen.contains("at most 4194304 are accepted"),
-        "{seen}"
+    client.send_line(&"y".repeat(2_000)).await;
+    let seen: Value = serde_json::from_str(&client.stray().await).unwrap();
+    assert_eq!(
+        (&seen["id"], &seen["error"]["code"]),
+        (&Value::Null, &json!(-32600))
     );
-    assert!(error.is_open(), "whose it was can't be told");
-    assert_eq!(client.call("change", json!({})).await.ok().text(), "change done");
     assert!(rig.end().await);
 }
 

@@ -11,6 +11,7 @@ mod actor;
 mod audit;
 mod bots;
 mod confirm;
+mod downstream;
 mod eras;
 mod events;
 mod http;

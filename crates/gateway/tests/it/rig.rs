@@ -465,7 +465,11 @@ impl Rig {
 
     /// Serves HTTP; the authority.
     pub(crate) async fn http(&self) -> String {
-        let options = HttpOptions {
+        self.http_with(|_| {}).await
+    }
+
+    pub(crate) async fn http_with(&self, change: impl FnOnce(&mut HttpOptions)) -> String {
+        let mut options = HttpOptions {
             address: "127.0.0.1:0".parse().unwrap(),
             keys: vec![
                 Key {
@@ -479,7 +483,9 @@ impl Rig {
             ],
             hosts: vec![],
             origins: vec![],
+            sse: false,
         };
+        change(&mut options);
         let server = self.gateway.bind(options).await.unwrap();
         let authority = server.address().to_string();
         let stop = self.stop.clone();
