@@ -11,7 +11,7 @@ use wire::edit::Object;
 use wire::{Fault, Raw, code, meta, method, mrtr, strict_value, to_raw};
 
 use crate::budget::Kept;
-use crate::caller::Caller;
+use crate::caller::{Caller, Length};
 use crate::confirm::{self, Asked, Question, Reply};
 use crate::core::Core;
 use crate::find::Found;
@@ -349,6 +349,15 @@ async fn confirm(
         Asked::Unable if core.rules.when_unable == WhenUnable::Allow => {
             row.decided("unable to ask, allowed");
             Ok(())
+        }
+        // By the command line.
+        Asked::Unable if caller.length == Length::Whole => {
+            row.decided("unable to ask");
+            refused(format!(
+                "to {about} needs a person's yes ({}), and nobody can be asked here. Use `--yes` or a terminal, or set \
+                 `when_unable = \"allow\"` or another `ask` under [policy] in the configuration",
+                question.why
+            ))
         }
         Asked::Unable => {
             row.decided("unable to ask");

@@ -8,6 +8,8 @@ use wire::{Fault, Raw, code};
 use crate::caller::{Peer, View};
 use crate::core::Core;
 use crate::index::{self, Index, Place, Renamed};
+use crate::lists::may_use;
+use crate::near::nearest;
 use crate::upstream::Upstream;
 
 /// Members of results that hold the URI of a resource.
@@ -119,10 +121,16 @@ impl Core {
             ));
         }
         listed(&index).or_else(|| described(&index)).ok_or_else(|| {
-            Fault::new(
-                code::INVALID_PARAMS,
-                format!("there is no tool {:?}", base::text::cut(name, 100)),
-            )
+            let seen = index
+                .named()
+                .filter(|(_, tool)| may_use(self, &peer.principal, tool));
+            let near = nearest(name, seen.map(|(name, _)| name));
+            let mut message = format!("there is no tool {:?}", base::text::cut(name, 100));
+            if !near.is_empty() {
+                message.push_str("; near it: ");
+                message.push_str(&near.join(", "));
+            }
+            Fault::new(code::INVALID_PARAMS, message)
         })
     }
 

@@ -83,6 +83,12 @@ impl Index {
         self.by_name.get(exposed).and_then(|at| self.tools.get(*at))
     }
 
+    /// The listed tools by their exposed names.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&str, &Tool)> {
+        let names = self.by_name.iter();
+        names.filter_map(|(name, at)| Some((name.as_str(), self.tools.get(*at)?)))
+    }
+
     /// A tool that waits to be approved.
     pub(crate) fn held(&self, exposed: &str) -> Option<&Place> {
         self.held.get(exposed)

@@ -29,6 +29,7 @@ mod memory;
 mod mildest;
 mod modern;
 mod names;
+mod near;
 mod outlet;
 mod overlong;
 mod parts;

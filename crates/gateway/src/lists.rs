@@ -4,7 +4,7 @@ use policy::{Ask, Decision, Effect};
 use wire::edit::Object;
 use wire::{Fault, Raw, code};
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Principal};
 use crate::core::Core;
 use crate::index::Tool;
 pub(crate) use crate::upstream::List;
@@ -38,27 +38,28 @@ pub(crate) async fn page(
 /// The tools that `caller` may use in some way at least.
 pub(crate) async fn tools(core: &Core, caller: &Caller) -> Result<Vec<Raw>, Fault> {
     let index = core.index_to_show(&caller.peer()).await?;
-    let may_use = |tool: &&Tool| {
-        let upstream = &tool.upstream;
-        let own = upstream.own_name(&tool.name);
-        let denied = |effect| {
-            let ask = Ask {
-                principal: caller.principal.as_str(),
-                server: &upstream.name,
-                tool: &own,
-                effect,
-            };
-            matches!(core.rules.decide(&ask), Decision::Deny { .. })
-        };
-        // With most rules the worst passes, and what the mildest is need not be found out.
-        !denied(Effect::Destroy) || !denied(tool.mildest(&*upstream.describe, &own))
-    };
-    Ok(index
-        .tools
-        .iter()
-        .filter(may_use)
+    let tools = index.tools.iter();
+    Ok(tools
+        .filter(|tool| may_use(core, &caller.principal, tool))
         .map(|tool| tool.raw.clone())
         .collect())
+}
+
+/// Whether the rules let some call of the tool pass, or ask about it.
+pub(crate) fn may_use(core: &Core, principal: &Principal, tool: &Tool) -> bool {
+    let upstream = &tool.upstream;
+    let own = upstream.own_name(&tool.name);
+    let denied = |effect| {
+        let ask = Ask {
+            principal: principal.as_str(),
+            server: &upstream.name,
+            tool: &own,
+            effect,
+        };
+        matches!(core.rules.decide(&ask), Decision::Deny { .. })
+    };
+    // With most rules the worst passes, and what the mildest is need not be found out.
+    !denied(Effect::Destroy) || !denied(tool.mildest(&*upstream.describe, &own))
 }
 
 fn write(list: List, all: &[Raw], from: usize, size: usize) -> Raw {

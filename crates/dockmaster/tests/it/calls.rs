@@ -89,7 +89,7 @@ async fn tools_call() {
     let unasked = call(&["remove_container", "--arg", &format!("container={name}")]);
     assert_snapshot!(unasked, @r#"
     exit 77
-    ! docker/remove_container was not made: to remove container NAME needs a person's yes (it destroys, and policy.ask is "destroy"), and this client has no way to ask for it (MCP elicitation). Use one that has, or set `when_unable = "allow"` or another `ask` under [policy] in the configuration
+    ! docker/remove_container was not made: to remove container NAME needs a person's yes (it destroys, and policy.ask is "destroy"), and nobody can be asked here. Use `--yes` or a terminal, or set `when_unable = "allow"` or another `ask` under [policy] in the configuration
     ! hint: here is no terminal to ask at; --yes answers with yes
     "#);
     assert!(
