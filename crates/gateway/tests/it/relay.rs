@@ -410,3 +410,23 @@ async fn names_that_are_not_listed_are_found() {
     );
     assert!(rig.end().await);
 }
+
+#[tokio::test]
+async fn a_name_that_is_none_is_answered_with_those_near_it() {
+    let rig = Rig::ruled(policy::Rules {
+        preset: policy::Preset::ReadOnly,
+        ..policy::Rules::default()
+    });
+    let client = rig.client(Over::Stdio, "2025-11-25", json!({})).await;
+    for (name, wanted) in [
+        ("repot", r#"there is no tool "repot"; near it: report"#),
+        ("Ecco", r#"there is no tool "Ecco"; near it: echo"#),
+        // What the rules hide is not given away.
+        ("removed", r#"there is no tool "removed""#),
+        ("far-away", r#"there is no tool "far-away""#),
+    ] {
+        let error = client.try_call(name, json!({})).await.unwrap_err();
+        assert_eq!((error.code, error.message.as_str()), (-32602, wanted));
+    }
+    assert!(rig.end().await);
+}
