@@ -614,7 +614,7 @@ fn call(params: &Value, got: &Map<String, Value>) -> Outcome {
             return fail(-32602, "that is not the state that was given out");
         }
         tool if tool.starts_with("test_input_required_result_") => {
-            vec![text(&format!("got {}", got))]
+            vec![text(&format!("got {got}"))]
         }
         other => return fail(-32602, format!("no tool {other}")),
     };

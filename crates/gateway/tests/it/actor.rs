@@ -107,7 +107,7 @@ impl Actor {
                     greeted |= message["method"] == "initialize";
                     match self.0.manner {
                         Manner::Touchy if !greeted => return,
-                        Manner::Silent if !greeted => continue,
+                        Manner::Silent if !greeted => {}
                         _ => self.take(&message),
                     }
                 }
