@@ -70,13 +70,14 @@ impl OpenAsks {
         Some(cancel)
     }
 
-    pub(super) fn done(&self, id: &Id) {
-        lock(&self.0).remove(id);
+    /// Ends one; whether the server still waits for its answer.
+    pub(super) fn done(&self, id: &Id) -> bool {
+        lock(&self.0).remove(id).is_some()
     }
 
     /// The server does not want an answer any more.
     pub(super) fn cancel(&self, id: &Id) {
-        if let Some((_, cancel)) = lock(&self.0).get(id) {
+        if let Some((_, cancel)) = lock(&self.0).remove(id) {
             cancel.cancel();
         }
     }

@@ -631,12 +631,17 @@ impl Reader {
         );
         self.around.tasks.spawn(async move {
             let outcome = tokio::select! {
-                outcome = asking => Some(outcome),
-                () = cancel.cancelled() => None,
-                () = around.stop.cancelled() => None,
+                // In this order: a refusal that stands at once is the answer, even if the call has ended meanwhile.
+                biased;
+                outcome = asking => outcome,
+                () = cancel.cancelled() => Err(Fault::new(
+                    code::INVALID_REQUEST,
+                    "the call that this request belonged to has ended, so its client can't be asked any more",
+                )),
+                () = around.stop.cancelled() => Err(Fault::new(code::INTERNAL_ERROR, "the gateway is stopping")),
             };
-            shared.asks.done(&id);
-            if let (Some(outcome), Some(queue)) = (outcome, queue.upgrade()) {
+            let is_wanted = shared.asks.done(&id);
+            if is_wanted && let Some(queue) = queue.upgrade() {
                 // What we know to be secret does not go to a server, whichever way it came here.
                 let outcome = outcome.map(|answer| around.screen.arguments(&answer).unwrap_or(answer));
                 let line = Message::response(Some(id), outcome).to_line();
