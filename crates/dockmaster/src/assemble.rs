@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use base::Secret;
 use base::names::ServerName;
+use base::{KnownSecrets, Secret};
 use docker_server::{DockerServer, Toolset, describe};
 use engine::credentials::{Credentials, Explicit, Given, RegistryHost, Scope};
 use engine::discover::{self, Found};
@@ -20,6 +20,7 @@ use store::Store;
 
 use crate::env::Var;
 use crate::exit::{Exit, Failure};
+use crate::fleet::{self, Fleet};
 use crate::settings::Settings;
 use crate::user;
 
@@ -35,6 +36,7 @@ pub(crate) struct House {
     pub(crate) gateway: Gateway,
     pub(crate) store: Store,
     pub(crate) witness: Arc<Witness>,
+    pub(crate) fleet: Option<Arc<Fleet>>,
 }
 
 /// Remembers the last decision that was written down, since a command's exit code depends on it and the answer of a
@@ -84,40 +86,76 @@ impl Journal for Witness {
 
 /// Puts the house together; no engine is reached and no file opened on the way, except small ones of configuration.
 pub(crate) fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>) -> Result<House> {
-    let config = &settings.config;
     let store = Store::open(settings.database())?;
-    let docker = config
-        .docker
-        .enabled
-        .then(|| docker(settings, toolset))
+    let known: KnownSecrets = secrets.into_iter().collect();
+    let runs = fleet::enabled(settings).next().is_some();
+    let engine = (settings.config.docker.enabled || runs)
+        .then(|| engine(settings).map(|(engine, _)| engine))
         .transpose()?;
+    let mut servers = Vec::new();
+    if settings.config.docker.enabled
+        && let Some(engine) = &engine
+    {
+        servers.push(docker(settings, engine.clone(), toolset)?);
+    }
+    let fleet = runs
+        .then(|| Fleet::open(settings, engine.as_ref(), known.clone()).map(Arc::new))
+        .transpose()?;
+    if let Some(fleet) = &fleet {
+        servers.extend(fleet.servers(settings, &store)?);
+    }
+    with(settings, store, servers, known, fleet)
+}
+
+/// A house with these servers instead of the configured ones.
+pub(crate) fn of_servers(
+    settings: &Settings,
+    servers: Vec<Server>,
+    known: KnownSecrets,
+    fleet: Option<Arc<Fleet>>,
+) -> Result<House> {
+    with(settings, Store::open(settings.database())?, servers, known, fleet)
+}
+
+fn with(
+    settings: &Settings,
+    store: Store,
+    servers: Vec<Server>,
+    known: KnownSecrets,
+    fleet: Option<Arc<Fleet>>,
+) -> Result<House> {
+    let config = &settings.config;
     let witness = Arc::new(Witness {
         store: store.clone(),
         decision: Mutex::default(),
     });
+    known.learn(given_secrets(settings));
     let answer_tokens = config.docker.answer_tokens as usize;
+    let bounds = &config.instances;
+    let journal = Arc::<Witness>::clone(&witness);
     let gateway = Gateway::new(Parts {
-        servers: docker.into_iter().collect(),
+        servers,
+        profile: config.gateway.profile.clone(),
         rules: config.policy.clone(),
         limits: Limits {
             answer_tokens: answer_tokens + SLACK,
             call: config.gateway.call_timeout.duration(),
             confirm: config.gateway.confirm_timeout.duration(),
+            start: bounds.start_timeout.duration(),
+            instances: bounds.most,
+            instance_bytes: bounds.memory.0,
             ..Limits::default()
         },
-        secrets: secrets.into_iter().chain(given_secrets(settings)).collect(),
+        secrets: known,
         memory: Some(Arc::new(store.clone())),
-        ..Parts::new(
-            Arc::<Witness>::clone(&witness),
-            env!("CARGO_PKG_NAME"),
-            env!("CARGO_PKG_VERSION"),
-        )
+        ..Parts::new(journal, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
     });
     let gateway = gateway.context("can't set up the gateway")?;
     Ok(House {
         gateway,
         store,
         witness,
+        fleet,
     })
 }
 
@@ -246,8 +284,7 @@ fn given_secrets(settings: &Settings) -> impl Iterator<Item = Secret> {
 }
 
 /// The Docker server as the gateway knows servers: a stream, and what its tools do.
-fn docker(settings: &Settings, toolset: Toolset) -> Result<Server> {
-    let (engine, _) = engine(settings)?;
+fn docker(settings: &Settings, engine: Engine, toolset: Toolset) -> Result<Server> {
     let options = docker_server::Options {
         engine,
         toolset,
@@ -314,6 +351,11 @@ impl House {
     pub(crate) async fn close(self) {
         if !self.gateway.shutdown(SHUTDOWN).await {
             tracing::warn!("something was still running after {SHUTDOWN:?}");
+        }
+        if let Some(fleet) = &self.fleet
+            && !fleet.close(SHUTDOWN).await
+        {
+            tracing::warn!("a server could not be removed; the next start tries again");
         }
         self.store.close().await;
     }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use base::Secret;
+
 macro_rules! variables {
     ($($(#[doc = $about:literal])+ $id:ident => $name:literal,)+) => {
         /// A variable of the environment.
@@ -41,6 +43,8 @@ variables! {
     Config => "DOCKMASTER_CONFIG",
     /// The bearer token that HTTP clients have to send, at least 16 characters. Without it one is generated at the first start and kept in the file `token` of the state folder.
     Token => "DOCKMASTER_TOKEN",
+    /// The passphrase of the encrypted file of secrets. Without it the key is in the file `secrets.key` of the state folder.
+    Passphrase => "DOCKMASTER_PASSPHRASE",
     /// How much is logged, like `--log-level`.
     Log => "DOCKMASTER_LOG",
     /// The engine's address, if the configuration has none: `unix://`, `tcp://` or `npipe://`.
@@ -89,7 +93,14 @@ variables! {
 
 /// The declared variables as the process found them. Empty ones count as not set.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Environment(BTreeMap<Var, OsString>);
+pub(crate) struct Environment {
+    variables: BTreeMap<Var, OsString>,
+    /// Those whose name begins with [`SECRETS`].
+    secrets: Vec<(String, Secret)>,
+}
+
+/// How the variables of secrets for servers begin: `DOCKMASTER_SECRET_BRAVE_API_KEY`.
+pub(crate) const SECRETS: &str = secrets::SecretName::VARIABLES;
 
 impl Environment {
     /// Takes them from the process.
@@ -99,39 +110,53 @@ impl Environment {
             reason = "this is the one place that reads the environment"
         )]
         let value = |var: &Var| std::env::var_os(var.name()).filter(|value| !value.is_empty());
-        Self(
-            Var::ALL
+        let all = std::env::vars_os();
+        let secret = |(name, value): (OsString, OsString)| {
+            let name = name.into_string().ok().filter(|name| name.starts_with(SECRETS))?;
+            Some((name, Secret::new(value.into_string().ok()?)))
+        };
+        Self {
+            variables: Var::ALL
                 .iter()
                 .filter_map(|var| Some((*var, value(var)?)))
                 .collect(),
-        )
+            secrets: all.filter_map(secret).collect(),
+        }
     }
 
     /// For tests, which must not depend on the machine's.
     #[cfg(test)]
     pub(crate) fn of<const N: usize>(values: [(Var, &str); N]) -> Self {
-        Self(
-            values
+        Self {
+            variables: values
                 .into_iter()
                 .map(|(var, value)| (var, value.into()))
                 .collect(),
-        )
+            secrets: Vec::new(),
+        }
+    }
+
+    /// Secrets for servers, by the names of their variables.
+    pub(crate) fn secrets(&self) -> &[(String, Secret)] {
+        &self.secrets
     }
 
     /// The value as text; what is not UTF-8 is shown with replacement characters, and so will not be accepted by
     /// whoever parses it.
     pub(crate) fn text(&self, var: Var) -> Option<String> {
-        self.0.get(&var).map(|value| value.to_string_lossy().into_owned())
+        self.variables
+            .get(&var)
+            .map(|value| value.to_string_lossy().into_owned())
     }
 
     /// The value as a path.
     pub(crate) fn path(&self, var: Var) -> Option<PathBuf> {
-        self.0.get(&var).map(PathBuf::from)
+        self.variables.get(&var).map(PathBuf::from)
     }
 
     /// The value as the system gives it.
     pub(crate) fn raw(&self, var: Var) -> Option<OsString> {
-        self.0.get(&var).cloned()
+        self.variables.get(&var).cloned()
     }
 
     /// The value as an absolute path; a relative one does not count (XDG Base Directory Specification, "Basics").

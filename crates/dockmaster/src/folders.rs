@@ -90,26 +90,26 @@ mod tests {
         for (environment, expected) in [
             (Environment::of([]), None),
             (
-                Environment::of([(Var::UserHome, "/home/ann")]),
+                Environment::of([(Var::UserHome, "/home/user")]),
                 Some((
-                    "/home/ann/.config/dockmaster",
-                    "/home/ann/.local/state/dockmaster",
+                    "/home/user/.config/dockmaster",
+                    "/home/user/.local/state/dockmaster",
                 )),
             ),
             (
                 Environment::of([
-                    (Var::UserHome, "/home/ann"),
+                    (Var::UserHome, "/home/user"),
                     (Var::XdgConfigHome, "/c"),
                     (Var::XdgStateHome, "s"),
                 ]),
-                Some(("/c/dockmaster", "/home/ann/.local/state/dockmaster")),
+                Some(("/c/dockmaster", "/home/user/.local/state/dockmaster")),
             ),
             (
                 Environment::of([(Var::XdgConfigHome, "/c"), (Var::XdgStateHome, "/s")]),
                 Some(("/c/dockmaster", "/s/dockmaster")),
             ),
             (
-                Environment::of([(Var::UserHome, "/home/ann"), (Var::Home, "/opt/dm")]),
+                Environment::of([(Var::UserHome, "/home/user"), (Var::Home, "/opt/dm")]),
                 Some(("/opt/dm", "/opt/dm")),
             ),
         ] {

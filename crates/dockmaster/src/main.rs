@@ -11,15 +11,20 @@ mod confirm;
 mod doctor;
 mod env;
 mod exit;
+mod fleet;
 mod folders;
+mod keep;
 mod logging;
+mod logs;
 mod output;
+mod percall;
 mod permissions;
 mod progress;
 #[cfg(test)]
 mod reference;
 mod serve;
 mod settings;
+mod shelf;
 mod token;
 mod user;
 

@@ -32,23 +32,29 @@ pub(crate) async fn run(settings: &Settings, arguments: &cli::Run) -> Result<Exi
     }
     let stop = CancellationToken::new();
     let store = house.store.clone();
-    let ended = until_told_to_stop(&stop, async {
-        let prepared = async {
-            if let Err(error) = store.ready().await {
-                tracing::error!("calls will fail until this is mended: {error}");
-            }
-            Ok(())
-        };
-        let served = async {
-            match (transport, key) {
-                (Transport::Http, Some(key)) => {
-                    serve_http(settings, arguments, &house.gateway, key, stop.clone()).await
+    let ended = until_told_to_stop(
+        &stop,
+        Box::pin(async {
+            let prepared = async {
+                if let Err(error) = store.ready().await {
+                    tracing::error!("calls will fail until this is mended: {error}");
                 }
-                _ => serve_stdio(settings, &house.gateway, stop.clone()).await,
-            }
-        };
-        tokio::try_join!(prepared, served).map(drop)
-    })
+                if let Some(fleet) = &house.fleet {
+                    fleet.reap().await;
+                }
+                Ok(())
+            };
+            let served = async {
+                match (transport, key) {
+                    (Transport::Http, Some(key)) => {
+                        serve_http(settings, arguments, &house.gateway, key, stop.clone()).await
+                    }
+                    _ => serve_stdio(settings, &house.gateway, stop.clone()).await,
+                }
+            };
+            tokio::try_join!(prepared, served).map(drop)
+        }),
+    )
     .await;
     // Who asks twice does not want to wait for anything.
     if !matches!(ended, Ok(Exit::Interrupted)) {

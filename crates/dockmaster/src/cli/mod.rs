@@ -1,6 +1,8 @@
 //! The command line as types. What the help says stands here; `docs/cli.md`, completions and the man page are made
 //! from it.
 
+mod servers;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -11,6 +13,8 @@ use docker_server::Toolset;
 use engine::guard::Mode;
 use policy::{AskBefore, Preset};
 use serde::de::DeserializeOwned;
+
+pub(crate) use servers::{Catalog, Import, InProfile, Profile, Secret, Server};
 
 use crate::commands::moment::Moment;
 use crate::exit;
@@ -39,6 +43,8 @@ Examples:
   dockmaster gateway client-config            what to paste into an MCP client
   dockmaster gateway run --transport http     serve any number of clients
   dockmaster tools call list_containers       make one call, as a client would
+  dockmaster catalog search github            find a server to run
+  dockmaster server enable memory             switch it on, in a locked-down container
   dockmaster audit list --since 1h            who did what
   dockmaster doctor                           what is missing, and how to get it";
 
@@ -60,6 +66,21 @@ pub(crate) enum Command {
     /// List, inspect and call tools from the command line
     #[command(subcommand)]
     Tools(Tools),
+    /// Switch servers on and off, set them up, see how they do
+    #[command(subcommand)]
+    Server(Server),
+    /// See what servers there are, and take in further catalogs
+    #[command(subcommand)]
+    Catalog(Catalog),
+    /// Named sets of servers
+    #[command(subcommand)]
+    Profile(Profile),
+    /// Keep secrets for servers
+    #[command(subcommand)]
+    Secret(Secret),
+    /// Take over what another program has set up
+    #[command(subcommand)]
+    Import(Import),
     /// See, check and export what was done
     #[command(subcommand)]
     Audit(Audit),
@@ -133,6 +154,9 @@ pub(crate) struct Run {
     pub(crate) address: Address,
     #[command(flatten)]
     pub(crate) listing: Listing,
+    /// The profile whose servers are offered [default: as configured, else default]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
     /// What is allowed unless a list of the configuration says otherwise [default: full]
     #[arg(long, value_parser = word::<Preset>(&["read-only", "no-destroy", "full", "allow-list"]))]
     pub(crate) preset: Option<Preset>,
@@ -291,6 +315,7 @@ impl Run {
         Overrides {
             transport: self.transport,
             toolset: self.listing.toolset,
+            profile: self.profile.clone(),
             preset: self.preset,
             ask: self.ask,
             mode: self.mode,

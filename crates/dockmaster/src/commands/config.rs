@@ -34,7 +34,7 @@ fn show(settings: &Settings) -> String {
     let mut text = String::new();
     let mut table = "";
     for value in &shown(settings) {
-        let (own, name) = value.key.rsplit_once('.').unwrap_or(("", value.key));
+        let (own, name) = value.key.rsplit_once('.').unwrap_or(("", &value.key));
         if own != table {
             let gap = if table.is_empty() { "" } else { "\n" };
             text.extend([gap, "[", own, "]\n"]);

@@ -2,10 +2,15 @@
 
 mod arguments;
 mod audit;
+mod catalog;
 mod config;
 mod gateway;
 mod generate;
+mod import;
 pub(crate) mod moment;
+mod profile;
+mod secret;
+mod server;
 pub(crate) mod status;
 mod tools;
 mod version;
@@ -52,6 +57,11 @@ pub(crate) fn run(cli: Cli, environment: &Environment) -> Result<Exit> {
             let settings = read(Overrides::default())?;
             block_on(tools::call(&settings, &call))
         }
+        Command::Server(command) => block_on(server::run(&read(Overrides::default())?, command)),
+        Command::Catalog(command) => block_on(catalog::run(&read(Overrides::default())?, command)),
+        Command::Profile(command) => profile::run(&read(Overrides::default())?, command),
+        Command::Secret(command) => block_on(secret::run(&read(Overrides::default())?, command)),
+        Command::Import(command) => block_on(import::run(&read(Overrides::default())?, command)),
         Command::Audit(command) => audit::run(&read(Overrides::default())?, command),
         Command::Doctor(json) => {
             let settings = read(Overrides::default());

@@ -1,9 +1,14 @@
 //! The configuration file as types. Defaults stand here; what each key means is told in the table of settings, and a
 //! test holds the two together.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use base::names::ServerName;
+use catalog::Setup;
+use catalog::read::Own;
+use catalog::setup::Memory;
 use docker_server::Toolset;
 use serde::{Deserialize, Deserializer, de};
 
@@ -16,6 +21,10 @@ pub(crate) struct Config {
     pub(crate) gateway: Gateway,
     pub(crate) policy: policy::Rules,
     pub(crate) docker: Docker,
+    pub(crate) instances: Instances,
+    pub(crate) profiles: BTreeMap<String, Profile>,
+    pub(crate) servers: BTreeMap<ServerName, Own>,
+    pub(crate) secrets: Secrets,
     pub(crate) hosts: Hosts,
     pub(crate) audit: Audit,
 }
@@ -31,6 +40,7 @@ pub(crate) struct Gateway {
     pub(crate) hosts: Vec<String>,
     pub(crate) origins: Vec<String>,
     pub(crate) sse: bool,
+    pub(crate) profile: String,
     pub(crate) call_timeout: Span,
     pub(crate) confirm_timeout: Span,
 }
@@ -44,6 +54,7 @@ impl Default for Gateway {
             hosts: Vec::new(),
             origins: Vec::new(),
             sse: false,
+            profile: "default".to_owned(),
             call_timeout: Span::seconds(15 * 60),
             confirm_timeout: Span::seconds(5 * 60),
         }
@@ -81,6 +92,43 @@ impl Default for Docker {
             credentials_for: None,
         }
     }
+}
+
+/// `[instances]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Instances {
+    pub(crate) most: usize,
+    pub(crate) memory: Memory,
+    pub(crate) idle_stop: Span,
+    pub(crate) start_timeout: Span,
+    pub(crate) commands: bool,
+}
+
+impl Default for Instances {
+    fn default() -> Self {
+        Self {
+            most: 32,
+            memory: Memory(8 << 30),
+            idle_stop: Span::seconds(10 * 60),
+            start_timeout: Span::seconds(60),
+            commands: false,
+        }
+    }
+}
+
+/// `[profiles.NAME]`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Profile {
+    pub(crate) servers: BTreeMap<ServerName, Setup>,
+}
+
+/// `[secrets]`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Secrets {
+    pub(crate) sources: Option<Vec<String>>,
 }
 
 /// `[hosts]`: one engine so far.

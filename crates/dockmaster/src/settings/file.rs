@@ -17,13 +17,14 @@ use crate::permissions;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct File {
     pub(crate) config: Config,
-    /// The keys that it has, with their line and what stands there, on one line.
-    pub(crate) keys: BTreeMap<&'static str, Written>,
+    /// The keys that it has, as TOML writes them, with their line and what stands there, on one line.
+    pub(crate) keys: BTreeMap<String, Written>,
 }
 
 /// What a file says for one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Written {
+    pub(crate) setting: &'static str,
     pub(crate) line: usize,
     pub(crate) value: String,
 }
@@ -94,7 +95,7 @@ pub(crate) fn parse(text: &str) -> Result<File, Vec<Fault>> {
         keys: BTreeMap::new(),
         faults: Vec::new(),
     };
-    walk.table(parsed.get_ref(), "");
+    walk.table(parsed.get_ref(), &[]);
     if !walk.faults.is_empty() {
         return Err(walk.faults);
     }
@@ -117,7 +118,7 @@ pub(crate) fn parse(text: &str) -> Result<File, Vec<Fault>> {
 }
 
 /// Puts the key before a fault in its value, and Rust's names of types into words.
-fn name_key(fault: &mut Fault, keys: &BTreeMap<&'static str, Written>) {
+fn name_key(fault: &mut Fault, keys: &BTreeMap<String, Written>) {
     let before = keys.iter().filter(|(_, written)| written.line <= fault.line);
     if let Some((key, _)) = before.max_by_key(|(_, written)| written.line) {
         fault.message = format!("`{key}`: {}", fault.message);
@@ -141,44 +142,40 @@ impl Lines<'_> {
 
 struct Walk<'a> {
     lines: &'a Lines<'a>,
-    keys: BTreeMap<&'static str, Written>,
+    keys: BTreeMap<String, Written>,
     faults: Vec<Fault>,
 }
 
 impl Walk<'_> {
-    fn table(&mut self, table: &DeTable<'_>, path: &str) {
+    fn table(&mut self, table: &DeTable<'_>, path: &[&str]) {
         for (name, value) in table {
             let line = self.lines.at(name.span().start);
-            let key = if path.is_empty() {
-                name.get_ref().to_string()
-            } else {
-                format!("{path}.{}", name.get_ref())
-            };
-            if let Some(setting) = table::find(&key) {
-                self.keys.insert(
-                    setting.key,
-                    Written {
-                        line,
-                        value: on_one_line(&self.lines.0[value.span()]),
-                    },
-                );
+            let own = [path, &[name.get_ref().as_ref()]].concat();
+            if let Some(setting) = table::find(&own) {
+                let written = Written {
+                    setting: setting.key,
+                    line,
+                    value: shown(value, &self.lines.0[value.span()]),
+                };
+                self.keys.insert(table::dotted(&own), written);
             } else if table::SETTINGS
                 .iter()
-                .any(|setting| table::is_beneath(setting.key, &key))
+                .any(|setting| table::is_beneath(setting.key, &own))
             {
-                self.inner(value, &key, line);
+                self.inner(value, &own, line);
             } else {
                 self.faults.push(Fault {
                     line,
-                    message: unknown(&key, name.get_ref(), path),
+                    message: unknown(&own, path),
                 });
             }
         }
     }
 
-    fn inner(&mut self, value: &Spanned<DeValue<'_>>, key: &str, line: usize) {
+    fn inner(&mut self, value: &Spanned<DeValue<'_>>, path: &[&str], line: usize) {
+        let key = table::dotted(path);
         match value.get_ref() {
-            DeValue::Table(table) => self.table(table, key),
+            DeValue::Table(table) => self.table(table, path),
             _ => self.faults.push(Fault {
                 line,
                 message: format!("`{key}` is a table: write [{key}], and its keys below"),
@@ -187,8 +184,10 @@ impl Walk<'_> {
     }
 }
 
-fn unknown(key: &str, name: &str, table: &str) -> String {
-    let shown = base::text::clean(base::text::cut(key, 120)).replace('\n', " ");
+fn unknown(path: &[&str], table: &[&str]) -> String {
+    let name = path.last().copied().unwrap_or_default();
+    let shown = path.join(".");
+    let shown = base::text::clean(base::text::cut(&shown, 120)).replace('\n', " ");
     if let Some(near) = nearest(name, table::children(table)) {
         return format!("unknown key `{shown}`; did you mean `{near}`?");
     }
@@ -202,7 +201,7 @@ fn unknown(key: &str, name: &str, table: &str) -> String {
     let place = if table.is_empty() {
         "the file".to_owned()
     } else {
-        format!("[{table}]")
+        format!("[{}]", table::dotted(table))
     };
     format!("unknown key `{shown}`; {place} has: {}", known.join(", "))
 }
@@ -228,6 +227,24 @@ fn distance(one: &str, other: &str) -> usize {
         }
     }
     row[other.len()]
+}
+
+/// A value as it was written, without comments and line breaks. A table of its own has no text to show.
+fn shown(value: &Spanned<DeValue<'_>>, toml: &str) -> String {
+    match value.get_ref() {
+        DeValue::Table(table) if !toml.starts_with('{') => {
+            let names: Vec<_> = table.keys().map(|name| name.get_ref().as_ref()).collect();
+            format!(
+                "{{ {} }}",
+                names
+                    .iter()
+                    .map(|name| format!("{} = …", table::dotted(&[name])))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )
+        }
+        _ => on_one_line(toml),
+    }
 }
 
 /// TOML as it was written, without comments and line breaks.

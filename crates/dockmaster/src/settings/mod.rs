@@ -4,6 +4,7 @@
 //! `engine::discover` as they are, which knows their rules.
 
 mod config;
+mod edit;
 mod file;
 mod show;
 mod span;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use docker_server::Toolset;
 
 pub(crate) use config::{Config, Transport};
+pub(crate) use edit::Edit;
 pub(crate) use file::FileError;
 pub(crate) use show::{Origin, Shown};
 pub(crate) use span::Span;
@@ -32,6 +34,7 @@ pub(crate) struct Overrides {
     pub(crate) host: Option<IpAddr>,
     pub(crate) port: Option<u16>,
     pub(crate) toolset: Option<Toolset>,
+    pub(crate) profile: Option<String>,
     pub(crate) preset: Option<policy::Preset>,
     pub(crate) ask: Option<policy::AskBefore>,
     pub(crate) mode: Option<engine::guard::Mode>,
@@ -122,6 +125,9 @@ impl Overrides {
         set(&mut config.gateway.transport, self.transport);
         set(&mut config.gateway.host, self.host);
         set(&mut config.gateway.port, self.port);
+        if let Some(profile) = &self.profile {
+            config.gateway.profile.clone_from(profile);
+        }
         set(&mut config.docker.toolset, self.toolset);
         set(&mut config.policy.preset, self.preset);
         set(&mut config.policy.ask, self.ask);

@@ -12,7 +12,7 @@ use super::{Overrides, Settings};
 /// One value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shown {
-    pub(crate) key: &'static str,
+    pub(crate) key: String,
     /// In TOML; for what is found out, in words between parentheses.
     pub(crate) value: String,
     pub(crate) origin: Origin,
@@ -47,7 +47,7 @@ impl Serialize for Shown {
             None => from_toml(&self.value).unwrap_or_else(|| self.value.clone().into()),
         };
         Row {
-            key: self.key,
+            key: &self.key,
             value,
             about: words,
             origin: &self.origin,
@@ -95,14 +95,37 @@ impl fmt::Display for Origin {
 }
 
 impl Settings {
-    /// Every value, in the order of the documentation.
+    /// Every value, in the order of the documentation; where the user chooses names, what the file has.
     pub(crate) fn shown(&self) -> Vec<Shown> {
-        SETTINGS.iter().map(|setting| self.show(setting)).collect()
+        SETTINGS
+            .iter()
+            .flat_map(|setting| {
+                if setting.key.contains('*') {
+                    self.written(setting).collect()
+                } else {
+                    vec![self.show(setting)]
+                }
+            })
+            .collect()
+    }
+
+    /// What the file has for a setting.
+    fn written(&self, setting: &'static Setting) -> impl Iterator<Item = Shown> {
+        let keys = self.written.iter().flat_map(|file| &file.keys);
+        keys.filter(|(_, written)| written.setting == setting.key)
+            .map(|(key, written)| Shown {
+                key: key.clone(),
+                value: written.value.clone(),
+                origin: Origin::File {
+                    file: self.folders.shown(&self.file),
+                    line: written.line,
+                },
+            })
     }
 
     fn show(&self, setting: &'static Setting) -> Shown {
         let shown = |value: String, origin| Shown {
-            key: setting.key,
+            key: setting.key.to_owned(),
             value,
             origin,
         };
@@ -111,12 +134,8 @@ impl Settings {
         {
             return shown(value, Origin::Flag { flag });
         }
-        if let Some(written) = self.written.as_ref().and_then(|file| file.keys.get(setting.key)) {
-            let origin = Origin::File {
-                file: self.folders.shown(&self.file),
-                line: written.line,
-            };
-            return shown(written.value.clone(), origin);
+        if let Some(written) = self.written(setting).next() {
+            return written;
         }
         if let Some(variable) = setting.variable
             && let Some(value) = self.environment.text(variable)
@@ -149,6 +168,7 @@ impl Overrides {
             }),
             "gateway.host" => self.host.map(|host| text(&host.to_string())),
             "gateway.port" => self.port.map(|port| port.to_string()),
+            "gateway.profile" => self.profile.as_deref().map(text),
             "docker.toolset" => self.toolset.map(|toolset| text(toolset.as_str())),
             "policy.preset" => self.preset.map(|preset| text(preset.as_str())),
             "policy.ask" => self.ask.map(|ask| text(ask.as_str())),

@@ -36,6 +36,22 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
         "Which calls may be made; see [permissions](permissions.md).",
     ),
     ("docker", "The built-in Docker server."),
+    (
+        "instances",
+        "Bounds on the servers that run beside the built-in one; see [servers](servers.md).",
+    ),
+    (
+        "profiles.*.servers.*",
+        "A server that is switched on in a profile, and how it is set up; `dockmaster server enable` and `server config` write here. All of it may be left out. The profile that is used is `gateway.profile`.",
+    ),
+    (
+        "servers.*",
+        "A server of your own, to be switched on like one of a catalog. Exactly one of `image`, `npm`, `pypi`, `url` and `command` says what it is.",
+    ),
+    (
+        "secrets",
+        "Where the values of secrets come from; see [secrets](secrets.md).",
+    ),
     ("hosts.local", "The Docker Engine, and how much of it is open."),
     (
         "hosts.local.guard",
@@ -88,6 +104,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("gateway.hosts", "[]", "Names, beside those of the loopback, under which the gateway may be addressed, without port. Required when `host` is not the loopback; protects from DNS rebinding."),
     setting("gateway.origins", "[]", "Web origins, beside those of the loopback, whose pages may call the gateway: `https://example.com`."),
     setting("gateway.sse", "false", "Whether `http` also offers HTTP+SSE of 2024-11-05, at `/sse`, for clients that know nothing newer."),
+    setting("gateway.profile", r#""default""#, "The profile whose servers clients get who name none.").flag("--profile"),
     setting("gateway.call_timeout", r#""15m""#, "How long one call may take."),
     setting("gateway.confirm_timeout", r#""5m""#, "How long a person may think about a confirmation; after that the call is refused."),
     setting("policy.preset", r#""full""#, "What is allowed unless a list says otherwise: `read-only`, `no-destroy`, `full`, or `allow-list` for nothing but what `allow` names.").flag("--preset"),
@@ -99,6 +116,52 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("docker.toolset", r#""standard""#, "Which tools are listed: `standard`, `compact` (five with an `action` each) or `full`. Every tool can be called whatever is listed.").flag("--toolset"),
     setting("docker.answer_tokens", "8000", "Most tokens, of 4 bytes, in one answer; what is over is fetched by cursor."),
     found("docker.credentials_for", "Docker Hub alone", "Registries that get `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`, and a `REGISTRY_AUTH_CONFIG` that names none: `[\"ghcr.io\"]`. `[\"*\"]` sends them to whichever registry an image names, also one that a model made up."),
+    setting("instances.most", "32", "Most running copies of servers at a time; the longest idle one is stopped to make room."),
+    setting("instances.memory", r#""8GiB""#, "Most memory of all of them together, by their bounds."),
+    setting("instances.idle_stop", r#""10m""#, "After how long without work a copy is stopped."),
+    setting("instances.start_timeout", r#""60s""#, "How long a server may take to start and shake hands; fetching its image does not count."),
+    setting("instances.commands", "false", "Whether servers may be processes on this machine (`command` of your own servers) instead of containers. They can do whatever you can."),
+    found("profiles.*.servers.*.config", "none", "Its configuration, as its entry describes it: `dockmaster server inspect NAME`."),
+    found("profiles.*.servers.*.secrets", "the entry's names", "Secrets under other names than the entry's: `{ \"github.personal_access_token\" = \"work.github\" }`; an empty name: it does without."),
+    found("profiles.*.servers.*.env", "none", "Further environment."),
+    found("profiles.*.servers.*.tools", "all", "The tools that may be listed and called."),
+    found("profiles.*.servers.*.prefix", "none", "What stands before the names of its tools and prompts."),
+    found("profiles.*.servers.*.sharing", "as the entry says", "Who may share a running copy: `everyone`, `principal`, `session`, `call`."),
+    found("profiles.*.servers.*.network", "`\"declared\"`", "What it may reach: `none`, `declared` (what its entry and `hosts` name), or `open`."),
+    found("profiles.*.servers.*.hosts", "none", "Hosts that it may reach beside the entry's: `[\"api.example.com:443\"]`."),
+    found("profiles.*.servers.*.mounts", "none", "Mounts beside the entry's, `source:target[:ro]`; paths lie under `hosts.local.guard.roots`."),
+    found("profiles.*.servers.*.memory", "`\"2GiB\"`", "Most memory of a copy."),
+    found("profiles.*.servers.*.cpus", "`1`", "Most CPUs."),
+    found("profiles.*.servers.*.pids", "`512`", "Most processes and threads."),
+    found("profiles.*.servers.*.gpus", "none", "GPUs: `\"all\"` or how many."),
+    found("profiles.*.servers.*.image", "the entry's", "Another image."),
+    found("profiles.*.servers.*.user", "as the entry or image says", "As whom it runs: `user[:group]`."),
+    found("servers.*.image", "none", "A container of this image."),
+    found("servers.*.npm", "none", "A container made for this npm package: `name` or `name@version`."),
+    found("servers.*.pypi", "none", "A container made for this PyPI package: `name` or `name==version`."),
+    found("servers.*.with", "none", "Further packages to install with it."),
+    found("servers.*.program", "the package's first", "The package's program."),
+    found("servers.*.url", "none", "A server elsewhere, by HTTP."),
+    found("servers.*.transport", "`\"streamable-http\"`, falling back", "How the URL is spoken to: `streamable-http` or `sse`."),
+    found("servers.*.headers", "none", "Headers for the URL; `$NAME` is a variable of `secrets`."),
+    found("servers.*.command", "none", "A process on this machine: program and arguments; `instances.commands` has to permit it."),
+    found("servers.*.args", "none", "Arguments of the image or package."),
+    found("servers.*.env", "none", "Environment; `$NAME` is a variable of `secrets`."),
+    found("servers.*.secrets", "none", "By variable, the name of the secret that it holds."),
+    found("servers.*.volumes", "none", "`source:target[:ro]`; the source is a path or the name of a volume."),
+    found("servers.*.hosts", "none", "What it has to reach: `[\"api.example.com:443\"]`."),
+    found("servers.*.user", "as the image says", "As whom it runs: `user[:group]`."),
+    found("servers.*.working_dir", "the image's", "Where it runs."),
+    found("servers.*.capabilities", "none", "Capabilities that it can't do without."),
+    found("servers.*.writable_root", "`false`", "It writes outside `/tmp` and its volumes."),
+    found("servers.*.docker_socket", "`false`", "It drives Docker, through a filtered socket."),
+    found("servers.*.memory", "`\"2GiB\"`", "Memory, when more than usual."),
+    found("servers.*.sharing", "`\"everyone\"`", "Who may share a running copy."),
+    found("servers.*.prefix", "none", "What stands before the names of its tools."),
+    found("servers.*.title", "its name", "For people."),
+    found("servers.*.description", "none", "For people."),
+    found("servers.*.config", "none", "JSON Schema of its configuration, for `{{NAME.key}}` in its templates."),
+    found("secrets.sources", "`[\"environment\", \"file\"]`", "Where secrets are looked for, in order: `environment` (`DOCKMASTER_SECRET_…`), `file` (encrypted, in the state folder), `folder:PATH`, `env-file:PATH`, `helper:NAME` (a Docker credential helper), `docker-pass`. New ones go to the first that can be written."),
     found("hosts.local.endpoint", "found: `DOCKER_HOST`, `DOCKER_CONTEXT`, the current context, then the usual sockets", "Where the engine is: `unix:///path/to/socket`, `tcp://host:port` or `npipe://`.").variable(Var::DockerHost),
     found("hosts.local.api_version", "negotiated", "The version of the Engine API to speak, such as `\"1.41\"`, or `\"auto\"`.").variable(Var::DockerApiVersion),
     found("hosts.local.timeout", "`\"60s\"`", "How long a request to the engine may take until its answer begins.").variable(Var::DockerTimeout),
@@ -143,28 +206,53 @@ pub(crate) const SETTINGS: &[Setting] = &[
     found("audit.file", "`dockmaster.db` in the state folder", "The SQLite file that calls are written down in."),
 ];
 
-/// The setting of this key.
-pub(crate) fn find(key: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.key == key)
+/// The setting at this path. A `*` in a key stands for a name that the user chose.
+pub(crate) fn find(path: &[&str]) -> Option<&'static Setting> {
+    SETTINGS
+        .iter()
+        .find(|setting| begins(setting.key, path) && depth(setting.key) == path.len())
 }
 
-/// What can stand directly under a table (`""` for the file itself): keys, and tables by their own name.
-pub(crate) fn children(table: &str) -> impl Iterator<Item = &'static str> {
-    let depth = if table.is_empty() {
-        0
-    } else {
-        table.split('.').count()
-    };
+/// What can stand directly in the table at this path (the empty one for the file itself): keys, and tables by their
+/// own name. Nothing where the user chooses the names.
+pub(crate) fn children(path: &[&str]) -> impl Iterator<Item = &'static str> {
     let mut children: Vec<_> = SETTINGS
         .iter()
-        .filter(move |setting| table.is_empty() || is_beneath(setting.key, table))
-        .filter_map(move |setting| setting.key.split('.').nth(depth))
+        .filter(|setting| is_beneath(setting.key, path))
+        .filter_map(|setting| setting.key.split('.').nth(path.len()))
+        .filter(|name| *name != "*")
         .collect();
     children.dedup();
     children.into_iter()
 }
 
-/// Whether a key stands somewhere under a table.
-pub(crate) fn is_beneath(key: &str, table: &str) -> bool {
-    key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'))
+/// Whether a key stands somewhere under the table at this path.
+pub(crate) fn is_beneath(key: &str, path: &[&str]) -> bool {
+    begins(key, path) && depth(key) > path.len()
+}
+
+/// A path as TOML writes it: names that are not bare are quoted.
+pub(crate) fn dotted(path: &[&str]) -> String {
+    let bare = |name: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        !name.is_empty() && name.bytes().all(plain)
+    };
+    let names = path.iter().map(|name| {
+        if bare(name) || *name == "*" {
+            (*name).to_owned()
+        } else {
+            format!("{name:?}")
+        }
+    });
+    names.collect::<Vec<_>>().join(".")
+}
+
+fn begins(key: &str, path: &[&str]) -> bool {
+    let mut names = key.split('.');
+    path.iter()
+        .all(|name| names.next().is_some_and(|own| own == "*" || own == *name))
+}
+
+fn depth(key: &str) -> usize {
+    key.split('.').count()
 }

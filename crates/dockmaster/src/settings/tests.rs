@@ -31,7 +31,7 @@ fn unknown_keys_are_errors_with_what_was_meant() {
     insta::assert_snapshot!(faults("[audit]\nxyz = 1\n"), @"config.toml:2: unknown key `audit.xyz`; [audit] has: file");
     insta::assert_snapshot!(faults("port = 8811\n"), @"config.toml:1: unknown key `port`; `port` belongs under [gateway]");
     insta::assert_snapshot!(faults("gateway = 1\n"), @"config.toml:1: `gateway` is a table: write [gateway], and its keys below");
-    insta::assert_snapshot!(faults("[gateway]\n\"a\\u001b[31m\\n\" = 1\n"), @"config.toml:2: unknown key `gateway.a `; [gateway] has: transport, host, port, hosts, origins, sse, call_timeout, confirm_timeout");
+    insta::assert_snapshot!(faults("[gateway]\n\"a\\u001b[31m\\n\" = 1\n"), @"config.toml:2: unknown key `gateway.a `; [gateway] has: transport, host, port, hosts, origins, sse, profile, call_timeout, confirm_timeout");
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn wrong_values_are_errors_with_their_line() {
 #[test]
 fn defaults_are_those_of_the_types() {
     let mut text = String::new();
-    for (table, _) in TABLES {
+    for (table, _) in TABLES.iter().filter(|(table, _)| !table.contains('*')) {
         text.extend(["[", table, "]\n"]);
         for setting in SETTINGS
             .iter()
@@ -72,9 +72,10 @@ fn defaults_are_those_of_the_types() {
 #[test]
 fn every_key_of_the_types_is_in_the_table() {
     for (table, _) in TABLES {
-        let error = toml::from_str::<Config>(&format!("[{table}]\n\"?\" = 1\n")).unwrap_err();
+        let text = format!("[{}]\n\"?\" = 1\n", table.replace('*', "some"));
+        let error = toml::from_str::<Config>(&text).unwrap_err();
         let accepted: BTreeSet<&str> = error.message().split('`').skip(3).step_by(2).collect();
-        let children: BTreeSet<&str> = table::children(table).collect();
+        let children: BTreeSet<&str> = table::children(&table.split('.').collect::<Vec<_>>()).collect();
         assert_eq!(accepted, children, "[{table}]: {}", error.message());
     }
 }
@@ -101,7 +102,7 @@ fn settings(text: Option<&str>, overrides: Overrides, environment: Environment) 
 
 fn home() -> Environment {
     Environment::of([
-        (Var::UserHome, "/home/ann"),
+        (Var::UserHome, "/home/user"),
         (Var::DockerHost, "tcp://u:hunter2@h:1"),
         (Var::DockerTimeout, "9"),
     ])
@@ -134,7 +135,7 @@ fn flags_go_before_the_file_and_variables_behind_it() {
     insta::assert_snapshot!(shown("hosts.local.timeout"), @"5 <- /etc/dm.toml:8");
     insta::assert_snapshot!(shown("hosts.local.endpoint"), @r#""tcp://u:[redacted]@h:1" <- DOCKER_HOST"#);
     insta::assert_snapshot!(shown("hosts.local.api_version"), @"(negotiated) <- default");
-    insta::assert_snapshot!(shown("audit.file"), @r#""/home/ann/.local/state/dockmaster/dockmaster.db" <- default"#);
+    insta::assert_snapshot!(shown("audit.file"), @r#""/home/user/.local/state/dockmaster/dockmaster.db" <- default"#);
 }
 
 #[test]

@@ -27,6 +27,7 @@ fn config_show() {
     hosts = []  # default
     origins = []  # default
     sse = false  # default
+    profile = "default"  # default
     call_timeout = "15m"  # default
     confirm_timeout = "5m"  # default
 
@@ -42,6 +43,16 @@ fn config_show() {
     toolset = "standard"  # default
     answer_tokens = 8000  # default
     # credentials_for = (Docker Hub alone)  # default
+
+    [instances]
+    most = 32  # default
+    memory = "8GiB"  # default
+    idle_stop = "10m"  # default
+    start_timeout = "60s"  # default
+    commands = false  # default
+
+    [secrets]
+    # sources = ([environment, file])  # default
 
     [hosts.local]
     endpoint = "ENGINE"  # DOCKER_HOST

@@ -9,6 +9,7 @@ mod calls;
 mod config;
 mod everything;
 mod harness;
+mod servers;
 mod serving;
 mod stdio;
 mod terminal;

@@ -22,6 +22,11 @@ fn help() {
     | Commands:
     |   gateway      Run the gateway, and see how it does
     |   tools        List, inspect and call tools from the command line
+    |   server       Switch servers on and off, set them up, see how they do
+    |   catalog      See what servers there are, and take in further catalogs
+    |   profile      Named sets of servers
+    |   secret       Keep secrets for servers
+    |   import       Take over what another program has set up
     |   audit        See, check and export what was done
     |   doctor       Look for what is missing, and say how to get it
     |   config       Show and check the configuration

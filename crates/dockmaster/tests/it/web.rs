@@ -132,7 +132,7 @@ async fn status() {
     assert_eq!(status["servers"][0]["name"], "docker");
     let shown = web.dockmaster.run(&["gateway", "status", "--port", web.port()]);
     assert!(
-        shown.stdout().contains("\ndocker  ready"),
+        shown.stdout().contains("\ndocker  idle"),
         "{}",
         shown.transcript()
     );

@@ -1,0 +1,368 @@
+//! `catalog list|show|search|import|update|remove`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use catalog::{Entry, read};
+use serde_json::json;
+use store::Store;
+
+use crate::cli::{Catalog, Json};
+use crate::exit::Exit;
+use crate::fleet;
+use crate::output;
+use crate::settings::Settings;
+use crate::shelf::{Found, Imported, OURS, OWN, Shelf, Shelved, catalog_name};
+
+/// Most pages of a registry that are read at one import.
+const PAGES: usize = 500;
+
+/// Does one of them.
+pub(crate) async fn run(settings: &Settings, command: Catalog) -> Result<Exit> {
+    let store = Store::open(settings.database())?;
+    match command {
+        Catalog::List(json) => list(&Shelf::open(settings, &store)?, json)?,
+        Catalog::Show { catalog, json } => show(settings, &store, catalog.as_deref(), json)?,
+        Catalog::Search { words, limit, json } => {
+            search(&Shelf::open(settings, &store)?, &words, limit, json)?;
+        }
+        Catalog::Import { source, name } => import(settings, &store, &source, name.as_deref()).await?,
+        Catalog::Update { catalog } => update(settings, &store, catalog.as_deref()).await?,
+        Catalog::Remove { catalog } => remove(settings, &store, &catalog)?,
+    }
+    store.close().await;
+    Ok(Exit::Done)
+}
+
+fn list(shelf: &Shelf, json: Json) -> Result<()> {
+    let shown = |shelved: &Shelved| match shelved.name.as_str() {
+        OURS => "comes with dockmaster".to_owned(),
+        OWN => "the configuration".to_owned(),
+        _ => shelved.source.clone(),
+    };
+    if json.json {
+        let all: Vec<_> = shelf
+            .catalogs
+            .iter()
+            .map(|shelved| {
+                json!({
+                    "name": shelved.name,
+                    "servers": shelved.catalog.entries.len(),
+                    "faults": shelved.catalog.faults,
+                    "source": shown(shelved),
+                    "read_at": shelved.read_at,
+                })
+            })
+            .collect();
+        return Ok(output::json(&all)?);
+    }
+    let rows: Vec<_> = shelf
+        .catalogs
+        .iter()
+        .filter(|shelved| shelved.name != OWN || !shelved.catalog.entries.is_empty())
+        .map(|shelved| {
+            [
+                shelved.name.clone(),
+                shelved.catalog.entries.len().to_string(),
+                shelved.catalog.faults.len().to_string(),
+                shelved
+                    .read_at
+                    .map_or_else(String::new, |at| at.strftime("%Y-%m-%d").to_string()),
+                shown(shelved),
+            ]
+        })
+        .collect();
+    Ok(output::line(&output::columns(
+        ["CATALOG", "SERVERS", "FAULTS", "READ", "FROM"],
+        &rows,
+    ))?)
+}
+
+fn show(settings: &Settings, store: &Store, catalog: Option<&str>, json: Json) -> Result<()> {
+    let shelf = Shelf::open(settings, store)?;
+    if let Some(name) = catalog
+        && !shelf.catalogs.iter().any(|shelved| shelved.name == name)
+    {
+        let names: Vec<_> = shelf
+            .catalogs
+            .iter()
+            .map(|shelved| shelved.name.as_str())
+            .collect();
+        bail!("there is no catalog {name:?}; there are {}", names.join(", "));
+    }
+    let entries: Vec<_> = shelf
+        .entries()
+        .filter(|found| catalog.is_none_or(|name| found.catalog == name))
+        .collect();
+    if json.json {
+        return Ok(output::json(
+            &entries.iter().map(|found| record(found)).collect::<Vec<_>>(),
+        )?);
+    }
+    let on: Vec<_> = fleet::enabled(settings)
+        .map(|enabled| enabled.name.as_str())
+        .collect();
+    let rows: Vec<_> = entries
+        .iter()
+        .map(|found| {
+            let entry = found.entry;
+            [
+                entry.name.to_string(),
+                found.catalog.to_owned(),
+                entry.kind_name().to_owned(),
+                if on.contains(&entry.name.as_str()) {
+                    "on".to_owned()
+                } else {
+                    String::new()
+                },
+                summary(entry),
+            ]
+        })
+        .collect();
+    output::line(&output::columns(
+        ["SERVER", "CATALOG", "KIND", "", "ABOUT"],
+        &rows,
+    ))?;
+    for shelved in &shelf.catalogs {
+        if catalog.is_none_or(|name| name == shelved.name) {
+            for fault in &shelved.catalog.faults {
+                output::note(&format!("{}: {fault}", shelved.name))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Title and the first sentence, on one line.
+pub(crate) fn summary(entry: &Entry) -> String {
+    let text = entry.about.description.as_deref().unwrap_or_default();
+    let text = base::text::clean(text);
+    let line = text
+        .lines()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or_default();
+    let sentence = line.split_inclusive(". ").next().unwrap_or_default();
+    let title = base::text::clean(entry.title()).replace('\n', " ");
+    match base::text::cut(sentence.trim(), 100) {
+        "" => title,
+        about => format!("{title}: {about}"),
+    }
+}
+
+fn record(found: &Found<'_>) -> serde_json::Value {
+    let entry = found.entry;
+    json!({
+        "name": entry.name.as_str(),
+        "catalog": found.catalog,
+        "kind": entry.kind_name(),
+        "about": entry.about,
+        "secrets": entry.secrets,
+        "config": entry.config.schema,
+        "tools": entry.tools.iter().map(|tool| &tool.name).collect::<Vec<_>>(),
+        "notes": entry.notes,
+    })
+}
+
+fn search(shelf: &Shelf, words: &[String], limit: usize, json: Json) -> Result<()> {
+    let entries: Vec<_> = shelf.entries().collect();
+    let index = catalog::search::Index::new(entries.iter().map(|found| found.entry));
+    let found: Vec<_> = index
+        .find(&words.join(" "), limit)
+        .into_iter()
+        .filter_map(|hit| entries.get(hit.place))
+        .collect();
+    if json.json {
+        return Ok(output::json(
+            &found.iter().map(|found| record(found)).collect::<Vec<_>>(),
+        )?);
+    }
+    if found.is_empty() {
+        return Ok(output::note(
+            "nothing was found; `dockmaster catalog show` lists everything",
+        )?);
+    }
+    let rows: Vec<_> = found
+        .iter()
+        .map(|found| {
+            [
+                found.entry.name.to_string(),
+                found.catalog.to_owned(),
+                summary(found.entry),
+            ]
+        })
+        .collect();
+    Ok(output::line(&output::columns(
+        ["SERVER", "CATALOG", "ABOUT"],
+        &rows,
+    ))?)
+}
+
+async fn import(settings: &Settings, store: &Store, source: &str, name: Option<&str>) -> Result<()> {
+    let imported = fetch_catalog(source).await?;
+    let catalog = imported.read()?;
+    let proposal = name
+        .map(str::to_owned)
+        .or_else(|| catalog.name.clone())
+        .unwrap_or_else(|| stem(source));
+    let name = catalog_name(&proposal)?;
+    if Imported::kept(store, &name)?.is_some() {
+        bail!(
+            "there is a catalog {name} already; `dockmaster catalog update {name}` reads it again, --name keeps both"
+        );
+    }
+    let shelf = Shelf::open(settings, store)?;
+    if catalog.entries.is_empty() {
+        match catalog.faults.first() {
+            Some(fault) => bail!("no server in {source} can be read; the first: {fault}"),
+            None => bail!("there is no server in {source}"),
+        }
+    }
+    imported.keep(store, &name)?;
+    output::line(&format!("imported {name}: {} servers", catalog.entries.len()))?;
+    for fault in &catalog.faults {
+        output::note(&format!("left out: {fault}"))?;
+    }
+    let known = |entry: &&Entry| shelf.find(entry.name.as_str()).is_ok();
+    let hidden: Vec<_> = catalog
+        .entries
+        .iter()
+        .filter(known)
+        .map(|entry| entry.name.as_str())
+        .collect();
+    if !hidden.is_empty() {
+        let shown = hidden.iter().take(8).copied().collect::<Vec<_>>().join(", ");
+        output::note(&format!(
+            "{} of them have names that other catalogs have too ({shown}…); write {name}/NAME for those of this one",
+            hidden.len()
+        ))?;
+    }
+    Ok(())
+}
+
+/// The last part of a path or URL, without its extension.
+fn stem(source: &str) -> String {
+    let last = source.trim_end_matches('/').rsplit('/').next().unwrap_or(source);
+    last.split('.').next().unwrap_or(last).to_owned()
+}
+
+async fn fetch_catalog(source: &str) -> Result<Imported> {
+    if !source.starts_with("https://") && !source.starts_with("http://") {
+        let path = Path::new(source);
+        return Imported::from_path(path).with_context(|| format!("can't read {source}"));
+    }
+    let client = fetch::Client::new(fetch::Options {
+        user_agent: concat!("dockmaster/", env!("CARGO_PKG_VERSION")).to_owned(),
+        ..fetch::Options::default()
+    });
+    let get = async |url: &str| -> Result<String> {
+        let request = fetch::Request::get(url)?;
+        Ok(client.send(request).await?.success().await?.text().await?)
+    };
+    let text = get(source).await?;
+    let mut next = read::registry(&text).ok().and_then(|page| page.next);
+    let mut imported = Imported::from_text(source.to_owned(), text);
+    let mut pages = 1;
+    while let Some(cursor) = next {
+        if pages == PAGES {
+            bail!("{source} goes on after {PAGES} pages; nothing was imported");
+        }
+        let joint = if source.contains('?') { '&' } else { '?' };
+        let text = get(&format!("{source}{joint}cursor={}", encoded(&cursor))).await?;
+        next = read::registry(&text)
+            .map_err(|bad| anyhow::anyhow!("page {pages} of {source}: {bad}"))?
+            .next;
+        imported.push(text);
+        pages += 1;
+    }
+    Ok(imported)
+}
+
+fn encoded(text: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    text.bytes()
+        .map(|byte| {
+            if plain(&byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
+}
+
+async fn update(settings: &Settings, store: &Store, wanted: Option<&str>) -> Result<()> {
+    let shelf = Shelf::open(settings, store)?;
+    let imported: Vec<_> = shelf
+        .catalogs
+        .iter()
+        .filter(|shelved| ![OURS, OWN].contains(&shelved.name.as_str()))
+        .filter(|shelved| wanted.is_none_or(|wanted| wanted == shelved.name))
+        .collect();
+    if let (Some(wanted), true) = (wanted, imported.is_empty()) {
+        bail!("there is no imported catalog {wanted:?}; `dockmaster catalog list` lists them");
+    }
+    let on: Vec<_> = fleet::enabled(settings)
+        .map(|enabled| enabled.name.as_str())
+        .collect();
+    for shelved in imported {
+        let fresh = fetch_catalog(&shelved.source)
+            .await
+            .with_context(|| format!("the catalog {} stays as it is", shelved.name))?;
+        let (before, after) = (&shelved.catalog, fresh.read()?);
+        let mut changes = Vec::new();
+        for entry in &after.entries {
+            let mark = if on.contains(&entry.name.as_str()) {
+                " (is switched on)"
+            } else {
+                ""
+            };
+            match before.get(entry.name.as_str()) {
+                None => changes.push(format!("+ {}", entry.name)),
+                Some(old) if old != entry => changes.push(format!("~ {}{mark}", entry.name)),
+                Some(_) => {}
+            }
+        }
+        for entry in &before.entries {
+            if after.get(entry.name.as_str()).is_none() {
+                let mark = if on.contains(&entry.name.as_str()) {
+                    " (is switched on)"
+                } else {
+                    ""
+                };
+                changes.push(format!("- {}{mark}", entry.name));
+            }
+        }
+        fresh.keep(store, &shelved.name)?;
+        let count = changes.len();
+        output::line(&format!("{}: {count} changes", shelved.name))?;
+        for change in changes {
+            output::line(&format!("  {change}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(settings: &Settings, store: &Store, name: &str) -> Result<()> {
+    if [OURS, OWN].contains(&name) {
+        bail!("{name} can't be removed");
+    }
+    let shelf = Shelf::open(settings, store)?;
+    let used: Vec<_> = fleet::enabled(settings)
+        .filter(|enabled| {
+            shelf
+                .find(enabled.name.as_str())
+                .is_ok_and(|found| found.catalog == name)
+        })
+        .map(|enabled| enabled.name.as_str())
+        .collect();
+    if !used.is_empty() {
+        bail!(
+            "{} of {name} are switched on; `dockmaster server disable` them before",
+            used.join(", ")
+        );
+    }
+    if !Imported::forget(store, name)? {
+        bail!("there is no catalog {name:?}; `dockmaster catalog list` lists them");
+    }
+    Ok(output::line(&format!("removed {name}"))?)
+}

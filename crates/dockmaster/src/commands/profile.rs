@@ -1,0 +1,232 @@
+//! `profile list|create|show|use|remove|export|import`.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use base::names::ServerName;
+use catalog::Setup;
+use fs_err as fs;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::Profile;
+use crate::exit::Exit;
+use crate::output;
+use crate::settings::{Edit, Settings};
+
+/// Most bytes of a document.
+const MOST: u64 = 4 << 20;
+
+/// Does one of them.
+pub(crate) fn run(settings: &Settings, command: Profile) -> Result<Exit> {
+    let profiles = &settings.config.profiles;
+    let used = &settings.config.gateway.profile;
+    match command {
+        Profile::List(json) => {
+            let mut names: Vec<&String> = profiles.keys().collect();
+            if !profiles.contains_key(used) {
+                names.insert(0, used);
+            }
+            let count = |name: &String| profiles.get(name).map_or(0, |profile| profile.servers.len());
+            if json.json {
+                let all: Vec<_> = names
+                    .iter()
+                    .map(|name| json!({"name": name, "servers": count(name), "used": *name == used}))
+                    .collect();
+                output::json(&all)?;
+            } else {
+                let rows: Vec<_> = names
+                    .iter()
+                    .map(|name| {
+                        let mark = if *name == used { "used" } else { "" };
+                        [(*name).clone(), count(name).to_string(), mark.to_owned()]
+                    })
+                    .collect();
+                output::line(&output::columns(["PROFILE", "SERVERS", ""], &rows))?;
+            }
+        }
+        Profile::Create { name } => {
+            let name = profile_name(&name)?;
+            if profiles.contains_key(&name) {
+                bail!("there is a profile {name} already");
+            }
+            let mut edit = settings.edit()?;
+            edit.table(&["profiles", &name, "servers"])?;
+            edit.save()?;
+            output::line(&format!(
+                "made {name}; `dockmaster server enable SERVER --profile {name}` fills it"
+            ))?;
+        }
+        Profile::Show { name, json } => {
+            let name = name.unwrap_or_else(|| used.clone());
+            known(settings, &name)?;
+            let profile = profiles.get(&name).cloned().unwrap_or_default();
+            if json.json {
+                output::json(&json!({"name": name, "servers": profile.servers}))?;
+            } else {
+                let servers: BTreeMap<_, _> = profile.servers.iter().collect();
+                output::line(toml::to_string(&servers)?.trim_end())?;
+            }
+        }
+        Profile::Use { name } => {
+            known(settings, &name)?;
+            let mut edit = settings.edit()?;
+            edit.set(&["gateway", "profile"], name.as_str())?;
+            edit.save()?;
+            output::line(&format!("{name} is used from now on"))?;
+        }
+        Profile::Remove { name } => {
+            known(settings, &name)?;
+            if name == *used {
+                bail!("{name} is the profile that is used; `dockmaster profile use` another one before");
+            }
+            let mut edit = settings.edit()?;
+            edit.remove(&["profiles", &name]);
+            edit.save()?;
+            output::line(&format!("removed {name}"))?;
+        }
+        Profile::Export { name, output: file } => export(settings, &name, file.as_deref())?,
+        Profile::Import { file, name } => import(settings, &file, name.as_deref())?,
+    }
+    Ok(Exit::Done)
+}
+
+/// A name that a profile may have: as servers are named.
+pub(crate) fn profile_name(text: &str) -> Result<String> {
+    match ServerName::parse(text) {
+        Ok(name) => Ok(name.as_str().to_owned()),
+        Err(error) => bail!("a profile can't be called so: {error}"),
+    }
+}
+
+fn known(settings: &Settings, name: &str) -> Result<()> {
+    let profiles = &settings.config.profiles;
+    if profiles.contains_key(name) || name == settings.config.gateway.profile {
+        return Ok(());
+    }
+    let names: Vec<_> = profiles.keys().map(String::as_str).collect();
+    if names.is_empty() {
+        bail!("there is no profile {name:?}, and no other; `dockmaster profile create {name}` makes it");
+    }
+    bail!("there is no profile {name:?}; there are {}", names.join(", "))
+}
+
+fn export(settings: &Settings, name: &str, file: Option<&Path>) -> Result<()> {
+    known(settings, name)?;
+    let profile = settings.config.profiles.get(name).cloned().unwrap_or_default();
+    let servers = profile.servers.into_iter().map(|(name, setup)| {
+        let own = settings.config.servers.get(&name).cloned();
+        (name, catalog::profile::Server { setup, own })
+    });
+    let (document, left_out) = catalog::profile::Profile::export(name, servers.collect());
+    match file {
+        None => output::line(document.to_text().trim_end())?,
+        Some(path) => {
+            let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+            file.write_all(document.to_text().as_bytes())?;
+        }
+    }
+    for place in left_out {
+        output::note(&format!("left out, since it may be a secret: {place}"))?;
+    }
+    Ok(())
+}
+
+fn import(settings: &Settings, file: &Path, name: Option<&str>) -> Result<()> {
+    let mut text = String::new();
+    if file == Path::new("-") {
+        std::io::stdin().take(MOST).read_to_string(&mut text)?;
+    } else {
+        fs::File::open(file)?.take(MOST).read_to_string(&mut text)?;
+    }
+    let (own_name, servers, notes) =
+        read(&text).with_context(|| format!("{} is no profile", file.display()))?;
+    let name = profile_name(
+        name.or(own_name.as_deref())
+            .context("it has no name; --name gives it one")?,
+    )?;
+    if settings.config.profiles.contains_key(&name) {
+        bail!("there is a profile {name} already; --name gives the new one another name");
+    }
+    let mut edit = settings.edit()?;
+    edit.table(&["profiles", &name, "servers"])?;
+    for (server, what) in &servers {
+        put(&mut edit, &name, server, &what.setup)?;
+        let Some(own) = &what.own else { continue };
+        match settings.config.servers.get(server) {
+            Some(other) if other != own => bail!(
+                "there is another server of your own that is called {server}; rename one of them. Nothing was changed"
+            ),
+            Some(_) => {}
+            None => put_table(&mut edit, &["servers", server.as_str()], own)?,
+        }
+    }
+    edit.save()?;
+    output::line(&format!("made {name} with {} servers", servers.len()))?;
+    for note in notes {
+        output::note(&note)?;
+    }
+    Ok(())
+}
+
+type Servers = BTreeMap<ServerName, catalog::profile::Server>;
+
+/// A document of ours, or of `docker mcp`.
+fn read(text: &str) -> Result<(Option<String>, Servers, Vec<String>)> {
+    let bad = |bad: catalog::node::Bad| anyhow::anyhow!("{bad}");
+    match catalog::profile::Profile::parse(text) {
+        Ok(profile) => Ok((Some(profile.name), profile.servers, Vec::new())),
+        Err(ours) => {
+            let Ok(theirs) = catalog::profile::docker(text) else {
+                return Err(bad(ours));
+            };
+            let mut notes: Vec<_> = theirs
+                .faults
+                .iter()
+                .map(|fault| format!("left out: {fault}"))
+                .collect();
+            notes.extend(theirs.notes.iter().map(|note| format!("note: {}", note.text)));
+            let servers = theirs
+                .servers
+                .into_iter()
+                .map(|(name, setup)| (name, catalog::profile::Server { setup, own: None }));
+            Ok((theirs.name, servers.collect(), notes))
+        }
+    }
+}
+
+/// Writes how a server is set up into a profile.
+pub(crate) fn put(edit: &mut Edit, profile: &str, server: &ServerName, setup: &Setup) -> Result<()> {
+    put_table(edit, &["profiles", profile, "servers", server.as_str()], setup)
+}
+
+fn put_table(edit: &mut Edit, path: &[&str], what: &impl Serialize) -> Result<()> {
+    edit.table(path)?;
+    let table = toml::Table::try_from(what).context("it can't be written as TOML")?;
+    for (key, value) in table {
+        let text = inline(&value);
+        let value: toml_edit::Value = text
+            .parse()
+            .with_context(|| format!("{key} can't be written as TOML"))?;
+        edit.set(&[path, &[key.as_str()]].concat(), value)?;
+    }
+    Ok(())
+}
+
+/// A value on one line, tables too.
+fn inline(value: &toml::Value) -> String {
+    match value {
+        toml::Value::Table(table) => {
+            let pairs = table
+                .iter()
+                .map(|(key, value)| format!("{} = {}", toml::Value::String(key.clone()), inline(value)));
+            format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "))
+        }
+        toml::Value::Array(items) => {
+            format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,134 @@
+//! `secret set|list|remove`.
+
+use std::io::{IsTerminal, Read as _};
+
+use anyhow::{Context, Result, bail};
+use base::Secret as Value;
+use secrets::SecretName;
+use serde_json::json;
+
+use crate::cli::Secret;
+use crate::exit::Exit;
+use crate::settings::Settings;
+use crate::{keep, output};
+
+/// Does one of them.
+pub(crate) async fn run(settings: &Settings, command: Secret) -> Result<Exit> {
+    let sources = keep::sources(settings)?;
+    match command {
+        Secret::Set { name } => {
+            let name = SecretName::parse(&name)?;
+            let value = value(&name)?;
+            let place = sources.set(&name, &value).await?;
+            output::line(&format!("stored {name} in {place}"))?;
+        }
+        Secret::List(json) => {
+            let listing = sources.list().await;
+            if json.json {
+                let entries: Vec<_> = listing
+                    .entries
+                    .iter()
+                    .map(|entry| json!({"name": entry.name, "place": entry.place, "hidden": entry.is_hidden}))
+                    .collect();
+                output::json(&entries)?;
+            } else if !listing.entries.is_empty() {
+                let rows: Vec<_> = listing
+                    .entries
+                    .iter()
+                    .map(|entry| {
+                        let hidden = if entry.is_hidden {
+                            "an earlier source has it too"
+                        } else {
+                            ""
+                        };
+                        [entry.name.clone(), entry.place.clone(), hidden.to_owned()]
+                    })
+                    .collect();
+                output::line(&output::columns(["SECRET", "WHERE", ""], &rows))?;
+            }
+            for fault in &listing.faults {
+                output::note(&format!("not asked: {fault}"))?;
+            }
+            if !listing.faults.is_empty() {
+                return Ok(Exit::Failed);
+            }
+        }
+        Secret::Remove { name } => {
+            let name = SecretName::parse(&name)?;
+            let removed = sources.remove(&name).await?;
+            match removed.from {
+                Some(place) => output::line(&format!("removed {name} from {place}"))?,
+                None if removed.still_in.is_empty() => bail!("there is no secret {name}"),
+                None => {}
+            }
+            for place in &removed.still_in {
+                output::note(&format!(
+                    "{name} is still in {place}, which is only read; remove it there"
+                ))?;
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// From a person unseen, or from standard input, without the line end behind it.
+fn value(name: &SecretName) -> Result<Value> {
+    let mut text = String::new();
+    if std::io::stdin().is_terminal() {
+        output::prompt(&format!("value of {name} (not shown): "))?;
+        let _quiet = Quiet::begin();
+        std::io::stdin()
+            .read_line(&mut text)
+            .context("can't read the terminal")?;
+        output::note("")?;
+    } else {
+        let limit = secrets::LONGEST as u64 + 2;
+        std::io::stdin()
+            .take(limit)
+            .read_to_string(&mut text)
+            .context("can't read standard input")?;
+    }
+    let value = text.strip_suffix('\n').unwrap_or(&text);
+    let value = value.strip_suffix('\r').unwrap_or(value);
+    if value.is_empty() {
+        bail!("the value is empty; nothing was stored");
+    }
+    Ok(Value::new(value))
+}
+
+/// While this lives, the terminal does not show what is typed.
+struct Quiet {
+    #[cfg(unix)]
+    before: Option<rustix::termios::Termios>,
+}
+
+impl Quiet {
+    #[cfg(unix)]
+    fn begin() -> Self {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let stdin = std::io::stdin();
+        let before = tcgetattr(&stdin).ok();
+        if let Some(before) = &before {
+            let mut quiet = before.clone();
+            quiet.local_modes.remove(LocalModes::ECHO);
+            // A terminal that can't be silenced shows what is typed; the person sees that.
+            let _ = tcsetattr(&stdin, OptionalActions::Flush, &quiet);
+        }
+        Self { before }
+    }
+
+    #[cfg(not(unix))]
+    fn begin() -> Self {
+        Self {}
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Some(before) = &self.before {
+            use rustix::termios::{OptionalActions, tcsetattr};
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
+        }
+    }
+}

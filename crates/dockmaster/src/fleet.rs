@@ -1,0 +1,411 @@
+//! The servers beside the built-in one: from what the configuration switches on to what the gateway runs.
+//!
+//! A server that can't be run is a server that says why at each use; it never keeps the others, or the gateway, from
+//! starting.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use base::names::ServerName;
+use base::{KnownSecrets, Secret};
+use catalog::plan::{self, Plan, Target};
+use catalog::{Around, Entry, Known, Lack, Processes, Setup};
+use engine::Engine;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use gateway::{Describe, Life, Link, Origin, Server, Share, Wire};
+use instances::{Instances, Start};
+use policy::Effect;
+use secrets::{SecretName, Sources};
+use serde_json::Value;
+use store::Store;
+
+use crate::logs::Logs;
+use crate::settings::Settings;
+use crate::shelf::Shelf;
+use crate::{keep, percall};
+
+/// The kind of document that remembers which image a server was enabled with: name of the image → digest.
+pub(crate) const PIN: &str = "image-pin";
+
+/// What servers are run with.
+pub(crate) struct Fleet {
+    instances: Option<Instances>,
+    sources: Sources,
+    /// What must not come out of any tool; grows with each secret that a server is given.
+    known: KnownSecrets,
+    logs: Logs,
+    client: fetch::Client,
+}
+
+/// A server as it is switched on in a profile.
+pub(crate) struct Enabled<'a> {
+    pub(crate) profile: &'a str,
+    pub(crate) name: &'a ServerName,
+    pub(crate) setup: &'a Setup,
+}
+
+/// All that is switched on, by profile.
+pub(crate) fn enabled(settings: &Settings) -> impl Iterator<Item = Enabled<'_>> {
+    settings.config.profiles.iter().flat_map(|(profile, it)| {
+        it.servers
+            .iter()
+            .map(move |(name, setup)| Enabled { profile, name, setup })
+    })
+}
+
+/// What plans depend on.
+pub(crate) fn around(settings: &Settings, store: &Store, profile: &str) -> Result<Around> {
+    let guard = &settings.config.hosts.local.guard;
+    let digests = store.documents().list(PIN)?;
+    Ok(Around {
+        profile: profile.to_owned(),
+        roots: guard
+            .roots
+            .iter()
+            .map(|root| plan::Root {
+                path: root.path.clone(),
+                write: root.write,
+            })
+            .collect(),
+        home: settings.folders.home.clone(),
+        secrets: Known::Unasked,
+        processes: if settings.config.instances.commands {
+            Processes::Permitted
+        } else {
+            Processes::Refused {
+                line: "[instances] commands = true".to_owned(),
+            }
+        },
+        digests: digests.into_iter().map(|pin| (pin.name, pin.text)).collect(),
+        ..Around::default()
+    })
+}
+
+/// Which secrets have a value.
+pub(crate) async fn known_secrets(sources: &Sources, entry: &Entry, setup: &Setup) -> Known {
+    let mut known = BTreeSet::new();
+    let names = entry
+        .secrets
+        .iter()
+        .map(|need| setup.secrets.get(&need.name).unwrap_or(&need.name));
+    for name in names {
+        let Ok(parsed) = SecretName::parse(name) else {
+            continue;
+        };
+        // A source that fails is told when the server starts; here it counts as lacking.
+        if let Ok(Some(_)) = sources.get(&parsed).await {
+            known.insert(name.clone());
+        }
+    }
+    Known::These(known)
+}
+
+/// What is missing, one to a line.
+pub(crate) fn list(lacks: &[Lack]) -> String {
+    lacks
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+impl Fleet {
+    /// Prepares; nothing is started or asked. `engine` makes the engine if a server needs one.
+    pub(crate) fn open(settings: &Settings, engine: Option<&Engine>, known: KnownSecrets) -> Result<Self> {
+        let instances = engine
+            .map(|engine| {
+                Instances::open(instances::Options {
+                    engine: engine.clone(),
+                    state: settings.folders.state.clone(),
+                    run: run_folder(settings),
+                    grace: instances::Grace::default(),
+                    reached: None,
+                    private_hosts: Vec::new(),
+                    signature: None,
+                    labels: BTreeMap::new(),
+                })
+            })
+            .transpose()
+            .context("can't prepare to run servers")?;
+        Ok(Self {
+            instances,
+            sources: keep::sources(settings)?,
+            logs: Logs::new(settings.folders.state.join("logs"), known.clone()),
+            known,
+            client: fetch::Client::new(fetch::Options {
+                user_agent: concat!("dockmaster/", env!("CARGO_PKG_VERSION")).to_owned(),
+                ..fetch::Options::default()
+            }),
+        })
+    }
+
+    /// The servers that are switched on, in all profiles.
+    pub(crate) fn servers(self: &Arc<Self>, settings: &Settings, store: &Store) -> Result<Vec<Server>> {
+        let mut enabled = enabled(settings).peekable();
+        if enabled.peek().is_none() {
+            return Ok(Vec::new());
+        }
+        let catalogs = Shelf::open(settings, store)?;
+        let mut servers = Vec::new();
+        for enabled in enabled {
+            let around = around(settings, store, enabled.profile)?;
+            let planned = match catalogs.find(enabled.name.as_str()) {
+                Err(error) => Err(error.to_string()),
+                Ok(found) => catalog::plan(found.entry, enabled.setup, &around)
+                    .map(|plan| (plan, Notes::of(found.entry)))
+                    .map_err(|lacks| list(&lacks).replace('\n', "; ")),
+            };
+            let mut server = match planned {
+                Ok((plan, notes)) if matches!(plan.target, Target::BuiltIn) => {
+                    tracing::debug!(server = %plan.server, tools = notes.effects.len(), "is built in");
+                    continue;
+                }
+                Ok((plan, notes)) => self.server(settings, plan, notes),
+                Err(why) => broken(enabled.name, &why),
+            };
+            server.profiles = vec![enabled.profile.to_owned()];
+            servers.push(server);
+        }
+        Ok(servers)
+    }
+
+    /// One server, from its plan.
+    pub(crate) fn server(self: &Arc<Self>, settings: &Settings, plan: Plan, notes: Notes) -> Server {
+        let plan = Arc::new(plan);
+        let bounds = &settings.config.instances;
+        let bytes = match &plan.target {
+            Target::Container(container) => container.limits.memory,
+            _ => 0,
+        };
+        let fingerprint = serde_json::to_string(&*plan).ok();
+        let fleet = Arc::clone(self);
+        let connecting = Arc::clone(&plan);
+        Server {
+            sharing: match plan.sharing {
+                plan::Sharing::Everyone => gateway::Sharing::Everyone,
+                plan::Sharing::Principal => gateway::Sharing::Principal,
+                plan::Sharing::Session => gateway::Sharing::Session,
+                plan::Sharing::Call => gateway::Sharing::Call,
+            },
+            prefix: plan.prefix.clone(),
+            tools: plan.tools.clone(),
+            life: Life {
+                idle_stop: Some(bounds.idle_stop.duration()),
+                start: Some(bounds.start_timeout.duration()),
+                bytes,
+                ..Life::default()
+            },
+            fingerprint,
+            origin: Origin::Catalog,
+            ..Server::new(
+                plan.server.clone(),
+                Box::new(move |share| {
+                    let (fleet, plan) = (Arc::clone(&fleet), Arc::clone(&connecting));
+                    async move {
+                        fleet
+                            .connect(&plan, &share)
+                            .await
+                            .map_err(|error| io::Error::other(format!("{error:#}")))
+                    }
+                    .boxed()
+                }),
+                Arc::new(notes),
+            )
+        }
+    }
+
+    async fn connect(&self, plan: &Plan, share: &Share) -> Result<Link> {
+        let secrets = self.secrets(plan).await?;
+        let secret = |name: &str| secrets.get(name).cloned();
+        let server = plan.server.as_str();
+        match &plan.target {
+            Target::Container(container) => {
+                let (lines, stderr) = self.logs.sink(server);
+                let start = Start {
+                    server: &plan.server,
+                    container,
+                    share: &share.key,
+                    secrets: &secret,
+                    stderr: Some(lines),
+                    progress: None,
+                };
+                let mut running = self.instances()?.start(start).await?;
+                let stdio = running.take_stdio().context("the server has no pipes")?;
+                let driver = async move {
+                    tokio::pin!(stderr);
+                    tokio::select! {
+                        ended = running.exited() => tracing::debug!("{ended}"),
+                        () = &mut stderr => {}
+                    }
+                    // It holds the other end of the log, whose last lines are written when it has gone.
+                    drop(running);
+                    stderr.await;
+                };
+                Ok(Link {
+                    wire: Wire::Pipe(Box::new(stdio)),
+                    driver: Some(driver.boxed()),
+                })
+            }
+            Target::PerCall(tools) => Ok(percall::link(percall::Calls {
+                server: plan.server.clone(),
+                tools: tools.clone(),
+                instances: self.instances()?.clone(),
+                secrets,
+            })),
+            Target::Remote(remote) => {
+                let lacking = || anyhow::anyhow!("a secret of {server} has no value");
+                let header = |(name, value): (&String, &plan::Value)| -> Result<_> {
+                    Ok(gateway::RemoteHeader {
+                        name: name.clone(),
+                        value: value.fill(secret).ok_or_else(lacking)?,
+                        secret: None,
+                    })
+                };
+                let remote = gateway::Remote {
+                    server: server.to_owned(),
+                    url: remote.address(secret).ok_or_else(lacking)?.expose().to_owned(),
+                    transport: match remote.transport {
+                        plan::RemoteTransport::StreamableHttp => gateway::RemoteTransport::StreamableHttp,
+                        plan::RemoteTransport::Sse => gateway::RemoteTransport::Sse,
+                    },
+                    headers: remote.headers.iter().map(header).collect::<Result<_>>()?,
+                    client: self.client.clone(),
+                    limits: gateway::RemoteLimits::default(),
+                };
+                Ok(remote.link()?)
+            }
+            Target::Process(process) => {
+                let env = process.env.iter().map(|(name, value)| {
+                    let value = value
+                        .fill(secret)
+                        .with_context(|| format!("a secret of {server} has no value"))?;
+                    Ok((name.clone(), value))
+                });
+                let process = gateway::Process {
+                    command: process.command.clone(),
+                    env: env.collect::<Result<_>>()?,
+                    working_dir: process.working_dir.clone(),
+                    grace: std::time::Duration::from_secs(3),
+                    stderr: self.logs.lines(server),
+                };
+                Ok(process.start()?)
+            }
+            Target::BuiltIn => anyhow::bail!("{server} is built in"),
+        }
+    }
+
+    fn instances(&self) -> Result<&Instances> {
+        self.instances
+            .as_ref()
+            .context("no Docker Engine is configured to run it on")
+    }
+
+    /// The values of a plan's secrets; a missing one is an error that says which command sets it.
+    async fn secrets(&self, plan: &Plan) -> Result<BTreeMap<String, Secret>> {
+        let mut values = BTreeMap::new();
+        for name in &plan.secrets {
+            let value = self.sources.require(&SecretName::parse(name)?).await?;
+            self.known.learn([value.clone()]);
+            values.insert(name.clone(), value);
+        }
+        Ok(values)
+    }
+
+    /// What earlier gateways that were killed left behind is removed.
+    pub(crate) async fn reap(&self) {
+        let Some(instances) = &self.instances else { return };
+        match instances.reap().await {
+            Ok(reaped) => tracing::debug!("{reaped:?}"),
+            Err(error) => {
+                tracing::warn!("what an earlier gateway may have left behind was not removed: {error}");
+            }
+        }
+    }
+
+    /// Ends what runs, and waits for it.
+    pub(crate) async fn close(&self, within: std::time::Duration) -> bool {
+        match &self.instances {
+            Some(instances) => instances.close(within).await,
+            None => true,
+        }
+    }
+
+    /// The instances, for commands that start one by themselves.
+    pub(crate) fn runner(&self) -> Option<&Instances> {
+        self.instances.as_ref()
+    }
+}
+
+/// Where sockets and secrets for containers lie: in memory if the system has a place for that.
+fn run_folder(settings: &Settings) -> std::path::PathBuf {
+    let own = settings.environment.absolute(crate::env::Var::XdgRuntimeDir);
+    let name = format!("dockmaster-{}", crate::user::id().unwrap_or_default());
+    own.unwrap_or_else(|| std::path::PathBuf::from("/dev/shm"))
+        .join(name)
+}
+
+/// A server that can't be run, and says why.
+fn broken(name: &ServerName, why: &str) -> Server {
+    let why: Arc<str> = why.into();
+    Server {
+        origin: Origin::Catalog,
+        ..Server::new(
+            name.clone(),
+            Box::new(move |_share| {
+                let why = Arc::clone(&why);
+                async move { Err(io::Error::other(why.to_string())) }.boxed()
+            }),
+            Arc::new(Notes::default()),
+        )
+    }
+}
+
+/// What a catalog knows of a server's tools. A server's own hints are not believed; a catalog's are.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Notes {
+    effects: BTreeMap<String, Effect>,
+}
+
+impl Notes {
+    pub(crate) fn of(entry: &Entry) -> Self {
+        let effect = |more: &serde_json::Map<String, Value>| {
+            let hints = more.get("annotations")?;
+            match (hints.get("readOnlyHint"), hints.get("destructiveHint")) {
+                (Some(Value::Bool(true)), _) => Some(Effect::Read),
+                (_, Some(Value::Bool(true))) => Some(Effect::Destroy),
+                _ => None,
+            }
+        };
+        let effects = entry
+            .tools
+            .iter()
+            .filter_map(|tool| Some((tool.name.clone(), effect(&tool.more)?)));
+        Self {
+            effects: effects.collect(),
+        }
+    }
+}
+
+impl Describe for Notes {
+    fn canonical(&self, _tool: &str) -> Option<String> {
+        None
+    }
+
+    fn effect(&self, tool: &str, _arguments: &Value) -> Effect {
+        self.effects.get(tool).copied().unwrap_or(Effect::Change)
+    }
+
+    fn about(&self, tool: &str, _arguments: &Value) -> String {
+        format!("call {tool}")
+    }
+
+    fn data_loss(&self, _tool: &str, _arguments: &Value) -> Option<String> {
+        None
+    }
+}
+
+/// A future that is owned by the connection it belongs to.
+pub(crate) type Driver = BoxFuture<'static, ()>;

@@ -1,0 +1,294 @@
+//! The catalogs that are at hand: our own, those that were imported, and the user's own servers.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use base::names::ServerName;
+use catalog::read::{self, Catalog};
+use catalog::{Entry, ours};
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+use store::Store;
+
+use crate::settings::Settings;
+
+/// The name of the catalog that comes along.
+pub(crate) const OURS: &str = "dockmaster";
+/// The name under which the user's own servers are shown.
+pub(crate) const OWN: &str = "own";
+/// The kind of document that an imported catalog is.
+const KIND: &str = "catalog";
+/// Most bytes of one file of a catalog.
+const LARGEST: u64 = 32 << 20;
+
+/// An imported catalog, as it is kept: the texts as they came, so that a later version reads more of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Imported {
+    /// Where it came from: an absolute path or a URL.
+    pub(crate) source: String,
+    pub(crate) form: Form,
+    texts: Vec<Piece>,
+}
+
+/// What the texts are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Form {
+    /// One catalog in YAML or JSON.
+    Catalog,
+    /// A `server.yaml` for each server.
+    Folders,
+    /// Pages of the official registry's API.
+    Registry,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Piece {
+    /// The folder's name; empty where there is none.
+    name: String,
+    text: String,
+    /// Its `tools.json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tools: Option<String>,
+}
+
+/// A catalog that was read.
+pub(crate) struct Shelved {
+    pub(crate) name: String,
+    /// Where it came from; empty for ours and the user's own.
+    pub(crate) source: String,
+    /// When it was read there.
+    pub(crate) read_at: Option<jiff::Timestamp>,
+    pub(crate) catalog: Cow<'static, Catalog>,
+}
+
+/// All catalogs: the user's own servers first, then those that were imported, then ours.
+pub(crate) struct Shelf {
+    pub(crate) catalogs: Vec<Shelved>,
+}
+
+/// An entry, and the catalog that it is in.
+pub(crate) struct Found<'a> {
+    pub(crate) catalog: &'a str,
+    pub(crate) entry: &'a Entry,
+}
+
+impl Shelf {
+    /// Reads all of them.
+    pub(crate) fn open(settings: &Settings, store: &Store) -> Result<Self> {
+        let mut own = Catalog::default();
+        for (name, server) in &settings.config.servers {
+            match read::own(name, server) {
+                Ok(entry) => own.entries.push(entry),
+                Err(fault) => own.faults.push(fault),
+            }
+        }
+        let mut catalogs = vec![Shelved {
+            name: OWN.to_owned(),
+            source: String::new(),
+            read_at: None,
+            catalog: Cow::Owned(own),
+        }];
+        for document in store.documents().list(KIND)? {
+            let imported: Imported = serde_json::from_str(&document.text).with_context(|| {
+                format!(
+                    "the kept catalog {} is damaged; remove and import it again",
+                    document.name
+                )
+            })?;
+            let catalog = imported
+                .read()
+                .with_context(|| format!("the catalog {} can't be read", document.name))?;
+            catalogs.push(Shelved {
+                name: document.name,
+                source: imported.source,
+                read_at: Some(document.changed),
+                catalog: Cow::Owned(catalog),
+            });
+        }
+        catalogs.push(Shelved {
+            name: OURS.to_owned(),
+            source: String::new(),
+            read_at: None,
+            catalog: Cow::Borrowed(ours::catalog()),
+        });
+        Ok(Self { catalogs })
+    }
+
+    /// The entry of this name, or of `CATALOG/NAME`. A plain name means the user's own server before ours before an
+    /// imported one, so that nobody's catalog takes the place of a name that was known before.
+    pub(crate) fn find(&self, name: &str) -> Result<Found<'_>> {
+        let (wanted, name) = match name.split_once('/') {
+            Some((catalog, name)) => (Some(catalog), name),
+            None => (None, name),
+        };
+        let mut order: Vec<_> = self.catalogs.iter().collect();
+        order.sort_by_key(|shelved| match shelved.name.as_str() {
+            OWN => 0,
+            OURS => 1,
+            _ => 2,
+        });
+        let found: Vec<_> = order
+            .iter()
+            .filter(|shelved| wanted.is_none_or(|wanted| wanted == shelved.name))
+            .filter_map(|shelved| {
+                let entry = shelved.catalog.get(name)?;
+                Some(Found {
+                    catalog: &shelved.name,
+                    entry,
+                })
+            })
+            .collect();
+        let imported = found
+            .iter()
+            .filter(|found| ![OWN, OURS].contains(&found.catalog))
+            .count();
+        if imported == found.len() && imported > 1 {
+            let names: Vec<_> = found
+                .iter()
+                .map(|found| format!("{}/{name}", found.catalog))
+                .collect();
+            bail!("{name} is in several catalogs; write {}", names.join(" or "));
+        }
+        if let Some(found) = found.into_iter().next() {
+            return Ok(found);
+        }
+        let faults = self.catalogs.iter().flat_map(|shelved| &shelved.catalog.faults);
+        if let Some(fault) = faults.into_iter().find(|fault| fault.name == name) {
+            bail!("the entry of {name} can't be read: {fault}");
+        }
+        let shown = base::text::clean(base::text::cut(name, 80)).replace('\n', " ");
+        bail!("no catalog has a server {shown:?}; `dockmaster catalog search WORD` finds one")
+    }
+
+    /// Every entry, with its catalog.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Found<'_>> {
+        self.catalogs.iter().flat_map(|shelved| {
+            shelved.catalog.entries.iter().map(|entry| Found {
+                catalog: &shelved.name,
+                entry,
+            })
+        })
+    }
+}
+
+impl Imported {
+    /// Reads what stands in a file or folder.
+    pub(crate) fn from_path(path: &Path) -> Result<Self> {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let source = path.display().to_string();
+        if fs::metadata(&path)?.is_dir() {
+            let mut texts = Vec::new();
+            let mut folders: Vec<_> = fs::read_dir(&path)?.collect::<Result<_, _>>()?;
+            folders.sort_by_key(fs::DirEntry::file_name);
+            for folder in folders {
+                let file = folder.path().join("server.yaml");
+                if !file.is_file() {
+                    continue;
+                }
+                let tools = folder.path().join("tools.json");
+                texts.push(Piece {
+                    name: folder.file_name().to_string_lossy().into_owned(),
+                    text: bounded(&file)?,
+                    tools: tools.is_file().then(|| bounded(&tools)).transpose()?,
+                });
+            }
+            if texts.is_empty() {
+                bail!("{source} has no folder with a server.yaml in it");
+            }
+            return Ok(Self {
+                source,
+                form: Form::Folders,
+                texts,
+            });
+        }
+        Ok(Self::from_text(source, bounded(&path)?))
+    }
+
+    /// One text: a catalog, or an answer of the official registry.
+    pub(crate) fn from_text(source: String, text: String) -> Self {
+        let form = match read::registry(&text) {
+            Ok(_) => Form::Registry,
+            Err(_) => Form::Catalog,
+        };
+        Self {
+            source,
+            form,
+            texts: vec![Piece {
+                name: String::new(),
+                text,
+                tools: None,
+            }],
+        }
+    }
+
+    /// Adds a further page of the same form.
+    pub(crate) fn push(&mut self, text: String) {
+        self.texts.push(Piece {
+            name: String::new(),
+            text,
+            tools: None,
+        });
+    }
+
+    /// What it says.
+    pub(crate) fn read(&self) -> Result<Catalog> {
+        let mut catalog = Catalog::default();
+        for Piece { name, text, tools } in &self.texts {
+            let bad = |bad: catalog::node::Bad| anyhow::anyhow!("{}: {bad}", self.source);
+            match self.form {
+                Form::Catalog => catalog = read::catalog(text).map_err(bad)?,
+                Form::Folders => match read::folder(name, text, tools.as_deref(), None) {
+                    Ok(entry) => catalog.entries.push(entry),
+                    Err(fault) => catalog.faults.push(fault),
+                },
+                Form::Registry => {
+                    let page = read::registry(text).map_err(bad)?;
+                    catalog.entries.extend(page.catalog.entries);
+                    catalog.faults.extend(page.catalog.faults);
+                }
+            }
+        }
+        Ok(catalog)
+    }
+
+    /// Keeps it under a name.
+    pub(crate) fn keep(&self, store: &Store, name: &str) -> Result<()> {
+        Ok(store.documents().put(KIND, name, &serde_json::to_string(self)?)?)
+    }
+
+    /// The one that is kept under a name.
+    pub(crate) fn kept(store: &Store, name: &str) -> Result<Option<Self>> {
+        let document = store.documents().get(KIND, name)?;
+        document
+            .map(|document| serde_json::from_str(&document.text).context("the kept catalog is damaged"))
+            .transpose()
+    }
+
+    /// Forgets one; whether there was one.
+    pub(crate) fn forget(store: &Store, name: &str) -> Result<bool> {
+        Ok(store.documents().remove(KIND, name)?)
+    }
+}
+
+fn bounded(path: &Path) -> Result<String> {
+    let bytes = fs::metadata(path)?.len();
+    if bytes > LARGEST {
+        bail!(
+            "{} has {bytes} bytes, which no catalog has; at most {LARGEST} are read",
+            path.display()
+        );
+    }
+    Ok(fs::read_to_string(path)?)
+}
+
+/// A name for a catalog, made of a proposal: as servers are named.
+pub(crate) fn catalog_name(proposal: &str) -> Result<String> {
+    let name = ServerName::parse(proposal)
+        .map_err(|error| anyhow::anyhow!("a catalog can't be called so: {error}"))?;
+    if [OURS, OWN].contains(&name.as_str()) {
+        bail!("{name} is the name of a catalog that is always there; choose another with --name");
+    }
+    Ok(name.as_str().to_owned())
+}

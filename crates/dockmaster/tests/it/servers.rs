@@ -1,0 +1,351 @@
+//! Servers beside the built-in one: switched on by commands, run in containers, called by clients.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use testkit::{Daemon, Scope};
+
+use crate::harness::Dockmaster;
+
+const VERSION: &str = "2025-11-25";
+
+/// An MCP server as a shell script: it lists `whoami` and `token`, and tells who it is and what it was given.
+const SCRIPT: &str = r#"
+reply() { printf '{"jsonrpc":"2.0","id":%s,%s}\n' "$1" "$2"; }
+echo "starting up as $(id -u) with $TOKEN" >&2
+echo "this is no message"
+while read -r line; do
+  id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+  case $line in
+    *'"method":"initialize"'*) reply "$id" '"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"script","version":"1"},"instructions":"ask whoami"}' ;;
+    *'"method":"tools/list"'*) reply "$id" '"result":{"tools":[{"name":"whoami","description":"who","inputSchema":{"type":"object"}},{"name":"token","inputSchema":{"type":"object"}}]}' ;;
+    *'"name":"whoami"'*) reply "$id" "\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"uid $(id -u) of $(hostname) caps $(sed -n 's/CapEff:.//p' /proc/self/status) net $(ls /sys/class/net | tr '\n' ' ')\"}]}" ;;
+    *'"name":"token"'*) reply "$id" "\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"the token is $TOKEN\"}]}" ;;
+    *'"id":'*) [ -n "$id" ] && reply "$id" '"error":{"code":-32601,"message":"no such method"}' ;;
+  esac
+done
+"#;
+
+/// A configuration with the script as a server of the user's own.
+async fn script(name: &str, further: &str) -> Dockmaster {
+    let image = testkit::image().await;
+    let toml = format!(
+        "[servers.{name}]\nimage = \"{image}\"\nargs = [\"sh\", \"-c\", '''{SCRIPT}''']\nsecrets = {{ TOKEN = \"script.token\" }}\n{further}"
+    );
+    Dockmaster::new().configured(&toml)
+}
+
+/// Stores a secret as a person would pipe it in.
+fn store_secret(dockmaster: &Dockmaster, name: &str, value: &str) {
+    let mut command = dockmaster.command(&["secret", "set", name]);
+    let mut set = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut set.stdin.take().unwrap(), format!("{value}\n").as_bytes()).unwrap();
+    assert!(set.wait().unwrap().success());
+}
+
+/// The containers that servers of this name run in.
+async fn containers(server: &str) -> Vec<Value> {
+    let filter = json!({"label": [format!("dockmaster.server={server}")]}).to_string();
+    let filter = filter.replace('"', "%22").replace('{', "%7B").replace('}', "%7D");
+    let daemon = Daemon::here();
+    let list = daemon
+        .get(&format!("/containers/json?all=1&filters={filter}"))
+        .await
+        .ok()
+        .json();
+    list.as_array().unwrap().clone()
+}
+
+async fn gone(server: &str) {
+    testkit::eventually("the end of its containers", async || {
+        containers(server).await.is_empty().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_switched_on_set_up_and_called() {
+    let dockmaster = script("script", "").await;
+    let enabled = dockmaster.run(&["server", "enable", "script"]);
+    insta::assert_snapshot!(enabled.transcript(), @"
+        exit 1
+        | script is switched on in the profile default (from own)
+        ! it can't run yet:
+        !   script needs the secret script.token, for TOKEN: dockmaster secret set script.token
+        ");
+    let list = dockmaster.run(&["server", "list"]);
+    insta::assert_snapshot!(list.transcript(), @"
+    exit 0
+    | SERVER  KIND       STATE
+    | docker  built-in   ready  Docker Engine
+    | script  container  lacks  script needs the secret script.token, for TOKEN: dockmaster secret set script.token
+    ");
+
+    store_secret(&dockmaster, "script.token", "s3cret-value-of-the-script");
+    let stored = dockmaster.run(&["secret", "list"]);
+    assert!(
+        stored.stdout().contains("script.token"),
+        "{}",
+        stored.transcript()
+    );
+    assert!(!stored.stdout().contains("s3cret"));
+    assert_eq!(dockmaster.run(&["server", "list"]).code(), 0);
+
+    let tested = dockmaster.run(&["server", "test", "script"]);
+    assert_eq!(tested.code(), 0, "{}", tested.transcript());
+    assert!(
+        tested.stdout().contains("listed 2 tools"),
+        "{}",
+        tested.transcript()
+    );
+    gone("script").await;
+
+    let client = dockmaster.client(&[]);
+    let hello = client.initialize(VERSION).await;
+    assert!(
+        hello["instructions"].as_str().unwrap().contains("ask whoami"),
+        "{hello}"
+    );
+    let names: Vec<_> = client
+        .tools()
+        .await
+        .iter()
+        .map(|tool| tool["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(
+        names.contains(&"whoami".to_owned()) && names.contains(&"list_containers".to_owned()),
+        "{names:?}"
+    );
+    // The list was known from before: nothing has been started for it.
+    assert_eq!(containers("script").await, Vec::<Value>::new());
+
+    let who = client.call("whoami", json!({})).await.ok().text();
+    assert!(who.contains("caps 0000000000000000 net lo "), "{who}");
+    assert!(!who.contains("uid 0 "), "{who}");
+    // The secret reached the server, and does not come out again.
+    let token = client.call("token", json!({})).await.ok().text();
+    assert_eq!(token, "the token is [redacted]");
+    assert_eq!(containers("script").await.len(), 1);
+    client.close().await;
+    gone("script").await;
+
+    let logs = dockmaster.run(&["server", "logs", "script"]);
+    assert!(logs.stdout().contains("starting up as"), "{}", logs.transcript());
+    assert!(!logs.stdout().contains("s3cret"), "{}", logs.transcript());
+    let rows = dockmaster.audit();
+    assert!(
+        rows.iter()
+            .any(|row| row["server"] == "script" && row["tool"] == "whoami"),
+        "{rows:?}"
+    );
+
+    let off = dockmaster.run(&["server", "disable", "script"]);
+    assert_eq!(off.code(), 0, "{}", off.transcript());
+    let config = fs_err::read_to_string(dockmaster.file("config.toml")).unwrap();
+    assert!(
+        config.contains("[servers.script]") && !config.contains("profiles.default.servers.script"),
+        "{config}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_gateway_left_is_removed_by_the_next() {
+    let dockmaster = script("orphan", "[profiles.default.servers.orphan]\n").await;
+    store_secret(&dockmaster, "script.token", "another-value-of-the-script");
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    client.call("whoami", json!({})).await.ok();
+    let left = containers("orphan").await;
+    assert_eq!(left.len(), 1);
+    let killed = std::process::Command::new("kill")
+        .args(["-9", &client.pid().to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+    client.close().await;
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    testkit::eventually("the end of what was left", async || {
+        let now = containers("orphan").await;
+        (!now.iter().any(|container| container["Id"] == left[0]["Id"])).then_some(())
+    })
+    .await;
+    client.close().await;
+    gone("orphan").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_can_not_start_says_why_and_harms_nobody() {
+    let image = testkit::image().await;
+    let toml = format!(
+        "[servers.broken]\nimage = \"{image}\"\nargs = [\"sh\", \"-c\", \"echo the disk is full >&2; exit 3\"]\n\
+         [servers.lacking]\nurl = \"https://mcp.example.invalid/\"\nheaders = {{ Authorization = \"Bearer $KEY\" }}\nsecrets = {{ KEY = \"lacking.key\" }}\n\
+         [profiles.default.servers.broken]\n[profiles.default.servers.lacking]\n[profiles.default.servers.unheard-of]\n"
+    );
+    let dockmaster = Dockmaster::new().configured(&toml);
+    let list = dockmaster.run(&["server", "list"]);
+    insta::assert_snapshot!(list.transcript(), @r#"
+        exit 0
+        | SERVER      KIND       STATE
+        | docker      built-in   ready  Docker Engine
+        | broken      container  ready  broken
+        | lacking     remote     lacks  lacking needs the secret lacking.key, for KEY: dockmaster secret set lacking.key
+        | unheard-of             lacks  no catalog has a server "unheard-of"; `dockmaster catalog search WORD` finds one
+        "#);
+    let tested = dockmaster.run(&["server", "test", "broken"]);
+    assert_eq!(tested.code(), 1);
+    assert!(
+        tested.stderr().contains("the disk is full"),
+        "{}",
+        tested.transcript()
+    );
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    client.call("list_containers", json!({})).await.ok();
+    client.close().await;
+    gone("broken").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tools_that_are_a_container_for_each_call() {
+    let image = testkit::image().await;
+    let folder = Scope::new("percall");
+    let dockmaster = Dockmaster::new();
+    let catalog = format!(
+        "version: 3\nname: mine\nregistry:\n  shell:\n    type: poci\n    title: Shell\n    description: Says things.\n    tools:\n    - name: say\n      description: Says it\n      parameters:\n        type: object\n        properties:\n          words: {{ type: string }}\n        required: [words]\n      container:\n        image: {image}\n        command: [sh, -c, 'echo \"$1\"; echo aside >&2; test \"$1\" != bad', sh, '{{{{words}}}}']\n"
+    );
+    let path = dockmaster.home().join("mine.yaml");
+    fs_err::write(&path, catalog).unwrap();
+    let imported = dockmaster.run(&["catalog", "import", path.to_str().unwrap()]);
+    insta::assert_snapshot!(imported.transcript(), @"
+    exit 0
+    | imported mine: 1 servers
+    ");
+    let found = dockmaster.run(&["catalog", "search", "says"]);
+    assert!(found.stdout().contains("shell"), "{}", found.transcript());
+    let enabled = dockmaster.run(&["server", "enable", "shell", "--yes"]);
+    assert_eq!(enabled.code(), 0, "{}", enabled.transcript());
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    let said = client
+        .call("say", json!({"words": "$(id); a 'b'"}))
+        .await
+        .ok()
+        .text();
+    assert!(said.starts_with("$(id); a 'b'\n"), "{said}");
+    assert!(said.contains("aside"), "{said}");
+    let failed = client.call("say", json!({"words": "bad"})).await.failure();
+    assert!(failed.contains("exit code 1"), "{failed}");
+    let wrong = client.call("say", json!({})).await.failure();
+    assert!(wrong.contains("words"), "{wrong}");
+    client.close().await;
+    gone("shell").await;
+    folder.finish().await;
+}
+
+#[test]
+fn catalogs_are_taken_in_and_forgotten() {
+    let dockmaster = Dockmaster::new();
+    let list = dockmaster.run(&["catalog", "list"]);
+    insta::assert_snapshot!(list.transcript(), @"
+exit 0
+| CATALOG     SERVERS  FAULTS  READ  FROM
+| dockmaster  14       0             comes with dockmaster
+");
+    let unknown = dockmaster.run(&["server", "enable", "no-such-server"]);
+    insta::assert_snapshot!(unknown.transcript(), @r#"
+    exit 1
+    ! error: no catalog has a server "no-such-server"; `dockmaster catalog search WORD` finds one
+    "#);
+    let nowhere = dockmaster.run(&["catalog", "import", "/nonexistent/catalog.yaml"]);
+    assert_eq!(nowhere.code(), 1);
+    assert!(!Path::new(&dockmaster.file("config.toml")).exists());
+    let plan = dockmaster.run(&["server", "inspect", "memory", "--plan"]);
+    let plan: Value = serde_json::from_str(&plan.stdout()).unwrap();
+    assert_eq!(plan["target"]["kind"], "container", "{plan}");
+    let inspected = dockmaster.run(&["server", "inspect", "github-official"]);
+    assert!(
+        inspected.stdout().contains("github.personal_access_token"),
+        "{}",
+        inspected.transcript()
+    );
+}
+
+#[test]
+fn profiles() {
+    let dockmaster = Dockmaster::new().configured("# mine\n[gateway]\nport = 9001 # here\n");
+    for (arguments, code) in [
+        (&["profile", "create", "work"][..], 0),
+        (&["profile", "create", "work"], 1),
+        (&["profile", "use", "nothing"], 1),
+        (&["profile", "use", "work"], 0),
+        (&["profile", "remove", "work"], 1),
+    ] {
+        let ended = dockmaster.run(arguments);
+        assert_eq!(ended.code(), code, "{arguments:?}: {}", ended.transcript());
+    }
+    let config = fs_err::read_to_string(dockmaster.file("config.toml")).unwrap();
+    insta::assert_snapshot!(config, @r#"
+        # mine
+        [gateway]
+        port = 9001 # here
+        profile = "work"
+
+        [profiles.work.servers]
+        "#);
+    let exported = dockmaster.run(&["profile", "export", "work"]);
+    fs_err::write(dockmaster.home().join("work.toml"), exported.stdout()).unwrap();
+    let imported = dockmaster.run(&["profile", "import", "work.toml", "--name", "copy"]);
+    assert_eq!(imported.code(), 0, "{}", imported.transcript());
+    let list = dockmaster.run(&["profile", "list"]);
+    insta::assert_snapshot!(list.transcript(), @"
+    exit 0
+    | PROFILE  SERVERS
+    | copy     0
+    | work     0        used
+    ");
+}
+
+#[test]
+fn a_set_up_of_docker_mcp_is_taken_over() {
+    let dockmaster = Dockmaster::new();
+    let folder = dockmaster.home().join(".docker/mcp");
+    fs_err::create_dir_all(&folder).unwrap();
+    for (name, text) in [
+        (
+            "registry.yaml",
+            "registry:\n  memory:\n    ref: \"\"\n  nobody-knows:\n    ref: \"\"\n",
+        ),
+        ("config.yaml", "memory: {}\nnobody-knows:\n  path: /srv\n"),
+        ("tools.yaml", "memory: [read_graph]\n"),
+        (".env", "# mine\ngithub.personal_access_token=s3cret-value\n"),
+    ] {
+        fs_err::write(folder.join(name), text).unwrap();
+    }
+    let imported = dockmaster.run(&["import", "docker-mcp"]);
+    insta::assert_snapshot!(imported.transcript(), @"
+        exit 0
+        | secret github.personal_access_token: stored in the encrypted file HOME/dm/secrets
+        | server memory: switched on in the profile default
+        | server nobody-knows: switched on in the profile default
+        ! no catalog here has nobody-knows; import the one that does with `dockmaster catalog import`
+        ");
+    let config = fs_err::read_to_string(dockmaster.file("config.toml")).unwrap();
+    insta::assert_snapshot!(config, @r#"
+    [profiles.default.servers.memory]
+    tools = ["read_graph"]
+
+    [profiles.default.servers.nobody-knows]
+    config = { "path" = "/srv" }
+    "#);
+    let again = dockmaster.run(&["import", "docker-mcp"]);
+    assert!(again.stdout().contains("stays"), "{}", again.transcript());
+    assert_eq!(
+        fs_err::read_to_string(dockmaster.file("config.toml")).unwrap(),
+        config
+    );
+}
