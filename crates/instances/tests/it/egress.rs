@@ -7,7 +7,6 @@ use catalog::plan::{Container, HostPort, Network};
 use engine::guard::Policy;
 use instances::{Reached, Verdict};
 use serde_json::Value;
-use testkit::all_engines;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -250,7 +249,7 @@ async fn the_proxy_serves_its_instance_alone() {
 #[tokio::test]
 async fn where_the_proxy_can_not_listen_the_server_is_refused() {
     // The further engines live in network namespaces of their own, as an engine in a virtual machine does.
-    for (number, daemon) in all_engines().into_iter().enumerate() {
+    for (number, daemon) in crate::here::engines().await.into_iter().enumerate() {
         testkit::image_on(&daemon).await;
         let (state, run) = (
             tempfile::tempdir().unwrap(),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use engine::guard::Policy;
 use instances::End;
-use testkit::{Scope, all_engines, eventually};
+use testkit::{Scope, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
@@ -33,7 +33,7 @@ async fn bytes_go_both_ways_and_the_end_of_input_ends_it() {
 
 #[tokio::test]
 async fn on_every_engine() {
-    for daemon in all_engines() {
+    for daemon in crate::here::engines().await {
         let rig = Rig::on(Scope::on(daemon, "engines"), Policy::default(), |_| {}).await;
         let mut running = rig
             .start("echo oops >&2; id -u; grep CapBnd /proc/self/status; exec cat")
