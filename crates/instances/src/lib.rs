@@ -4,7 +4,7 @@
 //! The order of a life is the order of the modules: an [`Instances`] holds a `claim` (its gateway's id and the lock
 //! that proves it alive), an image is made sure of (`images`), the plan becomes a request with everything shut that
 //! the plan does not open (`lockdown`), and a task owns the container from before it exists until it is gone
-//! ((`running`). Every request to the engine goes through a guard made for that one plan (`guards`).
+//! (`running`). Every request to the engine goes through a guard made for that one plan (`guards`).
 //!
 //! Deliberately absent: when a copy is started or stopped and who may share it (`gateway`), what is planned
 //! (`catalog`), and the protocol that goes over the stream.
