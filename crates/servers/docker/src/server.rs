@@ -232,7 +232,8 @@ fn resource(uri: &str) -> Result<Resource, ErrorData> {
     Resource::parse(uri).ok_or_else(|| {
         let shown = base::text::cut(uri, 200);
         let text = format!("there is no resource {shown:?}; resources/templates/list names the forms");
-        ErrorData::resource_not_found(text, None)
+        // Resources, "Error Handling" (2026-07-28): the data names the URI.
+        ErrorData::resource_not_found(text, Some(serde_json::json!({"uri": uri})))
     })
 }
 
