@@ -157,6 +157,6 @@ fn value_for(schema: &Value, key: &str) -> Value {
         }
         _ if key.contains("user") && !key.contains("name") => "1000".into(),
         // Whatever it is, it may be mounted.
-        _ => "/home/you/work/sample".into(),
+        _ => "/home/you/proj/sample".into(),
     }
 }

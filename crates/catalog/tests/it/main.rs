@@ -38,7 +38,7 @@ fn around() -> Around {
         write,
     };
     Around {
-        roots: vec![root("/home/you", false), root("/home/you/work", true)],
+        roots: vec![root("/home/you", false), root("/home/you/proj", true)],
         home: Some("/home/you".into()),
         ..Around::default()
     }

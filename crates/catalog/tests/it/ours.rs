@@ -69,9 +69,9 @@ fn each_is_planned() {
         ),
         (
             "ast-grep",
-            "config = { path = '/home/you/work/x' }",
+            "config = { path = '/home/you/proj/x' }",
             Sharing::Everyone,
-            "reads and writes /home/you/work/x (at /src)",
+            "reads and writes /home/you/proj/x (at /src)",
         ),
         (
             "kubernetes",
@@ -117,15 +117,15 @@ fn each_is_planned() {
         ),
         (
             "arxiv-mcp-server",
-            "config = { storage_path = '/home/you/work/papers' }",
+            "config = { storage_path = '/home/you/proj/papers' }",
             Sharing::Everyone,
-            "reaches arxiv.org:443, export.arxiv.org:443\nreads and writes /home/you/work/papers (at /app/papers)",
+            "reaches arxiv.org:443, export.arxiv.org:443\nreads and writes /home/you/proj/papers (at /app/papers)",
         ),
         (
             "markdownify",
-            "config = { paths = ['/home/you/docs', '/home/you/work'] }",
+            "config = { paths = ['/home/you/docs', '/home/you/proj'] }",
             Sharing::Everyone,
-            "reads /home/you/docs (at /home/you/docs)\nreads and writes /home/you/work (at /home/you/work)",
+            "reads /home/you/docs (at /home/you/docs)\nreads and writes /home/you/proj (at /home/you/proj)",
         ),
         (
             "ramparts",

@@ -123,7 +123,7 @@ fn what_a_setup_may_say() {
 #[test]
 fn limits_and_the_rest_of_a_setup() {
     let yaml = "  x: { type: server, image: a/b, env: [{ name: A, value: one }], volumes: ['data:/data'] }";
-    let toml = "memory = '512MiB'\ncpus = 0.5\npids = 64\ngpus = 'all'\nuser = '1000:1000'\nimage = 'c/d:2'\nenv = { A = 'two', B = '$C' }\nmounts = ['/home/you/work:/data', 'cache:/cache:ro']";
+    let toml = "memory = '512MiB'\ncpus = 0.5\npids = 64\ngpus = 'all'\nuser = '1000:1000'\nimage = 'c/d:2'\nenv = { A = 'two', B = '$C' }\nmounts = ['/home/you/proj:/data', 'cache:/cache:ro']";
     let container = container(yaml, toml);
     assert_eq!(container.image, "c/d:2");
     assert_eq!((container.limits.memory, container.limits.pids), (512 << 20, 64));
@@ -141,7 +141,7 @@ fn limits_and_the_rest_of_a_setup() {
     assert_eq!(
         mounts,
         [
-            (Source::Path("/home/you/work".into()), "/data", false),
+            (Source::Path("/home/you/proj".into()), "/data", false),
             (Source::Volume("cache".to_owned()), "/cache", true)
         ]
     );
@@ -226,7 +226,7 @@ fn mounts_that_are_refused_or_changed() {
         ("{{x.p}}:/a", "/srv/x", "is under none of your roots"),
         ("{{x.p}}:/a", "/home/you/../etc", "a path of the host has no .."),
         ("{{x.p}}:/a", "work", ""),
-        ("{{x.p}}:/a", "./work", "a path of the host is absolute"),
+        ("{{x.p}}:/a", "./proj", "a path of the host is absolute"),
         ("{{x.p}}:/a", "/home/you/x:/etc", ""),
         (
             "{{x.p}}:/proc/x",
@@ -245,8 +245,8 @@ fn mounts_that_are_refused_or_changed() {
             "",
             "is what its entry wants to mount, and is under none of your roots",
         ),
-        ("{{x.p}}:/a", "~/work/y", ""),
-        ("{{x.p}}:/a", "$HOME/work/y", ""),
+        ("{{x.p}}:/a", "~/proj/y", ""),
+        ("{{x.p}}:/a", "$HOME/proj/y", ""),
         ("{{x.p}}:/a", "", ""),
     ] {
         let yaml = format!("  x: {{ type: server, image: a/b, volumes: ['{volume}'] }}");
@@ -276,17 +276,17 @@ fn mounts_that_are_refused_or_changed() {
         Source::Path("/home/you/x:/etc".into())
     );
     assert!(mounted("/home/you/x")[0].read_only, "its root may not be written");
-    assert!(!mounted("/home/you/work//y/")[0].read_only);
+    assert!(!mounted("/home/you/proj//y/")[0].read_only);
     assert_eq!(
-        mounted("/home/you/work//y/")[0].source,
-        Source::Path("/home/you/work/y".into())
+        mounted("/home/you/proj//y/")[0].source,
+        Source::Path("/home/you/proj/y".into())
     );
     assert_eq!(mounted(""), []);
     for socket in [
         "/var/run/docker.sock",
         "/run/docker.sock",
         "//var/run/./docker.sock",
-        "/home/you/work/docker.sock",
+        "/home/you/proj/docker.sock",
     ] {
         let container = container(
             &format!("  x: {{ type: server, image: a/b, volumes: ['{socket}:/var/run/docker.sock'] }}"),
@@ -323,7 +323,7 @@ fn configurations_are_checked_and_defaults_filled_in() {
 the configuration of x: jira.url is "nope"; expected is a URL with its scheme: dockmaster server config x jira.url=VALUE
 the configuration of x: level is "mid"; expected is one of "low", "high": dockmaster server config x level=low"#
     );
-    let toml = "config = { where = '/home/you/work', 'jira.url' = 'https://j.example.com/x', wehre = 1 }";
+    let toml = "config = { where = '/home/you/proj', 'jira.url' = 'https://j.example.com/x', wehre = 1 }";
     let plan = plan(&entry(yaml), &setup(toml), &around()).unwrap();
     assert_eq!(
         plan.notes,
@@ -415,18 +415,18 @@ fn tools_that_are_a_container_for_each_call() {
     assert_eq!(
         plan.asks_for,
         [
-            "show mounts what a call names, under /home/you, /home/you/work",
+            "show mounts what a call names, under /home/you, /home/you/proj",
             "drives Docker, by a filtered socket that shows only what it made itself"
         ]
     );
     let tool = tool(plan);
     let call = |arguments: serde_json::Value| catalog::call::fill(&tool, arguments.as_object().unwrap());
     let container =
-        call(json!({"args": ["-n", "; rm -rf / $(id) {{path}}"], "path": "/home/you/work/a"})).unwrap();
+        call(json!({"args": ["-n", "; rm -rf / $(id) {{path}}"], "path": "/home/you/proj/a"})).unwrap();
     assert_eq!(container.command, ["cat", "-n", "; rm -rf / $(id) {{path}}"]);
     assert_eq!(
         container.mounts[0].source,
-        Source::Path("/home/you/work/a".into())
+        Source::Path("/home/you/proj/a".into())
     );
     for (arguments, expected) in [
         (json!({}), "args is missing"),
@@ -440,7 +440,7 @@ fn tools_that_are_a_container_for_each_call() {
             "the place in the container has ..",
         ),
         (
-            json!({"args": [], "path": "/home/you/work:/etc"}),
+            json!({"args": [], "path": "/home/you/proj:/etc"}),
             "has characters that no path has",
         ),
         (

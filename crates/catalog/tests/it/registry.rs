@@ -81,13 +81,13 @@ io.github.someone.weather needs the secret io.github.someone.weather.password, f
     );
     let container = container(
         &entry,
-        "config = { REGION = 'eu', folder = ['/home/you/work/a', '/home/you/b'], port = 80 }",
+        "config = { REGION = 'eu', folder = ['/home/you/proj/a', '/home/you/b'], port = 80 }",
     );
     assert_eq!(
         container.command,
         [
             "start",
-            "/home/you/work/a",
+            "/home/you/proj/a",
             "/home/you/b",
             "--units",
             "metric",
@@ -105,7 +105,7 @@ io.github.someone.weather needs the secret io.github.someone.weather.password, f
         .iter()
         .map(|mount| mount.target.as_str())
         .collect();
-    assert_eq!(targets, ["/home/you/work/a", "/home/you/b"]);
+    assert_eq!(targets, ["/home/you/proj/a", "/home/you/b"]);
     assert_eq!(
         serde_json::to_value(&container.env).unwrap(),
         json!([
@@ -180,7 +180,7 @@ fn images_with_options_for_docker() {
         notes(&entry),
         ["options for `docker run` that are not followed here: --network, --privileged"]
     );
-    let container = container(&entry, "config = { source = '/home/you/work/p', db = 'a' }");
+    let container = container(&entry, "config = { source = '/home/you/proj/p', db = 'a' }");
     assert_eq!(
         (container.image.as_str(), container.command.as_slice()),
         ("ghcr.io/someone/weather:1.2.3", &["/project".to_owned()][..])

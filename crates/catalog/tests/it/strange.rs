@@ -109,7 +109,7 @@ proptest! {
                 prop_assert!(mount.target.starts_with('/') && !mount.target.split('/').any(|part| part == ".."));
                 if let Source::Path(path) = mount.source {
                     prop_assert!(path.starts_with("/home/you") && !path.components().any(|part| part.as_os_str() == ".."));
-                    prop_assert!(mount.read_only || path.starts_with("/home/you/work"));
+                    prop_assert!(mount.read_only || path.starts_with("/home/you/proj"));
                 }
             }
         }
