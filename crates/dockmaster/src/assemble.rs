@@ -86,7 +86,7 @@ impl Journal for Witness {
 
 /// Puts the house together; no engine is reached and no file opened on the way, except small ones of configuration.
 pub(crate) fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>) -> Result<House> {
-    let store = Store::open(settings.database())?;
+    let store = Store::open(settings.database());
     let known: KnownSecrets = secrets.into_iter().collect();
     let runs = fleet::enabled(settings).next().is_some();
     let engine = (settings.config.docker.enabled || runs)
@@ -114,7 +114,7 @@ pub(crate) fn of_servers(
     known: KnownSecrets,
     fleet: Option<Arc<Fleet>>,
 ) -> Result<House> {
-    with(settings, Store::open(settings.database())?, servers, known, fleet)
+    with(settings, Store::open(settings.database()), servers, known, fleet)
 }
 
 fn with(

@@ -25,6 +25,7 @@ mod reference;
 mod serve;
 mod settings;
 mod shelf;
+mod stdio;
 mod token;
 mod user;
 

@@ -9,7 +9,7 @@ use crate::assemble;
 use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::settings::{Settings, Transport};
-use crate::{clients, output, token};
+use crate::{clients, output, stdio, token};
 
 /// Whom the bearer of the token is taken for.
 const TOKEN_PRINCIPAL: &str = "token";
@@ -65,9 +65,8 @@ pub(crate) async fn run(settings: &Settings, arguments: &cli::Run) -> Result<Exi
 
 async fn serve_stdio(settings: &Settings, gateway: &Gateway, stop: CancellationToken) -> Result<()> {
     let principal = assemble::local_principal(settings);
-    let served = gateway
-        .serve_stdio(principal, tokio::io::stdin(), tokio::io::stdout(), stop)
-        .await;
+    let (input, output) = stdio::open();
+    let served = gateway.serve_stdio(principal, input, output, stop).await;
     served.context("the pipe to the client broke")
 }
 

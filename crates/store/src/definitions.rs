@@ -143,7 +143,7 @@ mod tests {
     async fn lists_are_kept_by_fingerprint() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.db");
-        let store = Store::open(&path).unwrap();
+        let store = Store::open(&path);
         let keep = async |server: &str, fingerprint: &str, content: &str| {
             let (server, fingerprint) = (server.to_owned(), fingerprint.to_owned());
             store
@@ -161,7 +161,7 @@ mod tests {
         }
         store.close().await;
 
-        let store = Store::open(&path).unwrap();
+        let store = Store::open(&path);
         let lists =
             async |fingerprint: &str| store.definitions().lists(fingerprint.to_owned()).await.unwrap();
         assert_eq!(lists("f1").await, None, "the oldest of too many");
@@ -173,7 +173,7 @@ mod tests {
     #[tokio::test]
     async fn approvals_replace_one_another() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path().join("state.db")).unwrap();
+        let store = Store::open(folder.path().join("state.db"));
         let approved = async |server: &str| store.definitions().approved(server.to_owned()).await.unwrap();
         let approve = async |server: &str, definitions: &[Definition]| {
             store
@@ -208,7 +208,7 @@ mod tests {
         let old = Connection::open(&path).unwrap();
         old.execute_batch(crate::file::VERSION_1).unwrap();
         drop(old);
-        let store = Store::open(&path).unwrap();
+        let store = Store::open(&path);
         store
             .definitions()
             .approve("a".to_owned(), vec![definition("x", "1")])

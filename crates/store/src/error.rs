@@ -77,9 +77,6 @@ pub enum Error {
     /// The export's destination.
     #[error("cannot write the export: {0}")]
     Export(#[source] Arc<io::Error>),
-    /// No thread for the writer.
-    #[error("cannot start the thread that writes the state file: {0}")]
-    Thread(#[source] Arc<io::Error>),
     /// The store was closed.
     #[error("the state file is closed, because the program is ending")]
     Closed,

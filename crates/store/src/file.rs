@@ -11,7 +11,7 @@ use crate::error::Error;
 const SCHEMA: i64 = 3;
 
 /// How long one process waits for another's transaction. Ours take well under a millisecond.
-const BUSY: Duration = Duration::from_secs(5);
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
 
 /// Version 1. `audit_head` repeats the last row's number and hash, so that rows cut off the end are missed.
 pub(crate) const VERSION_1: &str = "
@@ -86,6 +86,10 @@ pub(crate) fn open(path: &Path) -> Result<Connection, Error> {
         .map_err(sqlite)?;
     connection
         .pragma_update(None, "synchronous", "normal")
+        .map_err(sqlite)?;
+    // The writer brings the log over itself, when nobody waits for it.
+    connection
+        .pragma_update(None, "wal_autocheckpoint", 0)
         .map_err(sqlite)?;
     // The rows are small and written once: 256 KiB of cache instead of 2 MiB.
     connection

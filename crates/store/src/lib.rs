@@ -2,7 +2,7 @@
 //! of it was approved.
 //!
 //! Several processes may use the file at once: each gateway that a client starts over stdio is one. Writing goes
-//! through one thread of this process, which commits all rows that are waiting together. Reading opens the file
+//! through one connection of this process, which commits all rows that are waiting together. Reading opens the file
 //! for itself. Deliberately absent: any judgement of what is written. Rows come in redacted.
 
 mod audit;
@@ -34,16 +34,12 @@ impl Store {
     /// The store in the file at `path`, which is made with its folder when it is missing, readable by its owner
     /// only.
     ///
-    /// Returns at once: the file is opened by the writer's thread while the program starts up. What is wrong with
-    /// it is told by [`Store::ready`] and by each write, which tries anew, so that a full disk that has been
-    /// cleared needs no restart.
-    ///
-    /// # Errors
-    /// [`Error::Thread`] if the system gives no thread.
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
+    /// Touches nothing yet: the file is opened by [`Store::ready`] or the first write. What is wrong with it is told by
+    /// that, and by each later write, which tries anew, so that a full disk that has been cleared needs no restart.
+    pub fn open(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        let writer = Arc::new(Writer::start(&path)?);
-        Ok(Self { path, writer })
+        let writer = Arc::new(Writer::new(&path));
+        Self { path, writer }
     }
 
     /// Where the file is.
@@ -51,7 +47,7 @@ impl Store {
         &self.path
     }
 
-    /// Waits until the file is open.
+    /// Opens the file. Needs a runtime, as all writing does.
     ///
     /// # Errors
     /// Why it can't be.

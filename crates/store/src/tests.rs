@@ -38,7 +38,7 @@ fn entry(tool: &str) -> Entry {
 
 /// A store with `count` rows, closed.
 async fn filled(path: &Path, count: usize) -> Store {
-    let store = Store::open(path).unwrap();
+    let store = Store::open(path);
     for number in 1..=count {
         let seq = store
             .audit()
@@ -68,7 +68,7 @@ async fn rows_come_back_as_they_were_written() {
 #[tokio::test]
 async fn an_empty_audit_is_in_order() {
     let folder = folder();
-    let store = Store::open(&folder.path).unwrap();
+    let store = Store::open(&folder.path);
     store.ready().await.unwrap();
     assert_eq!(store.audit().verify().unwrap().problem, None);
 }
@@ -76,7 +76,7 @@ async fn an_empty_audit_is_in_order() {
 #[tokio::test]
 async fn filters() {
     let folder = folder();
-    let store = Store::open(&folder.path).unwrap();
+    let store = Store::open(&folder.path);
     for (second, tool, decision) in [
         (1, "a", "allow"),
         (2, "b", "deny"),
@@ -236,10 +236,7 @@ async fn tampering_is_found() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_append_to_one_file() {
     let folder = folder();
-    let stores = [
-        Store::open(&folder.path).unwrap(),
-        Store::open(&folder.path).unwrap(),
-    ];
+    let stores = [Store::open(&folder.path), Store::open(&folder.path)];
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..200 {
         let store = stores[number % 2].clone();
@@ -249,6 +246,70 @@ async fn two_processes_append_to_one_file() {
     seqs.sort_unstable();
     assert_eq!(seqs, (1..=200).collect::<Vec<_>>());
     assert_eq!(stores[0].audit().verify().unwrap().problem, None);
+}
+
+/// On the test's one thread: a row that waits for another process must not hold up the others' work.
+#[tokio::test]
+async fn another_process_that_is_writing_is_waited_for_without_holding_anybody_up() {
+    let folder = folder();
+    let store = filled(&folder.path, 1).await;
+    drop(store);
+    let store = Store::open(&folder.path);
+    store.ready().await.unwrap();
+    let other = Connection::open(&folder.path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let waiting: Vec<_> = ["a", "b"]
+        .map(|tool| {
+            let store = store.clone();
+            tokio::spawn(async move { store.audit().append(entry(tool)).await })
+        })
+        .into();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(waiting.iter().all(|row| !row.is_finished()));
+    other.execute_batch("COMMIT").unwrap();
+    for row in waiting {
+        row.await.unwrap().unwrap();
+    }
+    let report = store.audit().verify().unwrap();
+    assert_eq!((report.rows, report.problem), (3, None));
+}
+
+#[tokio::test]
+async fn a_row_whose_caller_was_cancelled_stands() {
+    let folder = folder();
+    let store = filled(&folder.path, 1).await;
+    drop(store);
+    let store = Store::open(&folder.path);
+    store.ready().await.unwrap();
+    {
+        let mut append = Box::pin(store.audit().append(entry("cancelled")));
+        assert!(futures_poll(append.as_mut()).is_pending());
+    }
+    assert_eq!(store.audit().verify().unwrap().rows, 2);
+}
+
+/// One look at a future.
+fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+    future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+}
+
+#[tokio::test]
+async fn the_log_is_brought_into_the_file_from_time_to_time() {
+    let folder = folder();
+    let store = Store::open(&folder.path);
+    store.ready().await.unwrap();
+    let before = fs_err::metadata(&folder.path).unwrap().len();
+    for number in 0..600 {
+        store.audit().append(entry(&number.to_string())).await.unwrap();
+    }
+    store.ready().await.unwrap();
+    assert!(fs_err::metadata(&folder.path).unwrap().len() > before);
+    let log = fs_err::metadata(folder.path.with_file_name("dockmaster.db-wal")).unwrap();
+    assert!(log.len() < 8 << 20, "{}", log.len());
+    store.close().await;
+    assert!(!folder.path.with_file_name("dockmaster.db-wal").exists());
 }
 
 #[tokio::test]
@@ -267,7 +328,7 @@ async fn a_file_that_cannot_be_used_is_named_with_what_to_do() {
             // A file where the folder should be.
             None => fs_err::write(parent, "").unwrap(),
         }
-        let store = Store::open(&folder.path).unwrap();
+        let store = Store::open(&folder.path);
         let error = store.audit().append(entry("x")).await.unwrap_err().to_string();
         assert!(error.contains(wanted) && error.contains("dockmaster.db"), "{error}");
     }
@@ -278,7 +339,7 @@ async fn a_store_recovers_once_the_cause_is_gone() {
     let folder = folder();
     let parent = folder.path.parent().unwrap();
     fs_err::write(parent, "").unwrap();
-    let store = Store::open(&folder.path).unwrap();
+    let store = Store::open(&folder.path);
     assert!(store.audit().append(entry("x")).await.is_err());
     fs_err::remove_file(parent).unwrap();
     assert_eq!(store.audit().append(entry("x")).await.unwrap(), Seq(1));
@@ -296,7 +357,7 @@ async fn a_file_that_others_could_read_is_closed_to_them() {
         fs_err::metadata(file).unwrap().permissions().mode() & 0o777
     };
     fs_err::set_permissions(&folder.path, std::fs::Permissions::from_mode(0o664)).unwrap();
-    let store = Store::open(&folder.path).unwrap();
+    let store = Store::open(&folder.path);
     assert_eq!(store.audit().append(entry("x")).await.unwrap(), Seq(2));
     for name in ["dockmaster.db", "dockmaster.db-wal", "dockmaster.db-shm"] {
         assert_eq!(mode(name), 0o600, "{name}");
@@ -308,7 +369,7 @@ async fn a_file_that_others_could_read_is_closed_to_them() {
 async fn a_file_that_went_away_while_open_is_missed_once() {
     for replaced in [false, true] {
         let folder = folder();
-        let store = Store::open(&folder.path).unwrap();
+        let store = Store::open(&folder.path);
         assert_eq!(store.audit().append(entry("before")).await.unwrap(), Seq(1));
         if replaced {
             let other = folder.path.with_file_name("other.db");
@@ -336,7 +397,7 @@ async fn a_newer_schema_is_left_alone() {
         .unwrap()
         .pragma_update(None, "user_version", 7)
         .unwrap();
-    let store = Store::open(&folder.path).unwrap();
+    let store = Store::open(&folder.path);
     assert!(matches!(
         store.ready().await.unwrap_err(),
         Error::Newer {
@@ -363,7 +424,7 @@ async fn after_closing_nothing_is_written() {
 async fn only_the_owner_may_read() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = folder();
-    let store = Store::open(&folder.path).unwrap();
+    let store = Store::open(&folder.path);
     store.audit().append(entry("x")).await.unwrap();
     let mode = |path: &Path| fs_err::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(folder.path.parent().unwrap()), 0o700);
@@ -390,7 +451,7 @@ proptest! {
 #[tokio::test]
 async fn documents_come_back_as_they_were_written() {
     let folder = folder();
-    let store = Store::open(&folder.path).unwrap();
+    let store = Store::open(&folder.path);
     store.ready().await.unwrap();
     let documents = store.documents();
     assert_eq!(documents.get("catalog", "own").unwrap(), None);
@@ -428,7 +489,7 @@ async fn a_file_of_the_first_version_is_brought_up() {
         )
         .unwrap();
     drop(connection);
-    let store = Store::open(&folder.path).unwrap();
+    let store = Store::open(&folder.path);
     assert_eq!(store.documents().list("catalog").unwrap(), []);
     store.documents().put("catalog", "own", "text").unwrap();
     assert_eq!(store.documents().list("catalog").unwrap().len(), 1);

@@ -1,58 +1,75 @@
-//! The thread that writes. All rows that wait when it comes round are committed in one transaction.
+//! The one place that writes. All rows that wait when its turn comes are committed in one transaction.
+//!
+//! A row is committed by the thread that brings it: that takes some tens of microseconds and never waits for the disk, and
+//! handing it to another thread and waiting for the answer would take longer. Whatever may take long goes to a thread of
+//! the runtime's for such work: opening the file, waiting for another process's transaction, flushing to the disk.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, TransactionBehavior, params};
-use tokio::sync::{mpsc, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::spawn_blocking;
 
 use crate::audit::{Entry, Seq};
 use crate::chain::{self, Hash};
 use crate::error::Error;
-use crate::file::{self, Identity};
+use crate::file::{self, BUSY, Identity};
 
 /// Rows that may wait. More calls than that wait for their place, which holds them back, not the memory up.
 const QUEUE: usize = 256;
-/// Rows in one transaction, so that the first of them doesn't wait long.
-const TOGETHER: usize = 64;
 
-type Reply<T> = oneshot::Sender<Result<T, Error>>;
-
-enum Order {
-    Append(Box<Entry>, Reply<Seq>),
-    Ready(Reply<()>),
-    /// Anything else that is done with the file.
-    Run(Box<dyn FnOnce(&mut Work) + Send>),
-}
+/// Transactions after which SQLite's log is brought into the file, which flushes both to the disk: some 4 MiB of log.
+const CHECKPOINT: u32 = 250;
 
 #[derive(Debug)]
 pub(crate) struct Writer {
-    orders: Mutex<Option<mpsc::Sender<Order>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Closed with the writer.
+    places: Semaphore,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    waiting: Mutex<Vec<Waiting>>,
+    work: Mutex<Work>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    entry: Entry,
+    reply: oneshot::Sender<Result<Seq, Error>>,
 }
 
 impl Writer {
-    pub(crate) fn start(path: &Path) -> Result<Self, Error> {
-        let (orders, waiting) = mpsc::channel(QUEUE);
-        let path = path.to_owned();
-        let thread = std::thread::Builder::new()
-            .name("audit".to_owned())
-            .stack_size(256 * 1024)
-            .spawn(move || Work { path, file: None }.run(waiting))
-            .map_err(|error| Error::Thread(Arc::new(error)))?;
-        Ok(Self {
-            orders: Mutex::new(Some(orders)),
-            thread: Mutex::new(Some(thread)),
-        })
+    pub(crate) fn new(path: &Path) -> Self {
+        Self {
+            places: Semaphore::new(QUEUE),
+            shared: Arc::new(Shared {
+                waiting: Mutex::default(),
+                work: Mutex::new(Work {
+                    path: path.to_owned(),
+                    file: None,
+                }),
+            }),
+        }
     }
 
     pub(crate) async fn append(&self, entry: Entry) -> Result<Seq, Error> {
-        self.order(|reply| Order::Append(Box::new(entry), reply)).await
+        let _place = self.places.acquire().await.map_err(|_| Error::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        lock(&self.shared.waiting).push(Waiting { entry, reply });
+        // Should the caller be cancelled now, the row stands all the same.
+        let flush = FlushOnDrop(&self.shared);
+        // Whoever else has a row ready brings it first.
+        tokio::task::yield_now().await;
+        drop(flush);
+        answer.await.map_err(|_| Error::Closed)?
     }
 
     pub(crate) async fn ready(&self) -> Result<(), Error> {
-        self.order(Order::Ready).await
+        self.blocking(|work| work.file().map(drop)).await
     }
 
     /// Does `work` with the file, in turn with the rows.
@@ -60,84 +77,125 @@ impl Writer {
         &self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        self.order(|reply| {
-            Order::Run(Box::new(move |thread| {
-                // Whoever asked may have been cancelled; what was written stands all the same.
-                let _ = reply.send(thread.run_once(work));
-            }))
-        })
-        .await
+        self.blocking(|file| file.run_once(work)).await
     }
 
-    /// Lets the thread finish what waits, and waits for it.
+    /// Writes what waits, and closes the file.
     pub(crate) async fn close(&self) {
-        drop(lock(&self.orders).take());
-        let Some(thread) = lock(&self.thread).take() else {
-            return;
-        };
-        // A panic of the thread has been printed by the runtime; there is nothing to add.
-        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        self.places.close();
+        let shared = Arc::clone(&self.shared);
+        // Nothing more comes of a thread that couldn't be had, or panicked.
+        let _ = spawn_blocking(move || {
+            let mut work = lock(&shared.work);
+            shared.commit(&mut work, Patience::Waits);
+            work.file = None;
+        })
+        .await;
     }
 
-    async fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, Error> {
-        let orders = lock(&self.orders).clone().ok_or(Error::Closed)?;
-        let (reply, answer) = oneshot::channel();
-        orders.send(order(reply)).await.map_err(|_| Error::Closed)?;
-        answer.await.map_err(|_| Error::Closed)?
+    /// What is asked here is done even if whoever asked is cancelled.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&mut Work) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        if self.places.is_closed() {
+            return Err(Error::Closed);
+        }
+        let shared = Arc::clone(&self.shared);
+        spawn_blocking(move || run(&mut lock(&shared.work)))
+            .await
+            .map_err(|_| Error::Closed)?
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+struct FlushOnDrop<'a>(&'a Arc<Shared>);
+
+impl Drop for FlushOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.flush();
+    }
+}
+
+/// Whether a thread may wait for another process's transaction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    Waits,
+    None,
+}
+
+impl Shared {
+    /// Commits what waits, here if that can be done at once.
+    fn flush(self: &Arc<Self>) {
+        match self.work.try_lock() {
+            Ok(mut work) if work.is_open() => {
+                let committed = self.commit(&mut work, Patience::None);
+                if committed && !work.wants_checkpoint() {
+                    return;
+                }
+            }
+            Ok(_) | Err(_) => {}
+        }
+        let shared = Arc::clone(self);
+        let patiently = move || {
+            let mut work = lock(&shared.work);
+            shared.commit(&mut work, Patience::Waits);
+            work.checkpoint();
+        };
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(patiently)),
+            // Dropped with the last of the runtime: nobody is left who could be held up.
+            Err(_) => patiently(),
+        }
+    }
+
+    /// False: another process is writing, and the rows still wait.
+    fn commit(&self, work: &mut Work, patience: Patience) -> bool {
+        let waiting = std::mem::take(&mut *lock(&self.waiting));
+        if waiting.is_empty() {
+            return true;
+        }
+        let (entries, replies): (Vec<_>, Vec<_>) =
+            waiting.into_iter().map(|row| (row.entry, row.reply)).unzip();
+        let Some(first) = work.append(&entries, patience) else {
+            let rows = entries.into_iter().zip(replies);
+            let mut waiting = lock(&self.waiting);
+            waiting.splice(0..0, rows.map(|(entry, reply)| Waiting { entry, reply }));
+            return false;
+        };
+        for (place, reply) in (0..).zip(replies) {
+            // Whoever asked may have been cancelled; the row stands all the same.
+            let _ = reply.send(first.clone().map(|first| Seq(first + place)));
+        }
+        true
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the thread has.
+/// The file, open or not.
+#[derive(Debug)]
 struct Work {
     path: PathBuf,
     file: Option<Opened>,
 }
 
+#[derive(Debug)]
 struct Opened {
     connection: Connection,
     /// Which file was at the path when it was opened.
     identity: Option<Identity>,
+    /// Transactions since the last checkpoint.
+    transactions: u32,
 }
 
 impl Work {
-    fn run(mut self, mut orders: mpsc::Receiver<Order>) {
-        // While the program starts up. What goes wrong is told to the first who asks.
-        let _ = self.file();
-        while let Some(first) = orders.blocking_recv() {
-            let mut entries = Vec::new();
-            let mut replies = Vec::new();
-            let mut order = Some(first);
-            while let Some(next) = order {
-                match next {
-                    Order::Append(entry, reply) => {
-                        entries.push(*entry);
-                        replies.push(reply);
-                    }
-                    Order::Ready(reply) => drop(reply.send(self.file().map(drop))),
-                    Order::Run(work) => work(&mut self),
-                }
-                order = if entries.len() < TOGETHER {
-                    orders.try_recv().ok()
-                } else {
-                    None
-                };
-            }
-            if entries.is_empty() {
-                continue;
-            }
-            let first = self.append(&entries);
-            for (place, reply) in (0..).zip(replies) {
-                // Whoever asked may have been cancelled; the row stands all the same.
-                let _ = reply.send(first.clone().map(|first| Seq(first + place)));
-            }
-        }
+    fn is_open(&self) -> bool {
+        self.file.is_some()
     }
 
-    fn file(&mut self) -> Result<&mut Connection, Error> {
+    fn file(&mut self) -> Result<&mut Opened, Error> {
         // SQLite goes on writing into a file that has no name any more, and nobody would ever read those rows.
         if self
             .file
@@ -149,16 +207,15 @@ impl Work {
                 path: self.path.clone(),
             });
         }
-        let file = match &mut self.file {
+        Ok(match &mut self.file {
             Some(file) => file,
             none => none.insert(Opened::open(&self.path)?),
-        };
-        Ok(&mut file.connection)
+        })
     }
 
     fn run_once<T>(&mut self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
-        let connection = self.file()?;
-        match work(connection) {
+        let file = self.file()?;
+        match work(&mut file.connection) {
             Ok(value) => Ok(value),
             Err(cause) => {
                 self.file = None;
@@ -167,18 +224,43 @@ impl Work {
         }
     }
 
-    /// Appends these rows; the number of the first.
-    fn append(&mut self, entries: &[Entry]) -> Result<i64, Error> {
-        let connection = self.file()?;
-        match commit(connection, entries) {
-            Ok(first) => Ok(first),
+    /// Appends these rows; the number of the first. `None`: another process is writing, and `patience` was none.
+    fn append(&mut self, entries: &[Entry], patience: Patience) -> Option<Result<i64, Error>> {
+        let file = match self.file() {
+            Ok(file) => file,
+            Err(error) => return Some(Err(error)),
+        };
+        match file.append(entries, patience) {
+            Ok(first) => Some(Ok(first)),
+            Err(cause) if patience == Patience::None && is_busy(&cause) => None,
             Err(cause) => {
                 // The next attempt begins with a fresh look: the file may have been moved away or mended.
                 self.file = None;
-                Err(Error::sqlite(&self.path, cause))
+                Some(Err(Error::sqlite(&self.path, cause)))
             }
         }
     }
+
+    fn wants_checkpoint(&self) -> bool {
+        self.file
+            .as_ref()
+            .is_some_and(|file| file.transactions >= CHECKPOINT)
+    }
+
+    fn checkpoint(&mut self) {
+        if let Some(file) = self.file.as_mut().filter(|file| file.transactions >= CHECKPOINT) {
+            file.transactions = 0;
+            // Passive: it brings over what no reader still needs. What it can't, or fails to, is tried again later, and
+            // nothing is lost meanwhile.
+            let _ = file
+                .connection
+                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        }
+    }
+}
+
+fn is_busy(cause: &rusqlite::Error) -> bool {
+    cause.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
 impl Opened {
@@ -187,7 +269,19 @@ impl Opened {
         Ok(Self {
             connection,
             identity: Identity::at(path),
+            transactions: 0,
         })
+    }
+
+    fn append(&mut self, entries: &[Entry], patience: Patience) -> rusqlite::Result<i64> {
+        self.connection.busy_timeout(match patience {
+            Patience::Waits => BUSY,
+            Patience::None => std::time::Duration::ZERO,
+        })?;
+        let first = commit(&mut self.connection, entries);
+        self.connection.busy_timeout(BUSY)?;
+        self.transactions += 1;
+        first
     }
 }
 

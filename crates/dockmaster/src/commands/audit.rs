@@ -17,7 +17,7 @@ use crate::settings::Settings;
 pub(crate) fn run(settings: &Settings, command: Audit) -> Result<Exit> {
     let path = settings.database();
     let store = if path.exists() {
-        Some(Store::open(path)?)
+        Some(Store::open(path))
     } else {
         None
     };

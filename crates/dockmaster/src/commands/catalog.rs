@@ -19,7 +19,7 @@ const PAGES: usize = 500;
 
 /// Does one of them.
 pub(crate) async fn run(settings: &Settings, command: Catalog) -> Result<Exit> {
-    let store = Store::open(settings.database())?;
+    let store = Store::open(settings.database());
     match command {
         Catalog::List(json) => list(&Shelf::open(settings, &store)?, json)?,
         Catalog::Show { catalog, json } => show(settings, &store, catalog.as_deref(), json)?,

@@ -60,7 +60,7 @@ pub(crate) async fn run(settings: &Settings, command: Import) -> Result<Exit> {
     }
 
     take_secrets(settings, &found).await?;
-    let store = Store::open(settings.database())?;
+    let store = Store::open(settings.database());
     let shelf = Shelf::open(settings, &store)?;
     let there = settings
         .config

@@ -78,13 +78,11 @@ fn read(global: &Global, overrides: Overrides, environment: Environment) -> Resu
     Ok(Settings::read(global.config.as_deref(), overrides, environment)?)
 }
 
-/// Runs on two threads: calls mostly wait for the engine, and each thread costs memory.
+/// Runs on one thread. A call costs it tens of microseconds and mostly waits for somebody else; handing it from thread to
+/// thread costs more than it takes. What takes long (hashing, files, the audit) has threads of its own.
 fn block_on(work: impl Future<Output = Result<Exit>>) -> Result<Exit> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    let runtime = runtime.context("can't start threads")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("can't start the runtime")?;
     let ended = runtime.block_on(work);
     // Whatever owns work has waited for it; what is left is a read of standard input, which nothing can end.
     runtime.shutdown_background();

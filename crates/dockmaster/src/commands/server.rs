@@ -65,7 +65,7 @@ struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     fn open(settings: &'a Settings, profile: &InProfile) -> Result<Self> {
-        let store = Store::open(settings.database())?;
+        let store = Store::open(settings.database());
         let shelf = Shelf::open(settings, &store)?;
         let profile = match &profile.profile {
             Some(name) => profile_name(name)?,

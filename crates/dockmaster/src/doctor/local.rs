@@ -44,7 +44,7 @@ async fn audit(settings: &Settings) -> Check {
     let path = settings.database();
     let shown = settings.folders.shown(&path);
     let ready = async {
-        let store = Store::open(path.clone())?;
+        let store = Store::open(path.clone());
         let ready = store.ready().await;
         store.close().await;
         ready

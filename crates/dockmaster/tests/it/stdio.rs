@@ -83,3 +83,69 @@ async fn a_client_that_goes_away_in_the_middle_of_a_call() {
     assert_eq!(dockmaster.audit().len(), 1);
     scope.finish().await;
 }
+
+/// Clients differ in what they give: a pipe (tested everywhere else), a socket, a file, one pipe for both outputs.
+#[cfg(unix)]
+#[test]
+fn every_kind_of_input_and_output_serves() {
+    use std::io::{Read as _, Write as _};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    use std::process::Stdio;
+
+    let lines = [
+        json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": VERSION, "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}}),
+        json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
+        json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"}),
+    ];
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let answered = |text: &str, kind: &str| {
+        let message = |line: &str| serde_json::from_str::<Value>(line).ok();
+        let listed = text.lines().filter_map(message).find(|message| message["id"] == 2);
+        let tools = &listed.unwrap_or_else(|| panic!("{kind}: {text}"))["result"]["tools"];
+        assert_eq!(tools.as_array().map(Vec::len), Some(31), "{kind}");
+    };
+
+    let dockmaster = Dockmaster::new();
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let end = || Stdio::from(OwnedFd::from(theirs.try_clone().unwrap()));
+    let mut child = dockmaster
+        .command(&["gateway", "run"])
+        .stdin(end())
+        .stdout(end())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(theirs);
+    ours.write_all(lines.as_bytes()).unwrap();
+    ours.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut text = String::new();
+    ours.read_to_string(&mut text).unwrap();
+    answered(&text, "a socket");
+    assert!(child.wait().unwrap().success());
+
+    let dockmaster = Dockmaster::new();
+    let file = dockmaster.home().join("lines");
+    fs_err::write(&file, &lines).unwrap();
+    let ended = dockmaster
+        .command(&["gateway", "run"])
+        .stdin(std::fs::File::open(&file).unwrap())
+        .output()
+        .unwrap();
+    answered(&String::from_utf8(ended.stdout).unwrap(), "a file");
+
+    let dockmaster = Dockmaster::new();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut child = dockmaster
+        .command(&["gateway", "run", "--log-level", "trace"])
+        .stdin(std::fs::File::open(&file).unwrap())
+        .stdout(writer.try_clone().unwrap())
+        .stderr(writer)
+        .spawn()
+        .unwrap();
+    text.clear();
+    reader.read_to_string(&mut text).unwrap();
+    answered(&text, "one pipe for both outputs");
+    assert!(child.wait().unwrap().success());
+}

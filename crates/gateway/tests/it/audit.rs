@@ -127,7 +127,7 @@ async fn secrets_of_ours_neither_come_out_nor_go_in() {
 #[tokio::test]
 async fn rows_stand_in_the_store() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path().join("state.db")).unwrap();
+    let store = Store::open(folder.path().join("state.db"));
     let journal = std::sync::Arc::new(store.clone());
     let rig = Rig::with(|parts| parts.journal = journal);
     let client = rig.client(Over::Http, "2025-11-25", json!({})).await;

@@ -72,7 +72,7 @@ fn marked(bot: &Bot, name: &str, fingerprint: &str) -> Server {
 #[tokio::test]
 async fn what_is_known_starts_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path().join("state.db")).unwrap();
+    let store = Store::open(folder.path().join("state.db"));
     let bots: Vec<_> = (0..20).map(|at| full(&format!("tool_{at}"))).collect();
     let open = |version: &str| {
         let servers = bots.iter().enumerate();
@@ -128,7 +128,7 @@ async fn what_is_known_starts_nothing() {
 #[tokio::test]
 async fn a_list_that_changed_since_it_was_kept_reaches_clients() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path().join("state.db")).unwrap();
+    let store = Store::open(folder.path().join("state.db"));
     let bot = full("old");
     let open = || {
         let server = Server {
@@ -321,7 +321,7 @@ async fn servers_come_and_go() {
 #[tokio::test]
 async fn changed_definitions_are_held_back_until_they_are_approved() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path().join("state.db")).unwrap();
+    let store = Store::open(folder.path().join("state.db"));
     let ann = Principal::new("ann");
     let tool = |name: &str, says: &str| json!({"name": name, "description": says, "inputSchema": {"type": "object"}});
     let bot = Bot::new(Mode::Good);
