@@ -102,7 +102,10 @@ fn every_kind_of_input_and_output_serves() {
     let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
     let answered = |text: &str, kind: &str| {
         let message = |line: &str| serde_json::from_str::<Value>(line).ok();
-        let listed = text.lines().filter_map(message).find(|message| message["id"] == 2);
+        let listed = text
+            .lines()
+            .filter_map(message)
+            .find(|message| message["id"] == 2);
         let tools = &listed.unwrap_or_else(|| panic!("{kind}: {text}"))["result"]["tools"];
         assert_eq!(tools.as_array().map(Vec::len), Some(31), "{kind}");
     };
