@@ -92,6 +92,12 @@ impl Daemon {
         }
     }
 
+    /// A fresh connection to it.
+    pub(crate) async fn connect(&self) -> Box<dyn http1::Stream> {
+        let connected = self.address.connect().await;
+        connected.unwrap_or_else(|error| panic!("cannot connect to {:?}: {error}", self.address))
+    }
+
     /// This engine as `DOCKER_HOST` would name it.
     pub fn endpoint(&self) -> String {
         match &self.address {

@@ -1,6 +1,6 @@
 //! What the tests of several rooms share: the real engine and a scope on it that cleans up behind itself, an engine
-//! that a test may kill, a base image made without any registry, a registry, a scripted stand-in for a daemon, and an MCP client
-//! that speaks raw JSON-RPC.
+//! that a test may kill, a base image made without any registry, a registry, a scripted stand-in for a daemon, a relay in front of
+//! one, and an MCP client that speaks raw JSON-RPC.
 //!
 //! Nothing here goes through the code under test: the fixtures talk to the daemon and to MCP servers with
 //! their own few lines of HTTP, so a fault in `engine` or `gateway` cannot hide itself by making its own
@@ -26,6 +26,7 @@ mod mcp;
 mod own;
 mod peer;
 mod registry;
+mod relay;
 mod scope;
 
 pub use daemon::{Answer, Daemon, all_engines, endpoint};
@@ -35,6 +36,7 @@ pub use mcp::{HttpAnswer, McpClient, Pending, RpcError, ToolAnswer};
 pub use own::OwnEngine;
 pub use peer::{Later, Over, Peer, PeerStream, Seen as PeerSeen, Step, answer, send};
 pub use registry::{Credentials, Registry};
+pub use relay::Relay;
 pub use scope::Scope;
 
 use std::time::Duration;

@@ -166,7 +166,8 @@ fn advice(message: &str) -> Option<&'static str> {
         ),
         (
             "could not select device driver",
-            "this engine has no GPU runtime; leave out gpus",
+            "this engine has no GPU driver: install the vendor's container toolkit on its host and restart the engine, or leave \
+             out gpus",
         ),
         (
             "No such network",

@@ -27,6 +27,8 @@ pub(crate) struct Setup {
     pub(crate) endpoint: String,
     pub(crate) timeout: Duration,
     pub(crate) scope_label: Option<String>,
+    /// Whether the guard lets containers have GPUs.
+    pub(crate) gpus: bool,
 }
 
 impl Default for Setup {
@@ -39,6 +41,7 @@ impl Default for Setup {
             endpoint: Daemon::here().endpoint(),
             timeout: Duration::from_mins(1),
             scope_label: None,
+            gpus: false,
         }
     }
 }
@@ -76,6 +79,7 @@ impl Setup {
         let policy = Policy {
             mode: self.mode,
             roots,
+            gpus: self.gpus,
             ..Policy::default()
         };
         let surroundings = Surroundings {

@@ -3,12 +3,14 @@
 mod here;
 
 mod builds;
+mod cancelling;
 mod compact;
 mod containers;
 mod create;
 mod errors;
 mod exec;
 mod files;
+mod gpus;
 mod images;
 mod live;
 mod logs;
