@@ -156,6 +156,25 @@ impl Engine {
         self.json(request).await
     }
 
+    /// The containers that a prune would take: those of `query` that do not run, whatever their state is called.
+    /// Podman knows no state `dead` and refuses the whole question.
+    pub async fn container_list_stopped(&self, query: &ContainerQuery) -> Result<Vec<Value>, Error> {
+        let mut query = ContainerQuery {
+            all: true,
+            ..query.clone()
+        };
+        query.filters.add("status", "created");
+        query.filters.add("status", "exited");
+        let mut with_dead = query.clone();
+        with_dead.filters.add("status", "dead");
+        match self.container_list(&with_dead).await {
+            Err(Error::Daemon { message, .. }) if message.contains("unknown container state") => {
+                self.container_list(&query).await
+            }
+            answer => answer,
+        }
+    }
+
     /// Everything about one container.
     pub async fn container_inspect(&self, container: &ContainerRef) -> Result<Value, Error> {
         self.container_inspect_as(container).await

@@ -23,6 +23,31 @@ async fn every_engine_says_who_it_is() {
     }
 }
 
+/// Podman too, which has no state of the name `dead`.
+#[tokio::test]
+async fn stopped_containers_are_found_and_swept_on_every_engine() {
+    for daemon in testkit::all_engines() {
+        image_on(&daemon).await;
+        let scope = Scope::on(daemon.clone(), "stopped");
+        let id = scope.create("never", json!({ "Cmd": ["true"] })).await;
+        let running = scope.run("busy", &["sleep", "1000"]).await;
+        let engine = on(&daemon);
+        let ours = Selection {
+            labels: vec![scope.label()],
+            until: None,
+        };
+        let unused = engine.unused(Sweep::Containers, &ours).await.unwrap();
+        let found: Vec<&str> = unused.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(found, [id.as_str()], "{}", daemon.endpoint());
+        let pruned = engine.prune(Sweep::Containers, &ours).await.unwrap();
+        assert_eq!(pruned.removed, [id], "{}", daemon.endpoint());
+        assert!(engine.unused(Sweep::Containers, &ours).await.unwrap().is_empty());
+        let there = daemon.get(&format!("/containers/{running}/json")).await;
+        assert_eq!(there.json()["State"]["Running"], true);
+        scope.finish().await;
+    }
+}
+
 #[tokio::test]
 async fn disk_usage_is_read_on_every_engine() {
     for daemon in all_but_podman("measures, sweeps and tells in a way of its own").await {

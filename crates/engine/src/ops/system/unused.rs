@@ -128,17 +128,12 @@ impl Engine {
     }
 
     async fn unused_containers(&self, selection: &Selection) -> Result<Vec<Unused>, Error> {
-        let mut filters = selection.label_filter();
-        for status in ["created", "exited", "dead"] {
-            filters.add("status", status);
-        }
         let query = ContainerQuery {
-            all: true,
             size: true,
-            filters,
+            filters: selection.label_filter(),
             ..ContainerQuery::default()
         };
-        let containers = self.container_list(&query).await?;
+        let containers = self.container_list_stopped(&query).await?;
         Ok(containers
             .iter()
             .filter(|container| selection.is_old(container["Created"].as_i64()))

@@ -229,19 +229,15 @@ impl Call for PruneContainers {
 /// applied here.
 async fn stopped(ctx: &Ctx, filters: &engine::Filters) -> Result<Vec<Value>, ToolError> {
     let mut listed = engine::Filters::new();
-    for state in ["created", "exited", "dead"] {
-        listed.add("status", state);
-    }
     for label in filters.get("label") {
         listed.add("label", label);
     }
     let query = ContainerQuery {
-        all: true,
         size: true,
         filters: listed,
         ..ContainerQuery::default()
     };
-    let mut stopped = ctx.engine().container_list(&query).await?;
+    let mut stopped = ctx.engine().container_list_stopped(&query).await?;
     for until in filters.get("until") {
         let until: crate::values::When = until
             .parse()
