@@ -16,7 +16,8 @@ pub(crate) fn object(text: &str) -> Result<Map<String, Value>, String> {
     }
 }
 
-/// `NAME=VALUE`. The value is text where the tool takes text, else JSON if it is any.
+/// `NAME=VALUE`. The value is text where the tool takes text, else JSON if it is any. A list or an object stays one
+/// where the tool takes no text: schemas name the one form that is worth its tokens, tools read more.
 pub(crate) fn one(arg: &str, schema: Option<&Value>) -> Result<(String, Value), String> {
     let (name, text) = arg
         .split_once('=')
@@ -31,6 +32,7 @@ pub(crate) fn one(arg: &str, schema: Option<&Value>) -> Result<(String, Value), 
     let value = match serde_json::from_str::<Value>(text) {
         Ok(value) if types.is_empty() || types.contains(kind(&value)) => value,
         Ok(value) if types.contains("number") && value.is_number() => value,
+        Ok(value @ (Value::Array(_) | Value::Object(_))) if !types.contains("string") => value,
         _ => Value::String(text.to_owned()),
     };
     Ok((name.to_owned(), value))
@@ -131,6 +133,7 @@ mod tests {
                 "command": {"anyOf": [{"type": "string"}, {"type": "array"}]},
                 "ports": {"$ref": "#/$defs/Ports"},
                 "level": {"enum": ["low", "high"]},
+                "limits": {"type": "object"},
                 "loop": {"$ref": "#/properties/loop"},
             },
             "required": ["name"],
@@ -157,6 +160,10 @@ mod tests {
             ("command=5", json!("5")),
             ("ports=[80]", json!([80])),
             ("level=high", json!("high")),
+            ("limits=[\"nofile=1:2\"]", json!(["nofile=1:2"])),
+            ("limits={\"nofile\": 1}", json!({"nofile": 1})),
+            ("limits=nofile=1:2", json!("nofile=1:2")),
+            ("name=[1]", json!("[1]")),
             ("loop=5", json!(5)),
             ("unknown=5", json!(5)),
             ("unknown=five", json!("five")),

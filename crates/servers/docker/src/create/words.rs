@@ -134,8 +134,8 @@ impl FromStr for Ulimit {
     }
 }
 
-/// Limits by name, in the order in which they came: `{"nofile": "1024:2048"}`, or `["nofile=1024:2048"]` as
-/// `docker run` takes them.
+/// Limits by name, in the order in which they came: `{"nofile": "1024:2048"}`; `"nofile=1024:2048"` or a list of such
+/// texts, as `docker run` takes them; `{"nofile": {"soft": 1024, "hard": 2048}}`, as Compose does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ulimits(Vec<(String, Ulimit)>);
 
@@ -148,12 +148,30 @@ impl Ulimits {
 
 impl<'de> Deserialize<'de> for Ulimits {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let pairs = Pairs::deserialize(deserializer)?;
+        let mut given = Value::deserialize(deserializer)?;
+        if given.is_string() {
+            given = Value::Array(vec![given]);
+        }
+        if let Value::Object(limits) = &mut given {
+            limits.values_mut().for_each(flatten);
+        }
+        let pairs = Pairs::deserialize(given).map_err(D::Error::custom)?;
         pairs
             .iter()
             .map(|(name, limit)| Ok((name.to_owned(), limit.parse().map_err(D::Error::custom)?)))
             .collect::<Result<_, _>>()
             .map(Self)
+    }
+}
+
+/// `{"soft": 1024, "hard": 2048}` as `"1024:2048"`. What is anything else stays, and is refused later if it has to be.
+fn flatten(limit: &mut Value) {
+    if let Some(parts) = limit.as_object()
+        && parts.len() == 2
+        && let (Some(soft), Some(hard)) = (parts.get("soft"), parts.get("hard"))
+        && let (Some(soft), Some(hard)) = (soft.as_i64(), hard.as_i64())
+    {
+        *limit = format!("{soft}:{hard}").into();
     }
 }
 
@@ -344,10 +362,27 @@ mod tests {
             limits,
             Some(two.clone()),
         );
+        check(
+            json!({ "nofile": { "soft": 1024, "hard": 2048 }, "core": -1 }),
+            limits,
+            Some(two.clone()),
+        );
         check(json!(["nofile=1024:2048", "core=-1"]), limits, Some(two));
+        check(
+            json!("nofile=1024:2048"),
+            limits,
+            Some(json!([{ "Name": "nofile", "Soft": 1024, "Hard": 2048 }])),
+        );
+        check(json!({ "nofile": { "soft": 1024 } }), limits, None);
+        check(
+            json!({ "nofile": { "soft": 1, "hard": 2, "more": 3 } }),
+            limits,
+            None,
+        );
         check(json!({ "nofile": "many" }), limits, None);
         check(json!(["nofile"]), limits, None);
-        check(json!("nofile=1"), limits, None);
+        check(json!("nofile"), limits, None);
+        check(json!(1024), limits, None);
         let device = |device: Device| device.body();
         check(
             json!("/dev/a:/dev/b:r"),

@@ -276,15 +276,20 @@ async fn a_broken_credential_helper_is_named_when_the_registry_says_no() {
     );
     client.initialize("2025-11-25").await;
     let image = format!("{host}/dockmaster-test/none:1");
-    let error = client
-        .call("pull_image", json!({ "image": image }))
-        .await
-        .failure();
-    assert!(
-        error.contains("docker-credential-broken gave no credentials")
-            && error.contains("the keyring is locked"),
-        "{error}"
-    );
+    for (tool, arguments) in [
+        ("pull_image", json!({ "image": image })),
+        ("check_registry_login", json!({ "registry": host })),
+    ] {
+        let error = client.call(tool, arguments).await.failure();
+        for part in [
+            "docker-credential-broken gave no credentials",
+            "the keyring is locked",
+            "\nfix: only the user can mend this: run the helper by hand or unlock its keyring",
+            &format!("`docker login {host}`"),
+        ] {
+            assert!(error.contains(part), "{tool} lacks {part:?}: {error}");
+        }
+    }
     drop(client);
     while let Some(ended) = tasks.join_next().await {
         ended.unwrap();

@@ -62,6 +62,11 @@ impl Call for CopyFilesToContainer {
 
     async fn run(self, ctx: Ctx) -> Result<Answer, ToolError> {
         let what = match (self.source, self.content) {
+            (Some(source), None) if !source.starts_with('/') && source.contains(":/") => {
+                return Err(ToolError::arguments("parameter source: it is a path in a container").fix(
+                    "copy_files_from_container copies out of a container: container and source are given apart there",
+                ));
+            }
             (Some(source), None) => What::Host(host::item(&ctx, &source, Access::Read).await?),
             (None, Some(content)) => {
                 let name = self.destination.rsplit('/').next().unwrap_or_default();

@@ -161,7 +161,9 @@ impl Call for CheckRegistryLogin {
                     ),
                 )
             }
-            LoginCheck::Unusable(reason) => Err(ToolError::new(Code::Failed, reason)),
+            LoginCheck::Unusable(reason) => {
+                Err(ToolError::new(Code::Failed, reason).fix(super::trouble::mend_credentials(&registry)))
+            }
             LoginCheck::Rejected { account, message } => Err(ToolError::new(
                 Code::Refused,
                 format!(

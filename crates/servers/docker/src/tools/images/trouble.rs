@@ -189,8 +189,18 @@ async fn login(ctx: &Ctx, image: &ImageRef, registry: &RegistryHost, why: &str) 
             if auth.username().is_empty() { "a token" } else { auth.username() },
             auth.origin()
         )),
-        Err(broken) => error.also(format!("its credentials can't be used: {broken}")),
+        Err(broken) => error
+            .also(format!("its credentials can't be used: {broken}"))
+            .fix(mend_credentials(registry)),
     }
+}
+
+/// What to do when the user's docker configuration, or a helper that it names, gives no credentials.
+pub(crate) fn mend_credentials(registry: &RegistryHost) -> String {
+    format!(
+        "only the user can mend this: run the helper by hand or unlock its keyring, or take its entry out of credHelpers \
+         and credsStore in the docker configuration and log in anew with `docker login {registry}`; then repeat"
+    )
 }
 
 #[cfg(test)]
