@@ -29,8 +29,19 @@ impl Series {
         times.get(place).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
     }
 
+    /// The 99th percentile.
+    pub(crate) fn slow(&self) -> f64 {
+        self.quantile(0.99)
+    }
+
     pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)
+    }
+
+    /// The same where microseconds matter.
+    pub(crate) fn fine_cell(&self) -> String {
+        let [best, median, slow] = [0.0, 0.5, 0.99].map(|share| fine(self.quantile(share)));
+        format!("{best} / {median} / {slow}")
     }
 
     /// `best / p50 / p99` in milliseconds.
@@ -38,6 +49,11 @@ impl Series {
         let [best, median, slow] = [0.0, 0.5, 0.99].map(|share| milliseconds(self.quantile(share)));
         format!("{best} / {median} / {slow}")
     }
+}
+
+/// Where microseconds matter, in milliseconds.
+pub(crate) fn fine(value: f64) -> String {
+    format!("{value:.3}")
 }
 
 /// Three significant digits are more than a shared machine repeats.

@@ -4,6 +4,13 @@ use crate::http::Connection;
 use anyhow::Result;
 use serde_json::Value;
 
+/// The socket of the engine under test.
+pub(crate) fn socket() -> String {
+    let endpoint = testkit::endpoint();
+    let path = endpoint.strip_prefix("unix://");
+    path.unwrap_or("/var/run/docker.sock").to_owned()
+}
+
 /// One sentence: processor, memory, kernel, engine, load.
 pub(crate) fn describe(daemon: &mut Connection) -> Result<String> {
     let read = |path: &str| fs_err::read_to_string(path).unwrap_or_default();

@@ -9,6 +9,44 @@ pub(crate) fn memory(pid: u32) -> (f64, f64) {
     (sum("VmRSS:"), sum("VmHWM:"))
 }
 
+/// Resident memory in MiB of a process and of those below it, but not of the trivial servers.
+pub(crate) fn own_memory(pid: u32) -> f64 {
+    own_tree(pid)
+        .iter()
+        .map(|pid| status(*pid, "VmRSS:"))
+        .sum::<f64>()
+        / 1024.0
+}
+
+/// CPU in milliseconds that those have used that [`own_memory`] counts.
+pub(crate) fn own_cpu(pid: u32) -> f64 {
+    own_tree(pid).iter().map(|pid| cpu(*pid)).sum()
+}
+
+/// Some programs run as several processes; what they stand before is no part of them.
+fn own_tree(pid: u32) -> Vec<u32> {
+    let program = |pid: u32| fs_err::read_link(format!("/proc/{pid}/exe")).ok();
+    let server = program(std::process::id());
+    let mut tree = with_children(pid);
+    tree.retain(|process| *process == pid || program(*process) != server);
+    tree
+}
+
+/// CPU that a process has used by itself, user and system, in milliseconds. The kernel counts in hundredths of a second.
+pub(crate) fn cpu(pid: u32) -> f64 {
+    let text = fs_err::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let ticks = text.rsplit_once(')').map(|(_, rest)| {
+        let fields = rest.split_whitespace().skip(11).take(2);
+        fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>()
+    });
+    ticks.unwrap_or_default() * 10.0
+}
+
+/// Open file handles of a process.
+pub(crate) fn handles(pid: u32) -> usize {
+    fs_err::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
 /// A field of `/proc/PID/status` in KiB.
 fn status(pid: u32, field: &str) -> f64 {
     let text = fs_err::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

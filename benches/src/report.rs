@@ -1,17 +1,21 @@
-//! The order of the measurements and the page they become.
+//! The Docker server: what it costs a model and a user, beside the daemon itself and its peers.
 
-use crate::figures::{Series, milliseconds, thousands, tokens};
+use crate::figures::{Series, fine, milliseconds, thousands, tokens};
 use crate::fixture::{CONTAINERS, Fixture, LINES};
+use crate::front::Home;
 use crate::http::Connection;
 use crate::machine;
 use crate::measure::{self, Flood, Gateway, WIDE};
+use crate::page::Page;
+use crate::process::cpu;
 use crate::stdio::Server;
 use crate::subject::{self, Call, Subject};
 use anyhow::Result;
-use std::fmt::Write;
 use std::path::Path;
 
 const CALLS: usize = 200;
+/// More, since CPU is counted in hundredths of a second.
+const INSPECTS: usize = 1_000;
 /// A peer needs up to a second for a list of 100.
 const PEER_CALLS: usize = 20;
 const FLOOD: usize = WIDE * 50;
@@ -25,81 +29,48 @@ struct Bench<'a> {
     environment: Vec<(String, String)>,
     socket: String,
     fixture: &'a Fixture,
-    targets: Vec<String>,
-    page: String,
+    page: &'a mut Page,
 }
 
-/// Measures everything; gives the page.
-pub(crate) fn write(dockmaster: &str, peers: &Path, fixture: &Fixture) -> Result<String> {
-    let endpoint = testkit::endpoint();
-    let home = tempfile::tempdir()?;
+/// Measures what the Docker server costs, beside its peers.
+pub(crate) fn measure(page: &mut Page, dockmaster: &str, peers: &Path, fixture: &Fixture) -> Result<()> {
+    let home = Home::new("")?;
     let mut bench = Bench {
         dockmaster,
         own: subject::own(dockmaster, &fixture.talker),
         inspect: subject::inspect(&fixture.one),
         peers: subject::peers(peers, &fixture.talker),
         // A fresh home: no configuration, an empty audit file.
-        environment: vec![("DOCKMASTER_HOME".to_owned(), home.path().display().to_string())],
-        socket: endpoint
-            .strip_prefix("unix://")
-            .unwrap_or("/var/run/docker.sock")
-            .to_owned(),
+        environment: home.environment(),
+        socket: machine::socket(),
         fixture,
-        targets: Vec::new(),
-        page: String::new(),
+        page,
     };
-    let machine = machine::describe(&mut Connection::unix(&bench.socket)?)?;
     bench.starts()?;
     bench.toolsets()?;
     bench.lists()?;
     bench.inspects()?;
     bench.logs()?;
     bench.floods()?;
-    bench.size()?;
-    Ok(format!(
-        "# Benchmarks\n\n\
-         Written by `benches/run`; every figure is of that one run. Machine: {machine}.\n\n\
-         Times are wall times as a client sees them, in milliseconds: best / median / 99th percentile. Tokens are \
-         bytes of the text that the model reads, divided by 4. Memory is resident memory of the process and its \
-         children. The peers are those that install from PyPI and npm, in the versions that `scripts/tools` names.\n\n\
-         ## Targets\n\n| what | target | here | |\n|---|---|---|---|\n{}\n{}",
-        bench.targets.join("\n"),
-        bench.page,
-    ))
+    bench.size()
 }
 
 impl Bench<'_> {
-    fn target(&mut self, what: &str, target: &str, here: &str, met: bool) {
-        let met = if met { "met" } else { "**missed**" };
-        self.targets
-            .push(format!("| {what} | {target} | {here} | {met} |"));
-    }
-
-    fn section(&mut self, title: &str, text: &str, head: &str) {
-        let rule = "|---".repeat(head.matches('|').count() - 1);
-        // Writing to a String cannot fail.
-        write!(self.page, "\n## {title}\n\n{text}\n\n{head}\n{rule}|\n").ok();
-    }
-
-    fn row(&mut self, cells: &[&str]) {
-        writeln!(self.page, "| {} |", cells.join(" | ")).ok();
-    }
-
     fn starts(&mut self) -> Result<()> {
-        self.section(
+        self.page.section(
             "Start",
             "From spawning the process to the whole answer to `tools/list`, over stdio; memory one second later.",
             "| server | starts | ms | memory, MiB | tools | answer, tokens |",
         );
         let own = self.start(0)?;
         let (median, idle) = (own.times.median(), own.idle);
-        self.target(
+        self.page.target(
             "start to the answered tools/list",
             "≤ 10 ms",
             &format!("{} ms", milliseconds(median)),
             median <= 10.0,
         );
-        self.target(
+        self.page.target(
             "memory when idle",
             "≤ 12 MiB",
             &format!("{idle:.1} MiB"),
@@ -117,7 +88,7 @@ impl Bench<'_> {
         let (name, starts) = (subject.name, subject.starts);
         eprintln!("start of {name}");
         let start = measure::start(&subject.command, &self.environment, starts)?;
-        self.row(&[
+        self.page.row(&[
             name,
             &starts.to_string(),
             &start.times.cell(),
@@ -133,7 +104,7 @@ impl Bench<'_> {
     }
 
     fn toolsets(&mut self) -> Result<()> {
-        self.section(
+        self.page.section(
             "Toolsets",
             "What `tools/list` costs a model.",
             "| toolset | tools | answer, bytes | tokens |",
@@ -146,7 +117,7 @@ impl Bench<'_> {
             let command = [self.dockmaster, "gateway", "run", "--toolset", toolset].map(str::to_owned);
             let start = measure::start(&command, &self.environment, 1)?;
             let bytes = start.list_bytes;
-            self.row(&[
+            self.page.row(&[
                 toolset,
                 &start.tools.to_string(),
                 &thousands(bytes),
@@ -157,7 +128,7 @@ impl Bench<'_> {
                     format!("`{toolset}` tools/list"),
                     format!("≤ {} tokens", thousands(most)),
                 );
-                self.target(
+                self.page.target(
                     &what,
                     &limit,
                     &format!("{} tokens", tokens(bytes)),
@@ -170,7 +141,7 @@ impl Bench<'_> {
 
     fn lists(&mut self) -> Result<()> {
         let others = self.fixture.others;
-        self.section(
+        self.page.section(
             "List of containers",
             &format!(
                 "All {} containers of the engine: {CONTAINERS} with the labels of a compose project and three variables, \
@@ -187,7 +158,7 @@ impl Bench<'_> {
         let between = measure::daemon(&mut connection, "/containers/json?all=1", &mut daemon_times);
         let own = measure::calls(&mut server, &self.own.list, CALLS, between)?;
         let bytes = connection.get("/containers/json?all=1")?.body.len();
-        self.row(&[
+        self.page.row(&[
             "the daemon itself",
             &CALLS.to_string(),
             &daemon_times.cell(),
@@ -195,7 +166,7 @@ impl Bench<'_> {
             &thousands(bytes),
         ]);
         let name = self.own.name;
-        self.row(&[
+        self.page.row(&[
             name,
             &CALLS.to_string(),
             &own.times.cell(),
@@ -203,14 +174,14 @@ impl Bench<'_> {
             &thousands(own.answer_bytes),
         ]);
         let used = tokens(own.text_bytes);
-        self.target(
+        self.page.target(
             "list of 100 containers",
             "≤ 1 800 tokens",
             &format!("{used} tokens"),
             own.text_bytes <= 7_200,
         );
         let share = own.times.median() / daemon_times.median();
-        self.target(
+        self.page.target(
             "its time over the daemon's own",
             "≤ 1.5 ×",
             &format!("{share:.2} ×"),
@@ -222,16 +193,17 @@ impl Bench<'_> {
             let calls = measure::calls(&mut server, &peer.list, PEER_CALLS, || Ok(()))?;
             let name = peer.name;
             let (text, answer) = (tokens(calls.text_bytes), thousands(calls.answer_bytes));
-            self.row(&[name, &PEER_CALLS.to_string(), &calls.times.cell(), &text, &answer]);
+            self.page
+                .row(&[name, &PEER_CALLS.to_string(), &calls.times.cell(), &text, &answer]);
         }
         Ok(())
     }
 
     fn inspects(&mut self) -> Result<()> {
-        self.section(
+        self.page.section(
             "Inspect",
             "One container. None of these peers has such a tool.",
-            "| server | calls | ms | text, tokens |",
+            "| server | calls | ms | CPU of it a call, ms | text, tokens |",
         );
         eprintln!("inspect");
         let path = format!("/containers/{}/json", self.fixture.one);
@@ -239,25 +211,37 @@ impl Bench<'_> {
         let mut connection = Connection::unix(&self.socket)?;
         let mut server = Server::start(&self.own.command, &self.environment)?;
         let between = measure::daemon(&mut connection, &path, &mut daemon_times);
-        let own = measure::calls(&mut server, &self.inspect, CALLS * 2, between)?;
+        let before = cpu(server.pid());
+        let own = measure::calls(&mut server, &self.inspect, INSPECTS, between)?;
+        #[expect(clippy::cast_precision_loss, reason = "some thousand calls")]
+        let cpu = (cpu(server.pid()) - before) / INSPECTS as f64;
         let bytes = connection.get(&path)?.body.len();
-        let count = (CALLS * 2).to_string();
-        self.row(&["the daemon itself", &count, &daemon_times.cell(), &tokens(bytes)]);
-        self.row(&[self.own.name, &count, &own.times.cell(), &tokens(own.text_bytes)]);
+        let count = INSPECTS.to_string();
+        self.page.row(&[
+            "the daemon itself",
+            &count,
+            &daemon_times.cell(),
+            "",
+            &tokens(bytes),
+        ]);
+        let text = tokens(own.text_bytes);
+        self.page
+            .row(&[self.own.name, &count, &own.times.cell(), &fine(cpu), &text]);
         let used = format!("{} tokens", tokens(own.text_bytes));
-        self.target("inspect digest", "≤ 400 tokens", &used, own.text_bytes <= 1_600);
+        self.page
+            .target("inspect digest", "≤ 400 tokens", &used, own.text_bytes <= 1_600);
         let over = own.times.median() - daemon_times.median();
-        self.target(
+        self.page.target(
             "its time over the daemon's own",
             "≤ 0.3 ms",
-            &format!("{} ms", milliseconds(over)),
+            &format!("{} ms, of which {} ms CPU of ours", milliseconds(over), fine(cpu)),
             over <= 0.3,
         );
         Ok(())
     }
 
     fn logs(&mut self) -> Result<()> {
-        self.section(
+        self.page.section(
             &format!("{} log lines asked for at once", thousands(LINES)),
             "Memory before the call and at its highest.",
             "| server | ms | text, tokens | whole answer, bytes | memory before, MiB | highest, MiB |",
@@ -269,7 +253,7 @@ impl Bench<'_> {
             let logs = match measure::logs(subject, &self.environment) {
                 Ok(logs) => logs,
                 Err(error) if number > 0 => {
-                    self.row(&[
+                    self.page.row(&[
                         name,
                         &format!("failed: {error}").replace('|', "/"),
                         "",
@@ -281,7 +265,7 @@ impl Bench<'_> {
                 }
                 Err(error) => return Err(error),
             };
-            self.row(&[
+            self.page.row(&[
                 name,
                 &milliseconds(logs.milliseconds),
                 &tokens(logs.text_bytes),
@@ -292,7 +276,7 @@ impl Bench<'_> {
             if number == 0 {
                 let used = format!("{} tokens, {:.1} MiB", tokens(logs.text_bytes), logs.highest);
                 let met = logs.text_bytes <= 32_000 && logs.highest <= logs.before + 16.0;
-                self.target(
+                self.page.target(
                     "60 000 log lines",
                     "≤ 8 000 tokens, memory bounded (16 MiB more)",
                     &used,
@@ -304,7 +288,7 @@ impl Bench<'_> {
     }
 
     fn floods(&mut self) -> Result<()> {
-        self.section(
+        self.page.section(
             &format!("{WIDE} calls at once"),
             &format!(
                 "`inspect_container`, {} calls with {WIDE} under way at any time.",
@@ -336,12 +320,13 @@ impl Bench<'_> {
             "{failed} errors; {:.0}/s over stdio, {:.0}/s over HTTP",
             stdio.per_second, http.per_second
         );
-        self.target("64 calls at once", "no error", &here, failed == 0);
+        self.page
+            .target("64 calls at once", "no error", &here, failed == 0);
         Ok(())
     }
 
     fn flood(&mut self, way: &str, flood: &Flood) {
-        self.row(&[
+        self.page.row(&[
             way,
             &format!("{:.0}", flood.per_second),
             &flood.failed.to_string(),
@@ -351,7 +336,8 @@ impl Bench<'_> {
     fn size(&mut self) -> Result<()> {
         let bytes = fs_err::metadata(self.dockmaster)?.len();
         let megabytes = format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10);
-        self.target("executable, stripped", "≤ 25 MB", &megabytes, bytes <= 25_000_000);
+        self.page
+            .target("executable, stripped", "≤ 25 MB", &megabytes, bytes <= 25_000_000);
         Ok(())
     }
 }

@@ -30,9 +30,7 @@ impl Case<'_> {
     pub(super) fn secret(&self, body: &Value) -> Result<(), Refusal> {
         self.must_bear_label("Labels", body.at("Labels"))?;
         let templating = body.at("Templating").text("Name");
-        let driver = body.at("Driver");
-        let has_driver = !driver.text("Name").is_empty() || driver.pairs("Options").next().is_some();
-        if has_driver || !matches!(templating, "" | "golang") {
+        if !body.at("Driver").text("Name").is_empty() || !matches!(templating, "" | "golang") {
             self.plugin()?;
         }
         Ok(())
