@@ -1,0 +1,109 @@
+"""order.py EXECUTABLE FILE: see benches/order."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+# Names are long; their beginnings tell functions apart well enough, and a module's closures go with it.
+KEPT = 40
+TOKEN = "0123456789abcdef0123456789abcdef"
+ADDRESS = ("127.0.0.1", 18911)
+CALLS = [
+    ("tools/list", {}),
+    ("tools/call", {"name": "list_containers", "arguments": {}}),
+    ("tools/call", {"name": "inspect_container", "arguments": {"container": "there-is-none"}}),
+]
+
+
+def beginning(symbol):
+    symbol = re.sub(r"\.llvm\.\d+$", "", symbol)
+    # The hash of the older mangling changes with every version of a crate, as does a crate's number in the newer.
+    symbol = re.sub(r"17h[0-9a-f]{16}E$", "", symbol)
+    symbol = re.sub(r"Cs[0-9A-Za-z]+_", "Cs*_", symbol)
+    return symbol[:KEPT]
+
+
+def symbols(executable):
+    listed = subprocess.run(["nm", executable], capture_output=True, text=True, check=True).stdout
+    columns = (line.split() for line in listed.splitlines())
+    return {beginning(name) for _, kind, name in (c for c in columns if len(c) == 3) if kind in "tTwW"}
+
+
+def ran(profile):
+    with open(profile) as lines:
+        named = (re.match(r"c?fn=\(\d+\) (\S+)", line) for line in lines)
+        return {beginning(re.sub(r"'\d+$", "", match[1])) for match in named if match}
+
+
+def messages():
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "order", "version": "1"}}
+    yield {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello}
+    yield {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    for number, (method, params) in enumerate(CALLS, 1):
+        yield {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+
+
+def over_stdio(command, environment):
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+        for message in messages():
+            process.stdin.write(json.dumps(message).encode() + b"\n")
+            process.stdin.flush()
+            if "id" in message:
+                assert "result" in json.loads(process.stdout.readline()), message
+        process.stdin.close()
+
+
+def over_http(command, environment):
+    address = ["--transport", "http", "--host", ADDRESS[0], "--port", str(ADDRESS[1])]
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+        "Authorization": f"Bearer {TOKEN}",
+    }
+
+    def post(message):
+        url = f"http://{ADDRESS[0]}:{ADDRESS[1]}/mcp"
+        request = urllib.request.Request(url, json.dumps(message).encode(), headers)
+        with urllib.request.urlopen(request, timeout=60) as response:
+            response.read()
+            return response.headers
+
+    with subprocess.Popen(command + address, stderr=subprocess.DEVNULL, env=environment) as process:
+        for message in messages():
+            for _ in range(200):
+                try:
+                    session = post(message)["Mcp-Session-Id"]
+                    break
+                except urllib.error.URLError as error:
+                    if not isinstance(error.reason, ConnectionRefusedError):
+                        raise
+                    time.sleep(0.1)
+            headers.setdefault("Mcp-Session-Id", session)
+        process.terminate()
+
+
+def main(executable, file):
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"DOCKMASTER_HOME": folder, "DOCKMASTER_TOKEN": TOKEN}
+        used = set()
+        for run in (over_stdio, over_http):
+            profile = os.path.join(folder, run.__name__)
+            trace = ["valgrind", "--quiet", "--tool=callgrind", "--demangle=no", f"--callgrind-out-file={profile}"]
+            run([*trace, executable, "gateway", "run"], environment)
+            used |= ran(profile)
+    used &= symbols(executable)
+    with open(file, "w") as out:
+        out.write("/* Written by benches/order: functions that run when the program starts and serves. */\n")
+        out.write("SECTIONS { .text.used : {\n")
+        out.writelines(f"*(.text.{name}*)\n" for name in sorted(used))
+        out.write("} }\nINSERT BEFORE .text;\n")
+    print(f"{len(used)} beginnings of names in {file}", file=sys.stderr)
+
+
+main(*sys.argv[1:])
