@@ -60,11 +60,11 @@ async fn a_cancelled_wait_is_closed_at_once() {
     let scope = Scope::new("cancel-wait");
     let container = scope.run("busy", &["sleep", "1000"]).await;
     for (condition, part) in [("exit", "/wait?"), ("removed", "condition=removed")] {
-        let relay = Relay::before(&Daemon::here());
+        let relay = Relay::holding(&Daemon::here(), part);
         let arguments = json!({ "container": container, "condition": condition, "timeout": "10m" });
         check(&relay, "wait_container", arguments, part).await;
     }
-    let relay = Relay::before(&Daemon::here());
+    let relay = Relay::holding(&Daemon::here(), "/logs?");
     let arguments = json!({ "container": container, "log": "never said", "timeout": "10m" });
     check(&relay, "wait_container", arguments, "/logs?").await;
     let state = scope.daemon().get(&format!("/containers/{container}/json")).await;
@@ -76,7 +76,7 @@ async fn a_cancelled_wait_is_closed_at_once() {
 #[tokio::test]
 async fn a_cancelled_run_closes_its_wait() {
     let scope = Scope::new("cancel-run-wait");
-    let relay = Relay::before(&Daemon::here());
+    let relay = Relay::holding(&Daemon::here(), "/wait?");
     let mut arguments = settings(&scope, "long", &["sleep", "1000"]).await;
     arguments["wait"] = true.into();
     check(&relay, "create_container", arguments, "/wait?").await;
