@@ -65,6 +65,7 @@ pub(crate) fn of_plan(user: &Guard, container: &Container, ours: &Ours) -> Guard
 }
 
 /// For what a server does through its filtered Docker socket: only what bears its label, and nothing of the host.
+#[cfg(unix)]
 pub(crate) fn of_socket(user: &Guard, label: Label) -> Guard {
     let policy = Policy {
         label: Some(label),

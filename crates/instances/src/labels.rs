@@ -19,6 +19,7 @@ pub(crate) const FINGERPRINT: &str = "dockmaster.fingerprint";
 /// The image as the plan names it.
 pub(crate) const IMAGE: &str = "dockmaster.image";
 /// On what a server made through its filtered Docker socket: the server and a hash of who shares it.
+#[cfg(unix)]
 pub(crate) const MADE_BY: &str = "dockmaster.made-by";
 /// When, RFC 3339.
 pub(crate) const CREATED: &str = "dockmaster.created";

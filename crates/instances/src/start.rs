@@ -10,7 +10,9 @@ use std::sync::Arc;
 use base::Secret;
 use base::names::{ContainerRef, ImageRef, ServerName};
 use catalog::plan::{Container, Network, Part, Source, Value};
-use engine::guard::{DaemonPlace, Guard, Label};
+#[cfg(unix)]
+use engine::guard::Label;
+use engine::guard::{DaemonPlace, Guard};
 use engine::ops::containers::{Attach, Attached, NewContainer, Outputs, WaitFor, Waiting};
 use engine::{Engine, Tty};
 use tokio::sync::{mpsc, oneshot, watch};

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::Check;
 use crate::assemble;
 use crate::settings::Settings;
+#[cfg(unix)]
 use crate::user;
 
 /// How long the engine may take for a word.
@@ -19,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A clock that differs by more makes logs and `since` misleading, in seconds.
 const SKEW: i64 = 5;
 /// Less free space than this is soon used up by one image, in bytes.
+#[cfg(unix)]
 const SPACE: u64 = 2 << 30;
 
 /// All checks of the engine.

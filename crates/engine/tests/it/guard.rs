@@ -307,6 +307,14 @@ async fn the_hosts_network_by_its_id() {
                 Rule::Namespace,
             );
         }
+        // Under the name of another network: the engine goes by the id.
+        let fields =
+            format!("\"NetworkingConfig\":{{\"EndpointsConfig\":{{\"bridge\":{{\"networkid\":\"{id}\"}}}}}}");
+        let text = body(&scope, &fields);
+        refused(
+            guarded(&engine).raw(create(&scope, "web", &text)).await,
+            Rule::Namespace,
+        );
         scope
     })
     .await;

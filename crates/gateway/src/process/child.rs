@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStdin, ChildStdout};
-use tokio::time::{sleep, timeout};
+#[cfg(unix)]
+use tokio::time::sleep;
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
 /// How often it is looked whether a group has gone.
+#[cfg(unix)]
 const LOOK: Duration = Duration::from_millis(20);
 /// How long the rest of standard error is read after the end.
 const REST: Duration = Duration::from_secs(1);

@@ -48,6 +48,7 @@ impl Case<'_> {
                 ));
             }
         }
+        self.dockerfile()?;
         self.outputs()?;
         if let Some(Value::Array(images)) = query.json("cachefrom", self.doing)? {
             for image in images.iter().filter_map(Value::as_str) {
@@ -56,6 +57,17 @@ impl Case<'_> {
         }
         let labels = query.json("labels", self.doing)?.unwrap_or_default();
         self.must_bear_label("labels", &labels)
+    }
+
+    /// Docker keeps the name within the context; Podman 4.3 reads any file of the host, and takes a list too.
+    fn dockerfile(&self) -> Result<(), Refusal> {
+        let file = self.query.get("dockerfile").unwrap_or_default();
+        let climbs = file.split(['/', '\\']).any(|part| part == "..");
+        if climbs || file.starts_with('[') {
+            let reason = "it has to be one path within the context";
+            return Err(Refusal::new(Rule::Build, self.what("dockerfile"), file, reason));
+        }
+        Ok(())
     }
 
     fn outputs(&self) -> Result<(), Refusal> {

@@ -30,10 +30,34 @@ pub(super) fn in_place(body: Value, endpoint: &Endpoint) -> Result<Value, Refusa
     Ok(body)
 }
 
+/// Instructions that leave labels alone.
+const NO_LABELS: [&str; 8] = [
+    "CMD",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+];
+
+/// Whether a line of `changes` could be `LABEL`, or a part of it: lines can be continued (by whatever character an
+/// `escape` directive names), and a byte order mark may stand before the first. So a line counts as harmless only if
+/// it begins with another instruction, whole.
+fn may_label(line: &str) -> bool {
+    let Some(word) = line.split_ascii_whitespace().next() else {
+        return false;
+    };
+    !NO_LABELS.iter().any(|own| own.eq_ignore_ascii_case(word))
+}
+
 impl Case<'_> {
     pub(super) async fn container_create(&self, body: &mut Value) -> Result<(), Refusal> {
         self.must_bear_label("Labels", body.at("Labels"))?;
         self.image_used("Image", body.text("Image")).await?;
+        self.environment(body)?;
+        self.volumes_made(body)?;
         let host = body.at("HostConfig");
         self.host_config(host).await?;
         for (network, endpoint) in body.at("NetworkingConfig").pairs("EndpointsConfig") {
@@ -50,6 +74,29 @@ impl Case<'_> {
             body["HostConfig"]["VolumesFrom"] = pinned.into();
         }
         Ok(())
+    }
+
+    /// Variables of a container. Podman fills in one without a value from the daemon's own environment, and takes all
+    /// that begin like it when it ends in `*`; Docker takes the variable away.
+    fn environment(&self, body: &Value) -> Result<(), Refusal> {
+        match body.texts("Env").find(|variable| !variable.contains('=')) {
+            None => Ok(()),
+            Some(variable) => {
+                let reason = "it has no '=', and some engines would fill it in from their own environment";
+                Err(Refusal::new(Rule::Body, self.what("Env"), variable, reason))
+            }
+        }
+    }
+
+    /// `Volumes`: places for new volumes. Podman reads them as it reads binds.
+    fn volumes_made(&self, body: &Value) -> Result<(), Refusal> {
+        match body.pairs("Volumes").find(|(place, _)| place.contains(':')) {
+            None => Ok(()),
+            Some((place, _)) => {
+                let reason = "some engines read a bind mount in a name with a colon; that belongs into Binds";
+                Err(Refusal::new(Rule::Bind, self.what("Volumes"), place, reason))
+            }
+        }
     }
 
     /// What a container that exists would be given anew when it starts. Only mounts under a root are judged: the
@@ -117,13 +164,8 @@ impl Case<'_> {
             let foreign = body.pairs("Labels").any(|(key, value)| {
                 key == label.key() && !value.as_str().is_some_and(|value| label.is(key, value))
             });
-            let labels = |change: &str| {
-                change
-                    .trim_start()
-                    .get(..5)
-                    .is_some_and(|word| word.eq_ignore_ascii_case("label"))
-            };
-            if foreign || self.query.all("changes").flat_map(str::lines).any(labels) {
+            let mut changes = self.query.all("changes").flat_map(str::lines);
+            if foreign || changes.any(may_label) {
                 let reason = "it could take away the label to which this host is confined";
                 return Err(self.out_of_scope("Labels", "", reason));
             }

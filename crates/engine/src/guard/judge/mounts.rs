@@ -109,6 +109,7 @@ impl Case<'_> {
             Access::Write
         };
         let at = |name: &str| format!("{at}.{name}");
+        self.one_mount(&at, mount)?;
         match mount.text("Type") {
             "bind" => {
                 let options = mount.at("BindOptions");
@@ -144,7 +145,15 @@ impl Case<'_> {
                 };
                 self.volume_used(&at("Source"), source, access, made).await
             }
-            "tmpfs" => Ok(()),
+            "tmpfs" => {
+                let options = mount.at("TmpfsOptions").items("Options");
+                let options = options.map(|option| option.as_array().map(Vec::as_slice).unwrap_or_default());
+                for option in options {
+                    let option: Vec<&str> = option.iter().filter_map(Value::as_str).collect();
+                    self.tmpfs_options(&at("TmpfsOptions.Options"), &option.join("="))?;
+                }
+                Ok(())
+            }
             "image" => self.image_used(&at("Source"), source).await,
             "npipe" => {
                 let reason = "a named pipe of the host is a way to the programs behind it";
@@ -159,6 +168,19 @@ impl Case<'_> {
                 Err(Refusal::new(Rule::Bind, self.what(&at("Type")), other, reason))
             }
         }
+    }
+
+    /// Podman writes the parts of a mount into one text, comma after comma, and reads that; of two sources there the
+    /// last one counts.
+    fn one_mount(&self, at: &impl Fn(&str) -> String, mount: &Value) -> Result<(), Refusal> {
+        for name in ["Source", "Target"] {
+            let value = mount.text(name);
+            if value.chars().any(|c| matches!(c, ',' | '"') || c.is_control()) {
+                let reason = "some engines read further options after a comma, quote or line break in it";
+                return Err(Refusal::new(Rule::Bind, self.what(&at(name)), value, reason));
+            }
+        }
+        Ok(())
     }
 
     fn host_source(&self, at: &str, source: &str, access: Access, missing: Missing) -> Result<(), Refusal> {

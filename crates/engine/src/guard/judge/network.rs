@@ -63,27 +63,41 @@ impl Case<'_> {
     /// A network that a container is to join, by name or id.
     pub(super) async fn network_joined(&self, at: &str, name: &str) -> Result<(), Refusal> {
         match name {
-            "" | "default" | "bridge" | "none" | "nat" => return Ok(()),
+            "" | "default" | "bridge" | "none" => return Ok(()),
             "host" => return self.namespace(at, name, Namespace::Network),
             // container:NAME, and what other engines understand: ns:PATH.
             name if name.contains(':') => return self.namespace(at, name, Namespace::Network),
+            name if name.contains(',') => {
+                let reason = "some engines read several networks in a name with a comma; name one";
+                return Err(Refusal::new(Rule::Network, self.what(at), name, reason));
+            }
             _ => {}
         }
         let Some(network) = self.look_up(self.network(at, name)?).await? else {
             return Ok(());
         };
-        let is_builtin = matches!(network.text("Name"), "bridge" | "none" | "nat");
+        // "nat" is built in only where its driver is, on Windows; elsewhere it is a name like any other.
+        let is_builtin = match network.text("Name") {
+            "bridge" | "none" => true,
+            name => name == "nat" && network.text("Driver") == "nat",
+        };
         if network.text("Driver") == "host" {
             return self.namespace(at, "host", Namespace::Network);
         }
         if !is_builtin {
             self.in_scope(at, name, network.at("Labels"))?;
         }
+        if is_builtin {
+            return Ok(());
+        }
         self.network_driver(at, network.text("Driver"))
     }
 
     /// The settings of a container in a network.
     pub(super) async fn endpoint(&self, at: &str, endpoint: &Value) -> Result<(), Refusal> {
+        // Engines join the network of this id rather than the one that the request names, the host's included.
+        self.network_joined(&format!("{at}.NetworkID"), endpoint.text("NetworkID"))
+            .await?;
         for link in endpoint.texts("Links") {
             let name = link.split(':').next().unwrap_or_default();
             self.container_in_scope(&format!("{at}.Links"), name).await?;

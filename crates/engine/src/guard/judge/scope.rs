@@ -148,11 +148,10 @@ impl Case<'_> {
         let filters = self.query.json("filters", self.doing)?.unwrap_or_default();
         let asked: Vec<&str> = match filters.at("label") {
             Value::Array(values) => values.iter().filter_map(Value::as_str).collect(),
-            Value::Object(values) => values
-                .iter()
-                .filter(|(_, on)| **on == Value::Bool(true))
-                .map(|(value, _)| value.as_str())
-                .collect(),
+            // One set to false counts for some filters of the daemon and not for others, so nothing else is looked at.
+            Value::Object(values) if values.values().all(|on| *on == Value::Bool(true)) => {
+                values.keys().map(String::as_str).collect()
+            }
             _ => Vec::new(),
         };
         let key = |filter: &str| filter.split('=').next() == Some(label.key());

@@ -30,7 +30,9 @@ impl Case<'_> {
     pub(super) fn secret(&self, body: &Value) -> Result<(), Refusal> {
         self.must_bear_label("Labels", body.at("Labels"))?;
         let templating = body.at("Templating").text("Name");
-        if !body.at("Driver").text("Name").is_empty() || !matches!(templating, "" | "golang") {
+        let driver = body.at("Driver");
+        let has_driver = !driver.text("Name").is_empty() || driver.pairs("Options").next().is_some();
+        if has_driver || !matches!(templating, "" | "golang") {
             self.plugin()?;
         }
         Ok(())

@@ -408,6 +408,23 @@ fn host_configuration_in_the_wrong_place() {
     );
 }
 
+/// What Docker takes as it stands and Podman reads as something else.
+#[test]
+fn what_another_engine_would_read() {
+    for (body, wanted) in [
+        (
+            json!({"Volumes": {"/data": {}}, "Env": ["A=b", "EMPTY=", "C=d=*"]}),
+            None,
+        ),
+        (json!({"Volumes": {"/etc:/host": {}}}), Some(Rule::Bind)),
+        (json!({"volume\u{17f}": {"/etc:/host:rw": {}}}), Some(Rule::Bind)),
+        (json!({"Env": ["A=b", "*"]}), Some(Rule::Body)),
+        (json!({"Env": ["AWS_SECRET_ACCESS_KEY"]}), Some(Rule::Body)),
+    ] {
+        check("", &post("/containers/create").json(&body), wanted);
+    }
+}
+
 #[test]
 fn what_the_engines_own_client_sends() {
     let body: Value = serde_json::from_str(

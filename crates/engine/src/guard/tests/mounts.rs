@@ -199,6 +199,31 @@ fn kinds_of_mounts() {
             json!({"Type": "BIND", "Source": "/", "Target": "/t"}),
             Some(Rule::Bind),
         ),
+        // Podman reads these as options of the mount; the last source counts.
+        (
+            json!({"Type": "bind", "Source": open, "Target": "/t,source=/etc"}),
+            Some(Rule::Bind),
+        ),
+        (
+            json!({"Type": "bind", "Source": open, "Target": "/t\",\"src=/etc"}),
+            Some(Rule::Bind),
+        ),
+        (
+            json!({"Type": "bind", "Source": format!("{open},src=/etc"), "Target": "/t"}),
+            Some(Rule::Bind),
+        ),
+        (
+            json!({"Type": "volume", "Source": "data", "Target": "/t\nsource=/etc"}),
+            Some(Rule::Bind),
+        ),
+        (
+            json!({"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"Options": [["noexec"], ["uid", "1000"]]}}),
+            None,
+        ),
+        (
+            json!({"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"Options": [["bind"]]}}),
+            Some(Rule::Bind),
+        ),
         (
             json!({"Type": "", "Source": "/", "Target": "/t"}),
             Some(Rule::Bind),

@@ -13,6 +13,10 @@ fn engine() -> Known {
             json!({"Id": "cd", "Name": "lan", "Driver": "macvlan"}),
         ),
         (
+            network("nat"),
+            json!({"Id": "ee", "Name": "nat", "Driver": "macvlan"}),
+        ),
+        (
             network("0123abcd"),
             json!({"Id": "0123abcd", "Name": "host", "Driver": "host"}),
         ),
@@ -107,7 +111,11 @@ fn making() {
 /// Each way in which a container gets into a network.
 fn ways(name: &str, options: &Value) -> Vec<Ask> {
     let endpoint = json!({"DriverOpts": options});
+    // The engine prefers the id in the endpoint to the name under which it stands.
+    let by_id = json!({"DriverOpts": options, "NetworkID": name});
     let mut ways = vec![
+        post("/containers/create").json(&json!({"Image": "a", "HostConfig": {"NetworkMode": "backend"}, "NetworkingConfig": {"EndpointsConfig": {"backend": by_id}}})),
+        post("/networks/backend/connect").json(&json!({"Container": "web", "EndpointConfig": by_id})),
         post("/containers/create").json(&json!({"Image": "a", "NetworkingConfig": {"EndpointsConfig": {name: endpoint}}})),
         post("/containers/create").json(&json!({"Image": "a", "HostConfig": {"NetworkMode": name}, "NetworkingConfig": {"EndpointsConfig": {name: endpoint}}})),
         post("/services/create").json(&json!({"TaskTemplate": {"Networks": [{"Target": name, "DriverOpts": options}]}})),
@@ -136,6 +144,8 @@ fn joining() {
         ("lan", &none, Some(Network)),
         ("container:db", &none, Some(Namespace)),
         ("ns:x", &none, Some(Namespace)),
+        // Named like the one that Windows has built in.
+        ("nat", &none, Some(Network)),
         (
             "backend",
             &json!({"com.docker.network.endpoint.ifname": "eth7"}),
@@ -156,6 +166,13 @@ fn joining() {
             check_with("", &ask, &engine(), wanted);
         }
     }
+    // Podman joins both.
+    check_never(
+        "",
+        &create(&json!({"NetworkMode": "backend,lan"})),
+        &engine(),
+        Network,
+    );
     let failing = Known(vec![(
         network("backend"),
         Err(LookupError::Failed("no answer".to_owned())),

@@ -173,6 +173,37 @@ fn labels_stay_on() {
             json!({}),
             Some(Rule::Scope),
         ),
+        // A byte order mark, an instruction in two lines, another escape character, an instruction for later.
+        (
+            "/commit?container=ours&repo=x&changes=%EF%BB%BFLABEL+team%3Dred",
+            json!({}),
+            Some(Rule::Scope),
+        ),
+        (
+            "/commit?container=ours&repo=x&changes=LA%5C%0ABEL+team%3Dred",
+            json!({}),
+            Some(Rule::Scope),
+        ),
+        (
+            "/commit?container=ours&repo=x&changes=LA%5C&changes=BEL+team%3Dred",
+            json!({}),
+            Some(Rule::Scope),
+        ),
+        (
+            "/commit?container=ours&repo=x&changes=%23+escape%3D%60%0ALAB%60%0AEL+team%3Dred",
+            json!({}),
+            Some(Rule::Scope),
+        ),
+        (
+            "/commit?container=ours&repo=x&changes=ONBUILD+LABEL+team%3Dred",
+            json!({}),
+            Some(Rule::Scope),
+        ),
+        (
+            "/commit?container=ours&repo=x&changes=env+a%3Db&changes=EXPOSE+80",
+            json!({}),
+            None,
+        ),
         ("/commit?container=theirs&repo=x", json!({}), Some(Rule::Scope)),
         ("/commit?repo=x", json!({}), Some(Rule::Lookup)),
     ] {
@@ -204,6 +235,7 @@ fn what_is_referred_to_bears_the_label() {
         for body in [
             json!({"Container": name}),
             json!({"Container": name, "EndpointConfig": {"Links": [name]}}),
+            json!({"Container": "ours", "EndpointConfig": {"NetworkID": name}}),
         ] {
             check_with(
                 BLUE,
@@ -277,6 +309,10 @@ fn lists_ask_for_the_label() {
             ("{\"label\":[\"team=red\"]}", Some(Rule::Scope)),
             ("{\"label\":[\"team=blue\",\"team=red\"]}", Some(Rule::Scope)),
             ("{\"label\":{\"team=blue\":false}}", Some(Rule::Scope)),
+            (
+                "{\"label\":{\"team=blue\":true,\"team=red\":false}}",
+                Some(Rule::Scope),
+            ),
             ("{\"label\":\"team=blue\"}", Some(Rule::Scope)),
             ("{\"Label\":[\"team=blue\"]}", Some(Rule::Scope)),
             ("{\"label!\":[\"team=blue\"]}", Some(Rule::Scope)),

@@ -235,6 +235,10 @@ fn secrets_and_configs() {
                 Some(Rule::Plugin),
             ),
             (
+                json!({"Name": "s", "Driver": {"Options": {"path": "/etc/cron.d"}}}),
+                Some(Rule::Plugin),
+            ),
+            (
                 json!({"Name": "s", "Templating": {"Name": "other"}}),
                 Some(Rule::Plugin),
             ),
