@@ -330,8 +330,7 @@ async fn reach(host: &str, port: u16, addresses: Vec<IpAddr>) -> Result<TcpStrea
             Box::pin(async move {
                 tokio::time::sleep(STAGGER * at).await;
                 let stream = TcpStream::connect(SocketAddr::new(address, port)).await?;
-                stream.set_nodelay(true)?;
-                keep_alive(&stream)?;
+                attend(&stream)?;
                 io::Result::Ok(stream)
             })
         });
@@ -344,7 +343,16 @@ async fn reach(host: &str, port: u16, addresses: Vec<IpAddr>) -> Result<TcpStrea
     }
 }
 
-/// A host that vanished is noticed within a minute, because a stream of events may rightly be silent for hours.
+/// Sends small writes at once, and notices within a minute that the other host has vanished, because a stream of events
+/// may rightly be silent for days.
+///
+/// # Errors
+/// That the system refuses it, as it does for a connection that is gone.
+pub fn attend(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    keep_alive(stream)
+}
+
 #[cfg(unix)]
 fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     use rustix::net::sockopt;

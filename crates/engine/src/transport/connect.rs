@@ -7,8 +7,6 @@ use futures_util::future::BoxFuture;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-#[cfg(unix)]
-use std::time::Duration;
 use tokio::net::TcpStream;
 
 pub use fetch::Duplex;
@@ -55,25 +53,8 @@ pub(super) fn for_endpoint(endpoint: &Endpoint) -> Result<Arc<dyn Connect>, Endp
 /// host that vanished is noticed within a minute, because what follows a log may rightly hear nothing for days.
 pub(super) async fn tcp(authority: &Authority) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((authority.host.as_str(), authority.port)).await?;
-    stream.set_nodelay(true)?;
-    keep_alive(&stream)?;
+    fetch::attend(&stream)?;
     Ok(stream)
-}
-
-#[cfg(unix)]
-fn keep_alive(stream: &TcpStream) -> io::Result<()> {
-    use rustix::net::sockopt;
-    sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, Duration::from_secs(30))?;
-    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(10))?;
-    sockopt::set_tcp_keepcnt(stream, 3)?;
-    Ok(())
-}
-
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the calls of other systems can fail")]
-fn keep_alive(_: &TcpStream) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(unix)]
