@@ -61,17 +61,12 @@ pub(crate) fn dockerfile(build: &Build) -> String {
     // Writing to a String can't fail.
     let _ = writeln!(file, "FROM {}", build.base);
     file.push_str("USER 0:0\n");
-    run(&mut file, &["mkdir", "-p", "/opt/server"]);
-    run(&mut file, &["chown", "65532:65532", "/opt/server"]);
+    run(&mut file, ["mkdir", "-p", "/opt/server"]);
+    run(&mut file, ["chown", "65532:65532", "/opt/server"]);
     file.push_str("USER 65532:65532\nENV HOME=/tmp\nWORKDIR /opt/server\n");
-    let program = build.program.iter().map(String::as_str);
     match build.ecosystem {
         Ecosystem::Npm => {
-            let package = match &build.version {
-                Some(version) => format!("{}@{version}", build.package),
-                None => build.package.clone(),
-            };
-            let mut install = vec![
+            let install = [
                 "npm",
                 "install",
                 "--no-audit",
@@ -79,44 +74,59 @@ pub(crate) fn dockerfile(build: &Build) -> String {
                 "--no-save",
                 "--cache=/tmp/.npm",
             ];
-            let registry = build.registry.as_ref().map(|url| format!("--registry={url}"));
-            install.extend(registry.as_deref());
-            install.push("--");
-            install.push(&package);
-            install.extend(build.with.iter().map(String::as_str));
-            run(&mut file, &install);
+            run(
+                &mut file,
+                install
+                    .map(str::to_owned)
+                    .into_iter()
+                    .chain(packages(build, "@", "--registry")),
+            );
             let find = ["node", "-e", NPM_PROGRAM, "--", &build.package];
-            run(&mut file, &find.into_iter().chain(program).collect::<Vec<_>>());
+            run(&mut file, find.into_iter().chain(build.program.as_deref()));
         }
         Ecosystem::Pypi => {
-            let package = match &build.version {
-                Some(version) => format!("{}=={version}", build.package),
-                None => build.package.clone(),
-            };
-            run(&mut file, &["python3", "-m", "venv", "/opt/server"]);
-            let mut install = vec![
+            run(&mut file, ["python3", "-m", "venv", "/opt/server"]);
+            let install = [
                 "/opt/server/bin/pip",
                 "install",
                 "--no-cache-dir",
                 "--disable-pip-version-check",
             ];
-            let registry = build.registry.as_ref().map(|url| format!("--index-url={url}"));
-            install.extend(registry.as_deref());
-            install.push("--");
-            install.push(&package);
-            install.extend(build.with.iter().map(String::as_str));
-            run(&mut file, &install);
+            run(
+                &mut file,
+                install
+                    .map(str::to_owned)
+                    .into_iter()
+                    .chain(packages(build, "==", "--index-url")),
+            );
             let find = ["/opt/server/bin/python", "-c", PYPI_PROGRAM, &build.package];
-            run(&mut file, &find.into_iter().chain(program).collect::<Vec<_>>());
+            run(&mut file, find.into_iter().chain(build.program.as_deref()));
         }
     }
     file.push_str("ENTRYPOINT [\"/opt/server/run\"]\nCMD []\n");
     file
 }
 
+/// The last arguments of an installer: where from, and what, as this ecosystem writes versions and registries.
+fn packages(build: &Build, version_mark: &str, registry_option: &str) -> Vec<String> {
+    let package = match &build.version {
+        Some(version) => format!("{}{version_mark}{version}", build.package),
+        None => build.package.clone(),
+    };
+    let registry = build
+        .registry
+        .as_ref()
+        .map(|url| format!("{registry_option}={url}"));
+    let what = ["--".to_owned(), package]
+        .into_iter()
+        .chain(build.with.iter().cloned());
+    registry.into_iter().chain(what).collect()
+}
+
 /// An instruction in exec form: no shell reads it.
-fn run(file: &mut String, arguments: &[&str]) {
-    let _ = writeln!(file, "RUN {}", Value::from(arguments.to_vec()));
+fn run(file: &mut String, arguments: impl IntoIterator<Item = impl Into<Value>>) {
+    let arguments: Value = arguments.into_iter().map(Into::into).collect();
+    let _ = writeln!(file, "RUN {arguments}");
 }
 
 /// Makes sure that the image of a build is there and made of what the build says now.
