@@ -146,7 +146,8 @@ impl Case<'_> {
 
     /// Options of a file system in memory, which must not turn it into another mount.
     pub(super) fn tmpfs_options(&self, at: &str, options: &str) -> Result<(), Refusal> {
-        let flags: Vec<&str> = options.split(',').collect();
+        // `U` is Podman's: the new file system belongs to the container's user.
+        let flags: Vec<&str> = options.split(',').filter(|flag| *flag != "U").collect();
         self.only_flags(Rule::Bind, at, &flags, &TMPFS_OPTIONS)
     }
 

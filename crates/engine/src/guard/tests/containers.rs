@@ -160,6 +160,7 @@ fn what_people_set_every_day() {
             json!({"Tmpfs": {"/tmp": "rw,noexec,nosuid,size=64m"}, "ReadonlyRootfs": true, "AutoRemove": true}),
             None,
         ),
+        (json!({"Tmpfs": {"/tmp": "rw,size=64m,U"}}), None),
         (json!({"Tmpfs": {"/tmp": "bind"}}), Some(Rule::Bind)),
         (
             json!({"Dns": ["192.0.2.1"], "ExtraHosts": ["db:192.0.2.2"], "GroupAdd": ["audio"], "Links": ["db:db"]}),
