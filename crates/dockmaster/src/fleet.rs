@@ -13,6 +13,7 @@ use base::{KnownSecrets, Secret};
 use catalog::plan::{self, Plan, Target};
 use catalog::{Around, Entry, Known, Lack, Processes, Setup};
 use engine::Engine;
+use fetch::{Addresses, Plain};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use gateway::{Describe, Life, Link, Origin, Server, Share, Wire};
@@ -38,6 +39,8 @@ pub(crate) struct Fleet {
     known: KnownSecrets,
     logs: Logs,
     client: fetch::Client,
+    /// Servers that the user described himself, and no catalog.
+    of_the_user: BTreeSet<ServerName>,
 }
 
 /// A server as it is switched on in a profile.
@@ -123,7 +126,11 @@ impl Fleet {
                     run: run_folder(settings),
                     grace: instances::Grace::default(),
                     reached: None,
-                    private_hosts: Vec::new(),
+                    private_hosts: hosts_of_the_user(settings),
+                    #[cfg(unix)]
+                    relay: crate::relay::own()
+                        .inspect_err(|error| tracing::debug!("there is no relay: {error}"))
+                        .ok(),
                     signature: None,
                     labels: BTreeMap::new(),
                 })
@@ -139,6 +146,7 @@ impl Fleet {
                 user_agent: concat!("dockmaster/", env!("CARGO_PKG_VERSION")).to_owned(),
                 ..fetch::Options::default()
             }),
+            of_the_user: settings.config.servers.keys().cloned().collect(),
         })
     }
 
@@ -272,7 +280,12 @@ impl Fleet {
                         plan::RemoteTransport::Sse => gateway::RemoteTransport::Sse,
                     },
                     headers: remote.headers.iter().map(header).collect::<Result<_>>()?,
-                    client: self.client.clone(),
+                    client: if self.of_the_user.contains(&plan.server) {
+                        // He wrote the address himself.
+                        self.client.with_rules(Addresses::Private, Plain::Permitted)
+                    } else {
+                        self.client.clone()
+                    },
                     limits: gateway::RemoteLimits::default(),
                 };
                 Ok(remote.link()?)
@@ -337,6 +350,19 @@ impl Fleet {
     pub(crate) fn runner(&self) -> Option<&Instances> {
         self.instances.as_ref()
     }
+}
+
+/// The hosts that the user himself named, by server: they may be in private networks, as those of a catalog may not.
+fn hosts_of_the_user(settings: &Settings) -> BTreeMap<ServerName, Vec<plan::HostPort>> {
+    let own = settings.config.servers.iter();
+    let own = own.map(|(name, own)| (name, own.hosts.as_deref().unwrap_or_default()));
+    let set_up = enabled(settings).map(|enabled| (enabled.name, enabled.setup.hosts.as_slice()));
+    let mut hosts = BTreeMap::<_, Vec<_>>::new();
+    for (name, named) in own.chain(set_up) {
+        let named = named.iter().map(|host| host.0.clone());
+        hosts.entry(name.clone()).or_default().extend(named);
+    }
+    hosts
 }
 
 /// Where sockets and secrets for containers lie: in memory if the system has a place for that.

@@ -22,6 +22,8 @@ mod permissions;
 mod progress;
 #[cfg(test)]
 mod reference;
+#[cfg(unix)]
+mod relay;
 mod serve;
 mod settings;
 mod shelf;
@@ -37,6 +39,10 @@ use crate::cli::Cli;
 use crate::env::Environment;
 
 fn main() -> ExitCode {
+    #[cfg(unix)]
+    if let Some(ended) = relay::asked_for() {
+        return ended;
+    }
     let cli = Cli::parse();
     let environment = Environment::of_process();
     logging::start(cli.global.log_level, &environment);

@@ -16,8 +16,10 @@ use crate::labels;
 pub(crate) struct Ours {
     /// The folder of this instance in memory: files of secrets. Mounted for reading.
     pub(crate) files: Option<PathBuf>,
-    /// The filtered Docker socket of this instance.
-    pub(crate) socket: Option<PathBuf>,
+    /// Files of this machine that are mounted for reading: the relay and its libraries.
+    pub(crate) relay: Vec<PathBuf>,
+    /// The sockets of this instance: the filtered Docker socket, and that of its proxy.
+    pub(crate) sockets: Vec<PathBuf>,
 }
 
 /// For what needs no more than the label: listing, looking, stopping and removing.
@@ -50,14 +52,14 @@ pub(crate) fn of_plan(user: &Guard, container: &Container, ours: &Ours) -> Guard
     policy.allow_sensitive.clone_from(&own.allow_sensitive);
     policy.volume_drivers.clone_from(&own.volume_drivers);
     policy.volume_types.clone_from(&own.volume_types);
-    if let Some(files) = &ours.files {
-        policy.allow_sensitive.push(files.clone());
+    for path in ours.files.iter().chain(&ours.relay) {
+        policy.allow_sensitive.push(path.clone());
         policy.roots.push(Root {
-            path: files.clone(),
+            path: path.clone(),
             write: false,
         });
     }
-    policy.sockets.extend(ours.socket.clone());
+    policy.sockets.extend(ours.sockets.iter().cloned());
     // The container that is attached to is the one that this very guard let be made. Looked at again it may show
     // what the engine added by itself, such as the anonymous volumes of its image, which bear no label.
     policy.exec_into_unsafe = true;

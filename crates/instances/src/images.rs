@@ -31,6 +31,10 @@ pub struct Image {
     pub user: String,
     /// Its environment.
     pub env: Vec<String>,
+    /// The program that is always run.
+    pub entrypoint: Vec<String>,
+    /// What is run, or the entrypoint's arguments, where nobody says anything else.
+    pub command: Vec<String>,
 }
 
 /// What happens while an image is fetched or built.
@@ -80,6 +84,8 @@ impl Image {
             digests: texts(&inspect["RepoDigests"]),
             user: inspect["Config"]["User"].as_str().unwrap_or_default().to_owned(),
             env: texts(&inspect["Config"]["Env"]),
+            entrypoint: texts(&inspect["Config"]["Entrypoint"]),
+            command: texts(&inspect["Config"]["Cmd"]),
         })
     }
 }

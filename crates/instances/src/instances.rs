@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use base::names::ServerName;
 use catalog::plan::HostPort;
 use engine::Engine;
+use serde_json::Value;
 use tokio::sync::{OnceCell, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +17,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::claim::Claim;
 use crate::egress::Reached;
+#[cfg(unix)]
+use crate::egress::Relay;
 use crate::images::SignatureCheck;
 use crate::{Error, guards};
 
@@ -33,9 +37,13 @@ pub struct Options {
     pub grace: Grace,
     /// Hears what servers reach and are refused. Servers wait while it has no room; nothing is dropped.
     pub reached: Option<mpsc::Sender<Reached>>,
-    /// Of the hosts that servers declare, those that the user himself said may be in private networks or on this
-    /// machine. Metadata services and link-local addresses stay shut.
-    pub private_hosts: Vec<HostPort>,
+    /// By server: of the hosts that it declares, those that the user himself named, which may be in private networks or
+    /// on this machine. Metadata services and link-local addresses stay shut.
+    pub private_hosts: BTreeMap<ServerName, Vec<HostPort>>,
+    /// What leads from a container without a network to its proxy. Without one, or with an engine on another machine,
+    /// servers with declared hosts get a network in which this host is.
+    #[cfg(unix)]
+    pub relay: Option<Relay>,
     /// Checks images before they run.
     pub signature: Option<SignatureCheck>,
     /// Labels that everything made here bears as well.
@@ -78,7 +86,7 @@ pub(crate) struct Inner {
     pub(crate) claim: Claim,
     pub(crate) tasks: TaskTracker,
     pub(crate) closing: CancellationToken,
-    cpus: OnceCell<Option<f64>>,
+    host: OnceCell<Host>,
     /// Something could not be removed; whoever comes next has to.
     incomplete: AtomicBool,
 }
@@ -101,7 +109,7 @@ impl Instances {
             claim,
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
-            cpus: OnceCell::new(),
+            host: OnceCell::new(),
             incomplete: AtomicBool::new(false),
             options,
         };
@@ -141,13 +149,44 @@ impl Inner {
         }
     }
 
-    /// The processors of the engine's host, asked once.
-    pub(crate) async fn host_cpus(&self, server: &str) -> Result<Option<f64>, Error> {
+    /// What containers run on, asked once.
+    pub(crate) async fn host(&self, server: &str) -> Result<Host, Error> {
         let ask = async {
-            let info = self.images.system_info().await;
-            let info = info.map_err(|error| Error::engine("ask the engine for its size", server, error))?;
-            Ok(info["NCPU"].as_f64().filter(|cpus| *cpus > 0.0))
+            let failed = |error| Error::engine("ask the engine what it is", server, error);
+            let info = self.images.system_info().await.map_err(failed)?;
+            let version = self.images.system_version().await.map_err(failed)?;
+            Ok(Host::read(&info, &version))
         };
-        Box::pin(self.cpus.get_or_try_init(|| ask)).await.copied()
+        Box::pin(self.host.get_or_try_init(|| ask)).await.copied()
+    }
+}
+
+/// What containers run on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Host {
+    /// The processors that it has, if it says so: a limit above is refused.
+    pub(crate) cpus: Option<f64>,
+    pub(crate) kind: EngineKind,
+}
+
+/// Who wrote the engine: they differ in what they understand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EngineKind {
+    Docker,
+    Podman,
+}
+
+impl Host {
+    fn read(info: &Value, version: &Value) -> Self {
+        let parts = version["Components"].as_array().into_iter().flatten();
+        let is_podman = parts.into_iter().any(|part| part["Name"] == "Podman Engine");
+        Self {
+            cpus: info["NCPU"].as_f64().filter(|cpus| *cpus > 0.0),
+            kind: if is_podman {
+                EngineKind::Podman
+            } else {
+                EngineKind::Docker
+            },
+        }
     }
 }

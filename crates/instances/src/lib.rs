@@ -12,6 +12,7 @@
 mod build;
 mod call;
 mod claim;
+mod door;
 mod egress;
 mod error;
 mod files;
@@ -31,6 +32,8 @@ mod stdio;
 
 pub use call::{Bounds, Called, Printed};
 pub use egress::{Reached, Traffic, Verdict};
+#[cfg(unix)]
+pub use egress::{Relay, RelayError, relay::ARGUMENT as RELAY, relay::run as run_relay};
 pub use error::Error;
 pub use images::{Image, Progress, SignatureCheck};
 pub use instances::{Grace, Instances, Options};

@@ -17,7 +17,9 @@ use engine::models::{
 };
 
 use crate::Error;
+use crate::egress::Way;
 use crate::images::Image;
+use crate::instances::{EngineKind, Host};
 use crate::labels::Labels;
 
 /// Who a server is when neither its image nor its plan says so: a number that no system gives to anybody (the
@@ -33,12 +35,11 @@ const TMP: (u64, u64) = (16 << 20, 1 << 30);
 pub(crate) struct Facts<'a> {
     pub(crate) server: &'a str,
     pub(crate) image: &'a Image,
-    /// The processors of the host: the engine refuses a limit above.
-    pub(crate) host_cpus: Option<f64>,
+    pub(crate) host: Host,
     /// `uid:gid` of the owner of a folder on this machine that is mounted for writing.
     pub(crate) owner: Option<String>,
-    /// The network that was made for it, and the proxy's address in it.
-    pub(crate) egress: Option<(String, SocketAddr)>,
+    /// How it gets to its proxy.
+    pub(crate) egress: Option<Way>,
     /// Files of secrets: where each lies in the memory of this machine.
     pub(crate) secret_files: HashMap<String, PathBuf>,
     /// The filtered Docker socket.
@@ -59,9 +60,10 @@ pub(crate) fn body(
     let user = user(container, &facts);
     let env = env(container, &facts, user.is_some(), secret)?;
     let command = command(container, &facts, secret)?;
+    let (entrypoint, command) = program(command, &facts)?;
     let mounts = mounts(container, &facts)?;
     let limits = &container.limits;
-    let cpus = facts.host_cpus.map_or(limits.cpus, |host| limits.cpus.min(host));
+    let cpus = facts.host.cpus.map_or(limits.cpus, |host| limits.cpus.min(host));
     let memory = i64::try_from(limits.memory).unwrap_or(i64::MAX);
     let (network_mode, dns) = network(container, &facts);
     let host = HostConfig {
@@ -72,7 +74,7 @@ pub(crate) fn body(
         privileged: Some(false),
         // Nothing to write to but memory and what is mounted.
         readonly_rootfs: Some(!container.writable_root),
-        tmpfs: Some(tmpfs(container, user.as_deref())),
+        tmpfs: Some(tmpfs(container, user.as_deref(), facts.host.kind)),
         mounts: (!mounts.is_empty()).then_some(mounts),
         // Bounds. Swap is counted with memory, so equal means none.
         memory: Some(memory),
@@ -80,12 +82,7 @@ pub(crate) fn body(
         #[expect(clippy::cast_possible_truncation, reason = "a number of processors fits")]
         nano_cpus: Some((cpus * 1e9) as i64),
         pids_limit: Some(limits.pids.into()),
-        // A core dump would put what a process knew on the host's disk.
-        ulimits: Some(vec![ResourcesUlimits {
-            name: Some("core".to_owned()),
-            soft: Some(0),
-            hard: Some(0),
-        }]),
+        ulimits: Some(ulimits(facts.host.kind)),
         // Its output is read as it comes; kept by the engine it would fill the disk.
         log_config: Some(HostConfigLogConfig {
             typ: Some("none".to_owned()),
@@ -106,6 +103,7 @@ pub(crate) fn body(
     };
     Ok(ContainerCreateBody {
         image: Some(facts.image.id.clone()),
+        entrypoint,
         cmd: (!command.is_empty()).then_some(command),
         env: Some(env),
         user,
@@ -170,6 +168,30 @@ fn command(
         .collect())
 }
 
+/// The entrypoint and its arguments. A relay comes before the program that would run otherwise, which therefore has to
+/// be known.
+fn program(command: Vec<String>, facts: &Facts<'_>) -> Result<(Option<Vec<String>>, Vec<String>), Error> {
+    #[cfg(unix)]
+    if let Some(Way::Socket { relay, .. }) = &facts.egress {
+        let mut entrypoint = relay.entrypoint();
+        entrypoint.extend(facts.image.entrypoint.iter().cloned());
+        let command = if command.is_empty() {
+            facts.image.command.clone()
+        } else {
+            command
+        };
+        if facts.image.entrypoint.is_empty() && command.is_empty() {
+            let fault = format!(
+                "{} names no program to run; give it `args`",
+                facts.image.reference
+            );
+            return Err(Error::plan(facts.server, fault));
+        }
+        return Ok((Some(entrypoint), command));
+    }
+    Ok((None, command))
+}
+
 /// Secrets as they are asked for, and which one had no value.
 struct Asked<'a> {
     secret: &'a dyn Fn(&str) -> Option<Secret>,
@@ -212,8 +234,8 @@ fn env(
     if other_user || (!container.writable_root && !facts.image.env.iter().any(names_home)) {
         env.push("HOME=/tmp".to_owned());
     }
-    if let Some((_, proxy)) = &facts.egress {
-        env.extend(proxy_env(*proxy));
+    if let Some(way) = &facts.egress {
+        env.extend(proxy_env(way.proxy()));
     }
     for (name, value) in &container.env {
         if name.is_empty() || name.contains(['=', '\0']) {
@@ -244,12 +266,34 @@ fn proxy_env(proxy: SocketAddr) -> Vec<String> {
     env
 }
 
-fn tmpfs(container: &Container, user: Option<&str>) -> HashMap<String, String> {
+/// A core dump would put what a process knew on the host's disk.
+///
+/// Where Podman is told of any limit it sets those on files and processes itself, to what it was compiled with, which
+/// fails where it may not go so high; so it is told of them, too. The bound on processes is another (`pids`).
+fn ulimits(kind: EngineKind) -> Vec<ResourcesUlimits> {
+    let limits: &[(&str, i64)] = match kind {
+        EngineKind::Docker => &[("core", 0)],
+        EngineKind::Podman => &[("core", 0), ("nofile", 16_384), ("nproc", 16_384)],
+    };
+    let limit = |(name, most): &(&str, i64)| ResourcesUlimits {
+        name: Some((*name).to_owned()),
+        soft: Some(*most),
+        hard: Some(*most),
+    };
+    limits.iter().map(limit).collect()
+}
+
+fn tmpfs(container: &Container, user: Option<&str>, kind: EngineKind) -> HashMap<String, String> {
     // The runtime gives the mount the mode of the image's own folder, which may be closed to others; its owner gets in.
     let number = user
         .and_then(|user| user.split(':').next())
         .filter(|user| user.parse::<u32>().is_ok());
-    let owner = number.map_or_else(String::new, |number| format!(",uid={number}"));
+    let owner = match (number, kind) {
+        (None, _) => String::new(),
+        (Some(number), EngineKind::Docker) => format!(",uid={number}"),
+        // It knows no `uid`, and gives the mount to the container's user if asked so.
+        (Some(_), EngineKind::Podman) => ",U".to_owned(),
+    };
     let size = (container.limits.memory / 4).clamp(TMP.0, TMP.1);
     // Programs may be run from it: package runners and interpreters with compiled parts do.
     let options = |mode: &str| format!("rw,exec,nosuid,nodev,size={size},mode={mode}{owner}");
@@ -273,6 +317,14 @@ fn mounts(container: &Container, facts: &Facts<'_>) -> Result<Vec<Mount>, Error>
     for mount in &container.mounts {
         if !mount.target.starts_with('/') {
             let fault = format!("{:?} is no absolute path in a container", mount.target);
+            return Err(Error::plan(facts.server, fault));
+        }
+        #[cfg(unix)]
+        if crate::egress::relay::is_ours(&mount.target) {
+            let fault = format!(
+                "{:?} is where Dockmaster mounts what it needs itself",
+                mount.target
+            );
             return Err(Error::plan(facts.server, fault));
         }
         let made = match &mount.source {
@@ -311,6 +363,16 @@ fn mounts(container: &Container, facts: &Facts<'_>) -> Result<Vec<Mount>, Error>
     if let Some(socket) = facts.socket.as_ref().and_then(|path| path.to_str()) {
         mounts.push(bind(socket, "/var/run/docker.sock", false));
     }
+    #[cfg(unix)]
+    if let Some(Way::Socket { socket, relay }) = &facts.egress {
+        for (source, target) in relay.mounts(socket) {
+            let Some(source) = source.to_str() else {
+                let fault = format!("{} is not written in Unicode", source.display());
+                return Err(Error::plan(facts.server, fault));
+            };
+            mounts.push(bind(source, &target, true));
+        }
+    }
     Ok(mounts)
 }
 
@@ -334,7 +396,9 @@ fn bind(source: &str, target: &str, read_only: bool) -> Mount {
 fn network(container: &Container, facts: &Facts<'_>) -> (String, Option<Vec<String>>) {
     match (&container.network, &facts.egress) {
         (Network::Open, _) => ("bridge".to_owned(), None),
-        (Network::Hosts(_), Some((network, _))) => (network.clone(), Some(vec!["127.0.0.1".to_owned()])),
+        (Network::Hosts(_), Some(Way::Network { id, .. })) => {
+            (id.clone(), Some(vec!["127.0.0.1".to_owned()]))
+        }
         (Network::None | Network::Hosts(_), _) => ("none".to_owned(), None),
     }
 }
@@ -376,18 +440,34 @@ mod tests {
             digests: Vec::new(),
             user: user.to_owned(),
             env: vec!["PATH=/bin".to_owned()],
+            entrypoint: vec!["serve".to_owned()],
+            command: vec!["--all".to_owned()],
         }
     }
 
     fn made(container: &Container, image: &Image, owner: Option<&str>) -> Result<ContainerCreateBody, Error> {
+        made_on(EngineKind::Docker, container, image, owner)
+    }
+
+    fn made_on(
+        kind: EngineKind,
+        container: &Container,
+        image: &Image,
+        owner: Option<&str>,
+    ) -> Result<ContainerCreateBody, Error> {
         let server = ServerName::parse("tool").unwrap();
         let labels = || Labels::new(Kind::Instance, &server, &BTreeMap::new());
-        let egress = matches!(container.network, Network::Hosts(_))
-            .then(|| ("0123abcd".to_owned(), "172.18.0.1:4000".parse().unwrap()));
+        let egress = matches!(container.network, Network::Hosts(_)).then(|| Way::Network {
+            id: "0123abcd".to_owned(),
+            proxy: "172.18.0.1:4000".parse().unwrap(),
+        });
         let facts = Facts {
             server: "tool",
             image,
-            host_cpus: Some(2.0),
+            host: Host {
+                cpus: Some(2.0),
+                kind,
+            },
             owner: owner.map(str::to_owned),
             egress,
             secret_files: HashMap::new(),
@@ -474,6 +554,22 @@ mod tests {
         assert!(env.contains("no_proxy=localhost,127.0.0.1,::1"), "{env}");
         let (mode, dns, env) = host(&with(Network::Open));
         assert_eq!((mode.as_str(), dns, env.as_str()), ("bridge", None, "HOME=/tmp"));
+    }
+
+    #[test]
+    fn what_engines_differ_in() {
+        let container = Container::default();
+        for (kind, option, limits) in [(EngineKind::Docker, "uid=65532", 1), (EngineKind::Podman, "U", 3)] {
+            let body = made_on(kind, &container, &image(""), None).unwrap();
+            let host = body.host_config.unwrap();
+            let tmp = host.tmpfs.unwrap()["/tmp"].clone();
+            assert_eq!(tmp.rsplit(',').next(), Some(option), "{tmp}");
+            let ulimits = host.ulimits.unwrap();
+            assert_eq!(
+                (ulimits[0].name.as_deref(), ulimits.len()),
+                (Some("core"), limits)
+            );
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use base::Secret;
 use base::names::{ContainerRef, ImageRef, ServerName};
-use catalog::plan::{Container, Network, Part, Source, Value};
+use catalog::plan::{Container, HostPort, Network, Part, Source, Value};
 #[cfg(unix)]
 use engine::guard::Label;
 use engine::guard::{DaemonPlace, Guard};
@@ -17,11 +17,11 @@ use engine::ops::containers::{Attach, Attached, NewContainer, Outputs, WaitFor, 
 use engine::{Engine, Tty};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::egress::Egress;
+use crate::egress::{Egress, Way};
 use crate::files::Folder;
 use crate::guards::{self, Ours};
 use crate::images::{self, Image, Progress};
-use crate::instances::{Inner, Instances};
+use crate::instances::{Host, Inner, Instances};
 use crate::labels::{self, Kind, Labels};
 use crate::lockdown::{self, Facts};
 use crate::running::{Owner, Running, Stage, remove};
@@ -180,7 +180,7 @@ struct Planned {
     server: ServerName,
     container: Container,
     image: Image,
-    host_cpus: Option<f64>,
+    host: Host,
     share: String,
     secrets: HashMap<String, Secret>,
     wants: Wants,
@@ -194,7 +194,7 @@ impl Planned {
             server: start.server.clone(),
             container: start.container.clone(),
             image,
-            host_cpus: inner.host_cpus(start.server.as_str()).await?,
+            host: inner.host(start.server.as_str()).await?,
             share: labels::short_hash(start.share),
             secrets: names.into_iter().filter_map(value).collect(),
             wants,
@@ -226,16 +226,24 @@ impl Planned {
         if let Network::Hosts(hosts) = &container.network
             && !hosts.is_empty()
         {
-            let egress = Egress::open(inner, &inner.engine, &self.server, hosts).await?;
+            let egress = self.egress(inner, hosts, leftovers).await?;
             leftovers.egress = Some(egress);
         }
         let secret_files = self.secret_files(inner, leftovers)?;
-        let ours = Ours {
+        let docker_socket = self.docker_socket(inner, leftovers)?;
+        let way = leftovers.egress.as_ref().map(|egress| egress.way.clone());
+        let mut ours = Ours {
             files: (!secret_files.is_empty())
                 .then(|| leftovers.folder.as_ref().map(|folder| folder.path().to_owned()))
                 .flatten(),
-            socket: self.docker_socket(inner, leftovers)?,
+            relay: Vec::new(),
+            sockets: docker_socket.iter().cloned().collect(),
         };
+        #[cfg(unix)]
+        if let Some(Way::Socket { socket, relay }) = &way {
+            ours.relay.extend(relay.files().cloned());
+            ours.sockets.push(socket.clone());
+        }
         let random = labels::random(3).map_err(|cause| Error::files("name", "a container", cause))?;
         let name = format!("dockmaster-{server}-{random}");
         let fingerprint = self.image.fingerprint(container);
@@ -249,14 +257,11 @@ impl Planned {
         let facts = Facts {
             server,
             image: &self.image,
-            host_cpus: self.host_cpus,
+            host: self.host,
             owner: owner_of(container, &inner.user.options().guard),
-            egress: leftovers
-                .egress
-                .as_ref()
-                .map(|egress| (egress.network.clone(), egress.proxy)),
+            egress: way,
             secret_files,
-            socket: ours.socket.clone(),
+            socket: docker_socket,
             labels,
             volume_labels: Labels::new(Kind::Data, &self.server, further),
             stdin: self.wants.stdin,
@@ -296,6 +301,23 @@ impl Planned {
             other_user,
         };
         Ok((running, owner))
+    }
+
+    /// The way out, by a socket wherever that can be.
+    async fn egress(
+        &self,
+        inner: &Inner,
+        hosts: &[HostPort],
+        leftovers: &mut Leftovers,
+    ) -> Result<Egress, Error> {
+        #[cfg(unix)]
+        if let Some(relay) = &inner.options.relay
+            && inner.user.options().guard.surroundings().daemon == DaemonPlace::Local
+        {
+            let folder = leftovers.folder(inner)?.path();
+            return Egress::by_socket(inner, &self.server, hosts, folder, relay);
+        }
+        Egress::by_network(inner, &self.server, hosts).await
     }
 
     /// Puts the values of secrets that are wanted as files where the container can be given them.

@@ -18,6 +18,7 @@
     reason = "a fixture that fails must fail the test, loudly"
 )]
 
+mod child;
 mod daemon;
 mod double;
 mod http1;
@@ -29,6 +30,7 @@ mod registry;
 mod relay;
 mod scope;
 
+pub use child::OwnChild;
 pub use daemon::{Answer, Daemon, all_engines, endpoint};
 pub use double::{DaemonDouble, Reply, Seen};
 pub use image::{IMAGE, image, image_on};

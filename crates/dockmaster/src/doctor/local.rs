@@ -37,6 +37,8 @@ pub(super) async fn checks(settings: &Settings) -> Vec<Check> {
     checks.extend(token_file(settings));
     checks.extend(space("state", &settings.folders.state));
     checks.push(gateway(settings).await);
+    #[cfg(unix)]
+    checks.push(egress());
     checks
 }
 
@@ -102,6 +104,25 @@ async fn gateway(settings: &Settings) -> Check {
         _ => Check::ok(
             "gateway",
             format!("none answers at {url}; clients that speak stdio start their own"),
+        ),
+    }
+}
+
+/// How servers with declared hosts get to their proxy.
+#[cfg(unix)]
+fn egress() -> Check {
+    match crate::relay::own() {
+        Ok(_) => Check::ok(
+            "egress",
+            "servers with declared hosts have no network, and reach nothing but the proxy",
+        ),
+        Err(error) => Check::warning(
+            "egress",
+            format!(
+                "servers with declared hosts get a network in which services of this host that listen on all \
+                 addresses can be reached, since this executable can't be mounted into containers: {error}"
+            ),
+            "install it as a file that everybody may read and run (chmod 755), on Linux",
         ),
     }
 }

@@ -180,6 +180,7 @@ fn doctor() {
         "guard",
         "audit",
         "gateway",
+        "egress",
     ] {
         assert_eq!(state(name), "ok", "{name}: {checks:?}");
     }

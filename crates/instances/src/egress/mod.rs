@@ -1,17 +1,24 @@
-//! The only way out: a network of one instance that leads nowhere, and in it a proxy that lets exactly the declared
-//! destinations pass.
+//! The only way out: a proxy in this process that lets exactly the declared destinations pass. A container gets to it
+//! in one of two ways:
 //!
-//! The engine's internal networks have no route outwards, but the host is in them, at the network's gateway address.
-//! The proxy listens there and nowhere else. Whether that is possible is found out by trying: where the engine runs
-//! on another machine, or in a machine of its own on this one, the address is not ours, and the server is refused
-//! rather than let out. No helper container is needed on any engine from 20.10 on.
+//! - *by a socket*: it has no network at all. The proxy listens at a socket that is mounted into it, and a [`Relay`]
+//!   beside the server leads there. So it reaches nothing but the proxy: not this host, not its services.
+//! - *by a network*: where no relay can be had. An internal network of the engine's has no route outwards, but the host
+//!   is in it, at the network's gateway address, where the proxy listens. Whether that is possible is found out by
+//!   trying: where the engine runs on another machine, or in a machine of its own on this one, the address is not ours,
+//!   and the server is refused rather than let out. The host's services that listen on all addresses can be reached.
 //!
-//! Deliberately absent: TLS. What goes through `CONNECT` is not looked into; only where it goes to is judged.
+//! No helper container is needed on any engine from 20.10 on. Deliberately absent: TLS. What goes through `CONNECT` is
+//! not looked into; only where it goes to is judged.
 
 mod proxy;
+#[cfg(unix)]
+pub(crate) mod relay;
 mod report;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::names::{NetworkRef, ServerName};
@@ -22,6 +29,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(unix)]
+pub use relay::{Relay, RelayError};
 pub use report::{Reached, Traffic, Verdict};
 
 use crate::Error;
@@ -30,43 +39,77 @@ use crate::labels::{self, Kind, Labels};
 use proxy::{Proxy, Rules};
 use report::Reporter;
 
-/// A network and the proxy in it.
+/// One instance's proxy, and how its container gets there.
 #[derive(Debug)]
 pub(crate) struct Egress {
-    /// The network's id.
-    pub(crate) network: String,
-    /// Where the proxy listens.
-    pub(crate) proxy: SocketAddr,
+    pub(crate) way: Way,
     pub(crate) traffic: Arc<Traffic>,
     ended: CancellationToken,
 }
 
+/// How a container gets to its proxy.
+#[derive(Debug, Clone)]
+pub(crate) enum Way {
+    /// It is in this network, with the proxy at this address.
+    Network { id: String, proxy: SocketAddr },
+    /// It has no network; a relay leads to this socket.
+    #[cfg(unix)]
+    Socket { socket: PathBuf, relay: Relay },
+}
+
+impl Way {
+    /// Where the server finds its proxy.
+    pub(crate) fn proxy(&self) -> SocketAddr {
+        match self {
+            Self::Network { proxy, .. } => *proxy,
+            #[cfg(unix)]
+            Self::Socket { .. } => relay::ADDRESS,
+        }
+    }
+}
+
 impl Egress {
-    /// Makes the network and begins to serve it.
-    pub(crate) async fn open(
+    /// Serves a container that has no network, at a socket in `folder`, which only this user may enter.
+    #[cfg(unix)]
+    pub(crate) fn by_socket(
         inner: &Inner,
-        engine: &Engine,
+        server: &ServerName,
+        hosts: &[HostPort],
+        folder: &Path,
+        relay: &Relay,
+    ) -> Result<Self, Error> {
+        let socket = folder.join("proxy.sock");
+        let listener = crate::door::socket(&socket)
+            .map_err(|cause| Error::files("make the socket of a proxy at", &socket, cause))?;
+        let relay = relay.clone();
+        let (this, proxy) = Self::new(inner, server, hosts, Way::Socket { socket, relay });
+        inner.tasks.spawn(proxy.serve(listener));
+        Ok(this)
+    }
+
+    /// Makes a network and serves it.
+    pub(crate) async fn by_network(
+        inner: &Inner,
         server: &ServerName,
         hosts: &[HostPort],
     ) -> Result<Self, Error> {
-        let network = make(inner, engine, server).await?;
-        match Self::serve(inner, engine, server, hosts, &network).await {
+        let network = make(inner, server).await?;
+        match Self::in_network(inner, server, hosts, &network).await {
             Ok(egress) => Ok(egress),
             Err(error) => {
-                inner.removed(remove_network(engine, &network).await);
+                inner.removed(remove_network(&inner.engine, &network).await);
                 Err(error)
             }
         }
     }
 
-    async fn serve(
+    async fn in_network(
         inner: &Inner,
-        engine: &Engine,
         server: &ServerName,
         hosts: &[HostPort],
         network: &str,
     ) -> Result<Self, Error> {
-        let place = place_of(engine, server, network).await?;
+        let place = place_of(&inner.engine, server, network).await?;
         let listener = TcpListener::bind((place.gateway, 0)).await.map_err(|error| {
             let fault = format!(
                 "it may reach only {}, through a proxy of Dockmaster's that has to listen at {} on the engine's own \
@@ -80,32 +123,40 @@ impl Egress {
         let proxy = listener
             .local_addr()
             .map_err(|cause| Error::files("listen at", place.gateway.to_string(), cause))?;
+        let id = network.to_owned();
+        let (this, proxy) = Self::new(inner, server, hosts, Way::Network { id, proxy });
+        let guests = proxy.guests(listener, place);
+        inner.tasks.spawn(proxy.serve(guests));
+        Ok(this)
+    }
+
+    fn new(inner: &Inner, server: &ServerName, hosts: &[HostPort], way: Way) -> (Self, Proxy) {
         let traffic = Arc::new(Traffic::default());
         let ended = CancellationToken::new();
         let rules = Rules {
             hosts: hosts.to_vec(),
-            private: inner.options.private_hosts.clone(),
-            place,
+            private: inner
+                .options
+                .private_hosts
+                .get(server)
+                .cloned()
+                .unwrap_or_default(),
         };
-        let reporter = Reporter::new(
-            server.clone(),
-            inner.options.reached.clone(),
-            Arc::clone(&traffic),
-        );
-        let serving = Proxy::new(rules, reporter, ended.clone()).serve(listener);
-        inner.tasks.spawn(serving);
-        Ok(Self {
-            network: network.to_owned(),
-            proxy,
-            traffic,
-            ended,
-        })
+        let reached = inner.options.reached.clone();
+        let reporter = Reporter::new(server.clone(), reached, Arc::clone(&traffic));
+        let proxy = Proxy::new(rules, reporter, ended.clone());
+        (Self { way, traffic, ended }, proxy)
     }
 
     /// Ends the proxy and removes the network. Says whether it is gone.
     pub(crate) async fn close(self, engine: &Engine) -> bool {
         self.ended.cancel();
-        remove_network(engine, &self.network).await
+        match &self.way {
+            Way::Network { id, .. } => remove_network(engine, id).await,
+            // It goes with its folder.
+            #[cfg(unix)]
+            Way::Socket { .. } => true,
+        }
     }
 }
 
@@ -152,7 +203,7 @@ impl Place {
     }
 }
 
-async fn make(inner: &Inner, engine: &Engine, server: &ServerName) -> Result<String, Error> {
+async fn make(inner: &Inner, server: &ServerName) -> Result<String, Error> {
     let random = labels::random(3).map_err(|cause| Error::files("name", "a network", cause))?;
     let labels = Labels::new(Kind::Network, server, &inner.options.labels)
         .with(labels::GATEWAY, inner.claim.id())
@@ -165,7 +216,7 @@ async fn make(inner: &Inner, engine: &Engine, server: &ServerName) -> Result<Str
         labels: Some(labels.into_map()),
         ..NetworkCreateRequest::default()
     };
-    let made = engine.network_create(&request).await.map_err(|error| {
+    let made = inner.engine.network_create(&request).await.map_err(|error| {
         let full = error.to_string().contains("address pool");
         if full {
             let fault = "every server with declared hosts needs a network of its own, and the engine has no addresses \
@@ -182,7 +233,9 @@ async fn place_of(engine: &Engine, server: &ServerName, network: &str) -> Result
     let id = NetworkRef::parse(network).map_err(|error| Error::plan(server.as_str(), error.to_string()))?;
     let state = engine.network_inspect(&id).await;
     let state = state.map_err(|error| Error::engine("look at its network", server.as_str(), error))?;
-    let unknown = "the engine does not tell the addresses of the network that it made for it";
+    let unknown = "it may reach only the hosts that it declares, through a proxy of Dockmaster's, and the engine does not \
+                   tell the addresses of the network that it made for it. Run Dockmaster where the engine runs, as an \
+                   executable that everybody may read and run (`dockmaster doctor` says why it is none)";
     Place::read(&state).ok_or_else(|| Error::plan(server.as_str(), unknown))
 }
 

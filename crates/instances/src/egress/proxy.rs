@@ -1,11 +1,12 @@
 //! An HTTP proxy for one instance: `CONNECT` (RFC 9110, 9.3.6) and plain HTTP in absolute form (RFC 9112, 3.2.2).
 //!
-//! Who asks is judged by the address it asks from, where to by the declared pairs of host and port, and then once more
+//! Who asks is judged by the way it comes: from the network of its own instance, or by a socket that only its own
+//! container is given. Where to is judged by the declared pairs of host and port, and then once more
 //! by the very address that is connected to: names resolve here, and those that lead into private networks, to this
 //! machine or to a metadata service are refused, however often they change what they say.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,13 +23,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::Place;
 use super::report::Reporter;
+use crate::door::{Door, Listener};
 
 /// Connections side by side; further ones wait.
 const CONNECTIONS: usize = 128;
@@ -62,8 +62,6 @@ pub(super) struct Rules {
     pub(super) hosts: Vec<HostPort>,
     /// Of these, the ones that the user said may be private.
     pub(super) private: Vec<HostPort>,
-    /// Who may ask.
-    pub(super) place: Place,
 }
 
 /// One instance's proxy.
@@ -74,8 +72,31 @@ pub(super) struct Proxy(Arc<Shared>);
 struct Shared {
     rules: Rules,
     reporter: Reporter,
-    ended: CancellationToken,
-    tasks: TaskTracker,
+    door: Door,
+}
+
+/// Answers only those who are in the instance's own network.
+pub(super) struct Guests {
+    listener: TcpListener,
+    place: Place,
+    proxy: Proxy,
+}
+
+impl Listener for Guests {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<TcpStream> {
+        loop {
+            let (stream, peer) = self.listener.accept().await?;
+            if self.place.is_guest(peer.ip()) {
+                // Frames must not wait for acknowledgements of others; failing at that costs time and nothing else.
+                drop(stream.set_nodelay(true));
+                return Ok(stream);
+            }
+            let why = "it came from outside of the server's network";
+            self.proxy.0.reporter.refused(&peer.to_string(), why).await;
+        }
+    }
 }
 
 impl Proxy {
@@ -83,75 +104,41 @@ impl Proxy {
         Self(Arc::new(Shared {
             rules,
             reporter,
-            ended,
-            tasks: TaskTracker::new(),
+            door: Door::new(ended),
         }))
     }
 
-    /// Serves until the instance ends, and then waits for its own tasks, which end with it.
-    pub(super) async fn serve(self, listener: TcpListener) {
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
-        loop {
-            let next = async {
-                let permit = Arc::clone(&room).acquire_owned().await;
-                (listener.accept().await, permit)
-            };
-            let (accepted, permit) = tokio::select! {
-                next = next => next,
-                () = self.0.ended.cancelled() => break,
-            };
-            match (accepted, permit) {
-                (Ok((stream, peer)), Ok(permit)) => self.accept(stream, peer, permit).await,
-                (Err(error), _) => {
-                    // Out of file handles, mostly: others may give some back.
-                    tracing::warn!("the proxy can't accept: {error}");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-                (_, Err(_)) => break,
-            }
+    /// Those who come over a network.
+    pub(super) fn guests(&self, listener: TcpListener, place: Place) -> Guests {
+        Guests {
+            listener,
+            place,
+            proxy: self.clone(),
         }
-        self.0.tasks.close();
-        self.0.tasks.wait().await;
     }
 
-    async fn accept(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
-        if !self.0.rules.place.is_guest(peer.ip()) {
-            let why = "it came from outside of the server's network";
-            self.0.reporter.refused(&peer.to_string(), why).await;
-            return;
-        }
-        // Frames must not wait for acknowledgements of others; failing at that costs time and nothing else.
-        drop(stream.set_nodelay(true));
-        let proxy = self.clone();
-        self.spawn(async move {
-            let service = service_fn(move |request| {
-                let proxy = proxy.clone();
-                async move { Ok::<_, Infallible>(proxy.answer(request).await) }
-            });
-            let served = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD)
-                // Whoever has nothing more to say may still want the answer.
-                .half_close(true)
-                .serve_connection(TokioIo::new(stream), service)
-                .with_upgrades()
-                .await;
-            if let Err(error) = served {
-                tracing::debug!("a connection to the proxy ended: {error}");
-            }
-            drop(permit);
-        });
+    /// Serves until the instance ends.
+    pub(super) async fn serve(self, listener: impl Listener) {
+        let connection = |stream| self.clone().connection(stream);
+        self.0.door.serve(listener, CONNECTIONS, connection).await;
     }
 
-    /// Runs a task that ends with the instance.
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let ended = self.0.ended.clone();
-        self.0.tasks.spawn(async move {
-            tokio::select! {
-                () = task => {}
-                () = ended.cancelled() => {}
-            }
+    async fn connection(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+        let service = service_fn(move |request| {
+            let proxy = self.clone();
+            async move { Ok::<_, Infallible>(proxy.answer(request).await) }
         });
+        let served = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            // Whoever has nothing more to say may still want the answer.
+            .half_close(true)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
+            .await;
+        if let Err(error) = served {
+            tracing::debug!("a connection to the proxy ended: {error}");
+        }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
@@ -167,7 +154,7 @@ impl Proxy {
         let to = Destination::of(request.uri(), None).map_err(bad)?;
         let outside = self.reach(&to).await?;
         let proxy = self.clone();
-        self.spawn(async move {
+        self.0.door.spawn(async move {
             if let Ok(inside) = hyper::upgrade::on(request).await {
                 proxy.pass(TokioIo::new(inside), outside).await;
             }
@@ -217,7 +204,7 @@ impl Proxy {
         };
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(outside)).await;
         let (mut sender, connection) = handshake.map_err(|error| broken(&error))?;
-        self.spawn(async move {
+        self.0.door.spawn(async move {
             drop(connection.await);
         });
         let answered = timeout(IDLE, sender.send_request(request)).await;

@@ -26,12 +26,13 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use scope::Scope;
+
+use crate::door::{self, Door};
 
 /// Connections side by side; further ones wait.
 const CONNECTIONS: usize = 64;
@@ -58,16 +59,18 @@ impl DockerSocket {
         tasks: &TaskTracker,
     ) -> Result<Self, io::Error> {
         let path = folder.join(NAME);
-        let listener = UnixListener::bind(&path)?;
-        open_to_all(&path)?;
+        let listener = door::socket(&path)?;
         let ended = CancellationToken::new();
+        let door = Door::new(ended.clone());
         let server = Server(Arc::new(Shared {
             engine,
             scope,
-            ended: ended.clone(),
-            tasks: TaskTracker::new(),
+            door: door.clone(),
         }));
-        tasks.spawn(server.serve(listener));
+        tasks.spawn(async move {
+            let connection = |stream| server.clone().connection(stream);
+            door.serve(listener, CONNECTIONS, connection).await;
+        });
         Ok(Self { path, ended })
     }
 
@@ -82,12 +85,6 @@ impl Drop for DockerSocket {
     }
 }
 
-/// Whoever the container runs as may use it. Nobody else comes into its folder.
-fn open_to_all(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o666))
-}
-
 #[derive(Debug, Clone)]
 struct Server(Arc<Shared>);
 
@@ -95,55 +92,13 @@ struct Server(Arc<Shared>);
 struct Shared {
     engine: Engine,
     scope: Scope,
-    ended: CancellationToken,
-    tasks: TaskTracker,
+    door: Door,
 }
 
 impl Server {
-    async fn serve(self, listener: UnixListener) {
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
-        loop {
-            let next = async {
-                let permit = Arc::clone(&room).acquire_owned().await;
-                (listener.accept().await, permit)
-            };
-            let (accepted, permit) = tokio::select! {
-                next = next => next,
-                () = self.0.ended.cancelled() => break,
-            };
-            match accepted {
-                Ok((stream, _)) => {
-                    let server = self.clone();
-                    self.spawn(async move {
-                        server.connection(stream).await;
-                        drop(permit);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!("a filtered Docker socket can't accept: {error}");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                }
-            }
-        }
-        self.0.tasks.close();
-        self.0.tasks.wait().await;
-    }
-
-    /// Runs a task that ends with the instance.
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let ended = self.0.ended.clone();
-        self.0.tasks.spawn(async move {
-            tokio::select! {
-                () = task => {}
-                () = ended.cancelled() => {}
-            }
-        });
-    }
-
-    async fn connection(&self, stream: UnixStream) {
-        let server = self.clone();
+    async fn connection(self, stream: UnixStream) {
         let service = service_fn(move |request| {
-            let server = server.clone();
+            let server = self.clone();
             async move {
                 let answer = server.answer(request).await;
                 Ok::<_, Infallible>(answer.unwrap_or_else(|refused| refused))
@@ -191,7 +146,7 @@ impl Server {
             };
             let headers = upgraded_headers(answer.headers());
             let outside = hyper::upgrade::on(&mut answer);
-            self.spawn(async move {
+            self.0.door.spawn(async move {
                 if let (Ok(inside), Ok(outside)) = tokio::join!(upgrade, outside) {
                     let (mut inside, mut outside) = (TokioIo::new(inside), TokioIo::new(outside));
                     // Either side may end first, and a closed input is passed on as such.

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::here::{Lines, Rig, options, shell};
+use crate::here::{Lines, Rig, options, relay, shell};
 
 /// Functions for scripts: `say` sends a request to the proxy, `ask` fetches a URL through it.
 const TOOLS: &str = r#"
@@ -63,10 +63,20 @@ impl Outside {
     }
 }
 
-async fn rig(name: &str, private: Vec<HostPort>) -> (Rig, mpsc::Receiver<Reached>) {
+/// How containers get to their proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Network,
+    Relay,
+}
+
+const BOTH: [By; 2] = [By::Network, By::Relay];
+
+async fn rig(by: By, name: &str, private: Vec<HostPort>) -> (Rig, mpsc::Receiver<Reached>) {
     let (sink, told) = mpsc::channel(64);
     let rig = Rig::with(name, Policy::default(), |options| {
-        options.private_hosts = private;
+        options.relay = (by == By::Relay).then(relay);
+        options.private_hosts = [(crate::here::server(), private)].into();
         options.reached = Some(sink);
     });
     (rig.await, told)
@@ -102,8 +112,14 @@ async fn networks(rig: &Rig) -> Vec<Value> {
 
 #[tokio::test]
 async fn declared_hosts_pass_and_all_else_is_refused_and_told() {
+    for by in BOTH {
+        declared_hosts_pass(by).await;
+    }
+}
+
+async fn declared_hosts_pass(by: By) {
     let outside = Outside::new().await;
-    let (rig, mut told) = rig("proxy", vec![outside.host()]).await;
+    let (rig, mut told) = rig(by, "proxy", vec![outside.host()]).await;
     let to = outside.address;
     let script = format!(
         "ask http://{to}/hello | tail -1
@@ -116,15 +132,17 @@ async fn declared_hosts_pass_and_all_else_is_refused_and_told() {
     );
     let text = output(&rig, &confined(vec![outside.host()], &script)).await;
     let text = text.replace(&to.to_string(), "OUTSIDE");
-    insta::assert_snapshot!(text, @r"
-    GET /hello HTTP/1.1 host: OUTSIDE
-    echo raw bytes
-    location: http://127.0.0.1:1/secret
-    HTTP/1.1 403 Forbidden
-    HTTP/1.1 403 Forbidden
-    HTTP/1.1 403 Forbidden
-    HTTP/1.1 400 Bad Request
-    ");
+    assert_eq!(
+        text,
+        "GET /hello HTTP/1.1 host: OUTSIDE\n\
+         echo raw bytes\n\
+         location: http://127.0.0.1:1/secret\n\
+         HTTP/1.1 403 Forbidden\n\
+         HTTP/1.1 403 Forbidden\n\
+         HTTP/1.1 403 Forbidden\n\
+         HTTP/1.1 400 Bad Request\n",
+        "{by:?}"
+    );
     let mut seen = Vec::new();
     while let Ok(reached) = told.try_recv() {
         let verdict = match reached.verdict {
@@ -136,12 +154,14 @@ async fn declared_hosts_pass_and_all_else_is_refused_and_told() {
             reached.to.replace(&to.to_string(), "OUTSIDE")
         ));
     }
-    insta::assert_snapshot!(seen.join("\n"), @r"
-    OUTSIDE permitted
-    127.0.0.1:1 refused: it is not among the hosts that the server declares
-    example.com:80 refused: it is not among the hosts that the server declares
-    example.com:443 refused: it is not among the hosts that the server declares
-    ");
+    let undeclared = "refused: it is not among the hosts that the server declares";
+    let wanted = [
+        "OUTSIDE permitted".to_owned(),
+        format!("127.0.0.1:1 {undeclared}"),
+        format!("example.com:80 {undeclared}"),
+        format!("example.com:443 {undeclared}"),
+    ];
+    assert_eq!(seen, wanted, "{by:?}");
     assert!(networks(&rig).await.is_empty(), "its network went with it");
     rig.finish().await;
 }
@@ -150,7 +170,13 @@ async fn declared_hosts_pass_and_all_else_is_refused_and_told() {
 async fn a_declared_name_that_leads_inside_is_refused() {
     let outside = Outside::new().await;
     // Declared by the entry, but the user has said nothing of private addresses.
-    let (rig, mut told) = rig("rebound", Vec::new()).await;
+    for by in BOTH {
+        leads_inside(by, &outside).await;
+    }
+}
+
+async fn leads_inside(by: By, outside: &Outside) {
+    let (rig, mut told) = rig(by, "rebound", Vec::new()).await;
     let port = outside.address.port();
     let hosts = ["localhost", "127.0.0.1", "169.254.169.254"].map(|host| HostPort {
         host: host.to_owned(),
@@ -172,7 +198,7 @@ const SERVES: [&str; 7] = ["nc", "-ll", "-p", "8080", "-e", "echo", "reached"];
 #[tokio::test]
 async fn there_is_no_way_round_the_proxy() {
     let outside = Outside::new().await;
-    let (rig, _told) = rig("round", vec![outside.host()]).await;
+    let (rig, _told) = rig(By::Network, "round", vec![outside.host()]).await;
     let neighbour = rig.scope.run("neighbour", &SERVES).await;
     let inspect = rig
         .scope
@@ -214,7 +240,7 @@ async fn there_is_no_way_round_the_proxy() {
 #[tokio::test]
 async fn the_proxy_serves_its_instance_alone() {
     let outside = Outside::new().await;
-    let (rig, _told) = rig("alone", vec![outside.host()]).await;
+    let (rig, _told) = rig(By::Network, "alone", vec![outside.host()]).await;
     let script = "echo $HTTP_PROXY; read -r line";
     let mut running = rig
         .try_start(&confined(vec![outside.host()], script))
@@ -248,8 +274,9 @@ async fn the_proxy_serves_its_instance_alone() {
 
 #[tokio::test]
 async fn where_the_proxy_can_not_listen_the_server_is_refused() {
-    // The further engines live in network namespaces of their own, as an engine in a virtual machine does.
-    for (number, daemon) in crate::here::engines().await.into_iter().enumerate() {
+    // The further engines live in network namespaces of their own, as an engine in a virtual machine does. Here nobody
+    // has a relay.
+    for (number, daemon) in testkit::all_engines().into_iter().enumerate() {
         testkit::image_on(&daemon).await;
         let (state, run) = (
             tempfile::tempdir().unwrap(),
@@ -278,7 +305,7 @@ async fn where_the_proxy_can_not_listen_the_server_is_refused() {
             Err(refused) => {
                 let refused = refused.to_string();
                 assert!(
-                    refused.contains("Run Dockmaster where the engine runs"),
+                    refused.contains("un Dockmaster where the engine runs"),
                     "{refused}"
                 );
                 assert_ne!(number, 0);
@@ -288,5 +315,97 @@ async fn where_the_proxy_can_not_listen_the_server_is_refused() {
             instances.close(Duration::from_secs(30)).await,
             "its network is gone"
         );
+    }
+}
+
+#[tokio::test]
+async fn through_a_relay_there_is_nothing_else() {
+    let outside = Outside::new().await;
+    let (rig, _told) = rig(By::Relay, "relay", vec![outside.host()]).await;
+    // Listens on all addresses of this host, those of the engine's bridges among them.
+    let service = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = service.local_addr().unwrap().port();
+    let addresses = std::process::Command::new("ip")
+        .args(["-4", "-o", "addr"])
+        .output()
+        .unwrap();
+    let addresses = String::from_utf8(addresses.stdout).unwrap();
+    let addresses: Vec<&str> = addresses
+        .lines()
+        .filter_map(|line| line.split("inet ").nth(1)?.split('/').next())
+        .filter(|address| !address.starts_with("127."))
+        .collect();
+    assert!(!addresses.is_empty());
+    let script = format!(
+        "for a in {}; do timeout 3 nc -w 2 $a {port} </dev/null 2>/dev/null && echo reached $a; done
+        cat /proc/net/route | tail -n +2; ls /sys/class/net; ask http://{}/hello | tail -1",
+        addresses.join(" "),
+        outside.address
+    );
+    let text = output(&rig, &confined(vec![outside.host()], &script)).await;
+    let text = text.replace(&outside.address.to_string(), "OUTSIDE");
+    assert_eq!(text, "lo\nGET /hello HTTP/1.1 host: OUTSIDE\n");
+    assert!(networks(&rig).await.is_empty(), "no network was made");
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_relay_is_there_before_the_server_and_is_nobody_of_it() {
+    let outside = Outside::new().await;
+    let (rig, _told) = rig(By::Relay, "relay-first", vec![outside.host()]).await;
+    // The first thing it does is to ask; its exit code and its arguments are its own, and it has no children.
+    let script = format!(
+        "ask http://{}/first | tail -1; echo \"$0 $#\"; pgrep -P $$ -l | grep -v pgrep; id -u; exit 7",
+        outside.address
+    );
+    let mut running = rig
+        .try_start(&confined(vec![outside.host()], &script))
+        .await
+        .unwrap();
+    let text = Lines::of(&mut running).rest().await;
+    let text = text.replace(&outside.address.to_string(), "OUTSIDE");
+    assert_eq!(text, "GET /first HTTP/1.1 host: OUTSIDE\nsh 0\n65532\n");
+    assert_eq!(running.exited().await.code, Some(7));
+    drop(running);
+
+    let nothing = Container {
+        command: vec!["/no/such/program".to_owned()],
+        ..confined(vec![outside.host()], "")
+    };
+    let mut running = rig.try_start(&nothing).await.unwrap();
+    assert_eq!(Lines::of(&mut running).rest().await, "");
+    let exited = running.exited().await;
+    assert_eq!(exited.code, Some(127), "{exited}");
+    assert!(
+        exited.to_string().contains("/no/such/program can't be run"),
+        "{exited}"
+    );
+    drop(running);
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_relay_works_on_engines_in_networks_of_their_own() {
+    for daemon in testkit::all_engines() {
+        let outside = Outside::new().await;
+        let endpoint = daemon.endpoint();
+        let private = vec![outside.host()];
+        let rig = Rig::on(
+            testkit::Scope::on(daemon, "relay-far"),
+            Policy::default(),
+            |options| {
+                options.private_hosts = [(crate::here::server(), private)].into();
+                options.relay = Some(relay());
+            },
+        );
+        let rig = rig.await;
+        let script = format!(
+            "ask http://{}/hello | tail -1; ls /sys/class/net",
+            outside.address
+        );
+        let text = output(&rig, &confined(vec![outside.host()], &script)).await;
+        let text = text.replace(&outside.address.to_string(), "OUTSIDE");
+        assert_eq!(text, "GET /hello HTTP/1.1 host: OUTSIDE\nlo\n", "{endpoint}");
+        rig.finish().await;
     }
 }

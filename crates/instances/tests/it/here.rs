@@ -16,21 +16,17 @@ use testkit::{Daemon, IMAGE, Scope};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 
-/// The engines under test, without Podman: it refuses mount options that the lockdown is made of, so servers can't run
-/// there yet.
-pub(crate) async fn engines() -> Vec<Daemon> {
-    let mut engines = Vec::new();
-    for daemon in testkit::all_engines() {
-        if daemon.get("/version").await.ok().text().contains("Podman Engine") {
-            eprintln!(
-                "not on {}: Podman refuses the lockdown's mount options",
-                daemon.endpoint()
-            );
-        } else {
-            engines.push(daemon);
-        }
-    }
-    engines
+/// The example `relay`, which is built with the tests, as what leads containers to their proxy.
+pub(crate) fn relay() -> instances::Relay {
+    let own = std::env::current_exe().unwrap();
+    let program = own
+        .parent()
+        .and_then(std::path::Path::parent)
+        .unwrap()
+        .join("examples/relay");
+    // The libraries are those of the tests themselves: both come from one build.
+    let maps = fs_err::read_to_string("/proc/self/maps").unwrap();
+    instances::Relay::new(&program, &maps).unwrap()
 }
 
 /// Instances whose objects bear a scope's label, so that a test that fails leaves nothing.
@@ -143,7 +139,8 @@ pub(crate) fn options(daemon: &Daemon, policy: Policy, state: &TempDir, run: &Te
             signal: Duration::from_secs(1),
         },
         reached: None,
-        private_hosts: Vec::new(),
+        private_hosts: BTreeMap::new(),
+        relay: None,
         signature: None,
         labels: BTreeMap::new(),
     }

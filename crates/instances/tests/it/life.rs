@@ -33,7 +33,7 @@ async fn bytes_go_both_ways_and_the_end_of_input_ends_it() {
 
 #[tokio::test]
 async fn on_every_engine() {
-    for daemon in crate::here::engines().await {
+    for daemon in testkit::all_engines() {
         let rig = Rig::on(Scope::on(daemon, "engines"), Policy::default(), |_| {}).await;
         let mut running = rig
             .start("echo oops >&2; id -u; grep CapBnd /proc/self/status; exec cat")

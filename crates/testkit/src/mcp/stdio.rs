@@ -1,18 +1,18 @@
 //! Newline-delimited JSON over a child's stdin and stdout, or over any stream in memory.
 
 use super::{Link, McpClient, SharedInbox};
-use crate::PATIENCE;
+use crate::{OwnChild, PATIENCE};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::task::JoinSet;
 
 type Writer = Arc<tokio::sync::Mutex<Option<Box<dyn AsyncWrite + Send + Unpin>>>>;
 
 pub(super) struct Stream {
     writer: Writer,
-    child: Option<Child>,
+    child: Option<OwnChild>,
     pid: Option<u32>,
     stderr: Arc<Mutex<String>>,
 }
@@ -33,7 +33,7 @@ impl McpClient {
         let stderr = Arc::new(Mutex::new(String::new()));
         let mut tasks = JoinSet::new();
         tasks.spawn(collect(errors, Arc::clone(&stderr)));
-        Self::join(reader, writer, Some(child), stderr, tasks)
+        Self::join(reader, writer, Some(OwnChild(child)), stderr, tasks)
     }
 
     /// A client of a server at the other end of these streams, for example the halves of `tokio::io::duplex`.
@@ -47,14 +47,14 @@ impl McpClient {
     fn join(
         reader: impl AsyncRead + Send + Unpin + 'static,
         writer: impl AsyncWrite + Send + Unpin + 'static,
-        child: Option<Child>,
+        child: Option<OwnChild>,
         stderr: Arc<Mutex<String>>,
         mut tasks: JoinSet<()>,
     ) -> Self {
         let inbox = SharedInbox::new();
         let writer: Writer = Arc::new(tokio::sync::Mutex::new(Some(Box::new(writer))));
         tasks.spawn(read(reader, Arc::clone(&writer), inbox.clone()));
-        let pid = child.as_ref().and_then(Child::id);
+        let pid = child.as_ref().and_then(|child| child.id());
         Self::new(
             Link::Stream(Stream {
                 writer,

@@ -1,0 +1,110 @@
+//! A way in for one instance: a listener whose connections are served side by side, within a bound, and end with the
+//! instance. The proxy and the filtered Docker socket are such.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// After an accept that failed (out of file handles, mostly): others may give some back.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where connections come from.
+pub(crate) trait Listener: Send + Sync + 'static {
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// The next one. Dropped while it waits, it loses none.
+    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+#[cfg(unix)]
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<UnixStream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+/// What is served for one instance, and its common end. A handle: clones share everything.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    ended: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Door {
+    /// One that closes with the token.
+    pub(crate) fn new(ended: CancellationToken) -> Self {
+        Self {
+            ended,
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Serves until the door closes, and then waits for its own tasks, which end with it. At most `most` connections
+    /// are served at a time; further ones wait.
+    pub(crate) async fn serve<L: Listener, F>(
+        &self,
+        listener: L,
+        most: usize,
+        connection: impl Fn(L::Stream) -> F,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let room = Arc::new(Semaphore::new(most));
+        loop {
+            let next = async {
+                // Nobody closes the semaphore.
+                let permit = Arc::clone(&room).acquire_owned().await.ok();
+                (listener.next().await, permit)
+            };
+            let (accepted, permit) = tokio::select! {
+                next = next => next,
+                () = self.ended.cancelled() => break,
+            };
+            match accepted {
+                Ok(stream) => {
+                    let serving = connection(stream);
+                    self.spawn(async move {
+                        serving.await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!("a connection of an instance can't be accepted: {error}");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Runs a task that ends with the instance.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let ended = self.ended.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = ended.cancelled() => {}
+            }
+        });
+    }
+}
+
+/// Listens at a socket that whoever a container runs as may use. Its folder lets nobody else in.
+#[cfg(unix)]
+pub(crate) fn socket(path: &std::path::Path) -> io::Result<UnixListener> {
+    use std::os::unix::fs::PermissionsExt;
+    let listener = UnixListener::bind(path)?;
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    Ok(listener)
+}
