@@ -5,12 +5,16 @@
     reason = "a test that can't go on must fail"
 )]
 
+mod actors;
 mod calls;
 mod config;
+mod egress;
 mod everything;
+mod faults;
 mod harness;
 mod servers;
 mod serving;
+mod soak;
 mod stdio;
 mod terminal;
 mod transcripts;

@@ -4,35 +4,47 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use testkit::McpClient;
+use testkit::{McpClient, OwnChild};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::Command;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::harness::Dockmaster;
 
 const VERSION: &str = "2025-11-25";
 
-/// A gateway that serves HTTP on a free port; killed when it is dropped.
+/// A gateway that serves HTTP on a free port, unless the arguments name one; killed when it is dropped.
 pub(crate) struct Web {
-    pub(crate) dockmaster: Dockmaster,
     pub(crate) authority: String,
-    child: Child,
-    /// Held open, so that the gateway can write to it.
-    stderr: BufReader<ChildStderr>,
+    /// What it says on standard error, read as it comes so that it never waits.
+    lines: mpsc::Receiver<String>,
+    _reading: JoinSet<()>,
+    child: OwnChild,
+    /// Last: a gateway that still runs when its folder goes would make its state anew.
+    pub(crate) dockmaster: Dockmaster,
 }
 
 impl Web {
     pub(crate) async fn start(dockmaster: Dockmaster, arguments: &[&str]) -> Self {
-        let all = [
-            &["gateway", "run", "--transport", "http", "--port", "0"],
-            arguments,
-        ]
-        .concat();
+        let port: &[&str] = if arguments.contains(&"--port") {
+            &[]
+        } else {
+            &["--port", "0"]
+        };
+        let all = [&["gateway", "run", "--transport", "http"], port, arguments].concat();
         let mut command = Command::from(dockmaster.command(&all));
-        let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        stderr.read_line(&mut line).await.unwrap();
+        let mut child = OwnChild(command.stderr(Stdio::piped()).spawn().unwrap());
+        let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (told, mut lines) = mpsc::channel(64);
+        let mut reading = JoinSet::new();
+        reading.spawn(async move {
+            while let Ok(Some(line)) = stderr.next_line().await {
+                // Lines for which nobody asks.
+                drop(told.try_send(line));
+            }
+        });
+        let line = lines.recv().await.unwrap_or_default();
         let authority = line
             .trim()
             .strip_prefix("listening at http://")
@@ -44,7 +56,8 @@ impl Web {
             dockmaster,
             authority,
             child,
-            stderr,
+            lines,
+            _reading: reading,
         }
     }
 
@@ -59,14 +72,30 @@ impl Web {
         McpClient::http(&self.authority, "/mcp", Some(&self.token()))
     }
 
+    /// Tells it to stop, and waits for its end.
+    pub(crate) async fn stop(mut self) -> Dockmaster {
+        assert!(crate::actors::signal("-TERM", self.pid()));
+        let ended = tokio::time::timeout(testkit::PATIENCE, self.child.wait());
+        assert!(ended.await.unwrap().unwrap().success());
+        self.dockmaster
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub(crate) async fn kill(mut self) -> Dockmaster {
+        self.child.kill().await.unwrap();
+        self.dockmaster
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     fn port(&self) -> &str {
         self.authority.rsplit_once(':').unwrap().1
     }
 
     async fn told(&mut self) -> String {
-        let mut line = String::new();
-        self.stderr.read_line(&mut line).await.unwrap();
-        line
+        self.lines.recv().await.unwrap_or_default()
     }
 }
 
