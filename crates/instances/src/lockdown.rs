@@ -25,6 +25,8 @@ use crate::labels::Labels;
 /// Who a server is when neither its image nor its plan says so: a number that no system gives to anybody (the
 /// "nonroot" of the distroless images).
 const NOBODY: &str = "65532:65532";
+/// Root, who has no capability here.
+const ROOT: &str = "0:0";
 /// Seconds between the stop signal and the kill, where the engine itself ends the container.
 const STOP_TIMEOUT: i64 = 5;
 /// The folder for temporary files has a quarter of the memory, within these bounds: it is memory, too.
@@ -136,7 +138,9 @@ fn user(container: &Container, facts: &Facts<'_>) -> Option<String> {
     if container.user.is_some() {
         return container.user.clone();
     }
-    if !is_root(&facts.image.user) {
+    // An image that was made here names nobody as its user, which says nothing of what the server needs.
+    let is_made_here = container.build.is_some();
+    if !is_root(&facts.image.user) && !is_made_here {
         return None;
     }
     let writes_volume = container
@@ -144,7 +148,7 @@ fn user(container: &Container, facts: &Facts<'_>) -> Option<String> {
         .iter()
         .any(|mount| !mount.read_only && matches!(mount.source, Source::Volume(_)));
     if writes_volume || container.writable_root {
-        return None;
+        return is_made_here.then(|| ROOT.to_owned());
     }
     Some(facts.owner.clone().unwrap_or_else(|| NOBODY.to_owned()))
 }
@@ -428,7 +432,7 @@ fn device_request(gpus: Gpus) -> DeviceRequest {
 mod tests {
     use super::*;
     use base::names::ServerName;
-    use catalog::plan::{HostPort, Mount as Planned, Part, Value};
+    use catalog::plan::{Build, Ecosystem, HostPort, Mount as Planned, Part, Value};
     use std::collections::BTreeMap;
 
     use crate::labels::Kind;
@@ -508,7 +512,24 @@ mod tests {
             writable_root: true,
             ..Container::default()
         };
+        let package = |mounts| Container {
+            mounts,
+            build: Some(Build {
+                ecosystem: Ecosystem::Npm,
+                package: "tool".to_owned(),
+                version: None,
+                base: "node".to_owned(),
+                registry: None,
+                with: Vec::new(),
+                program: None,
+            }),
+            ..Container::default()
+        };
+        let (package, package_writes) = (package(Vec::new()), package(volume(false)));
         for (container, user, owner, expected) in [
+            (&package, NOBODY, None, Some(NOBODY)),
+            (&package, NOBODY, Some("1000:1000"), Some("1000:1000")),
+            (&package_writes, NOBODY, None, Some("0:0")),
             (&plain, "", None, Some(NOBODY)),
             (&plain, "root", None, Some(NOBODY)),
             (&plain, "0:1000", None, Some(NOBODY)),
