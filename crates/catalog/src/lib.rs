@@ -24,6 +24,6 @@ pub mod template;
 
 pub use entry::Entry;
 pub use lack::{Lack, LackSort};
-pub use packages::{NODE, PYTHON};
+pub use packages::{Bases, NODE, PYTHON};
 pub use planner::{Around, Known, Processes, plan};
 pub use setup::Setup;

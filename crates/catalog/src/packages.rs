@@ -12,12 +12,31 @@ pub const NODE: &str = "docker.io/library/node:24-slim";
 /// The image that PyPI packages are installed into.
 pub const PYTHON: &str = "docker.io/library/python:3.13-slim";
 
+/// The images that packages are installed into. Another one has to bring what the usual one brings: `node` and `npm`, or
+/// `python3` with `venv` and `pip`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bases {
+    /// For npm packages.
+    pub node: String,
+    /// For PyPI packages.
+    pub python: String,
+}
+
+impl Default for Bases {
+    fn default() -> Self {
+        Self {
+            node: NODE.to_owned(),
+            python: PYTHON.to_owned(),
+        }
+    }
+}
+
 /// The recipe for a package, and the tag of the image that it makes. The tag is below `localhost/`, which no registry
 /// serves: if the image is missing, nobody else's can come in its place.
-pub(crate) fn build(package: &Package) -> Result<(String, Build), String> {
+pub(crate) fn build(package: &Package, bases: &Bases) -> Result<(String, Build), String> {
     let (base, word) = match package.ecosystem {
-        Ecosystem::Npm => (NODE, "npm"),
-        Ecosystem::Pypi => (PYTHON, "pypi"),
+        Ecosystem::Npm => (&bases.node, "npm"),
+        Ecosystem::Pypi => (&bases.python, "pypi"),
     };
     let good = match package.ecosystem {
         Ecosystem::Npm => is_npm_name(&package.name),
@@ -56,7 +75,7 @@ pub(crate) fn build(package: &Package) -> Result<(String, Build), String> {
         ecosystem: package.ecosystem,
         package: package.name.clone(),
         version: package.version.clone(),
-        base: base.to_owned(),
+        base: base.clone(),
         registry: package.registry.clone(),
         with: package.with.clone(),
         program: package.program.clone(),
@@ -241,7 +260,7 @@ mod tests {
             (Pypi, "a", "1 --index-url x", false),
             (Pypi, "a@https://x", "1", false),
         ] {
-            let made = build(&package(ecosystem, name, version));
+            let made = build(&package(ecosystem, name, version), &Bases::default());
             assert_eq!(made.is_ok(), good, "{name} {version}: {made:?}");
             if let Ok((tag, _)) = made {
                 let image = ImageRef::parse(&tag).unwrap();
@@ -257,16 +276,23 @@ mod tests {
             with: vec!["mcp<2".to_owned()],
             ..plain.clone()
         };
-        let tags = [&plain, &with].map(|package| build(package).unwrap().0);
+        let tags = [&plain, &with].map(|package| build(package, &Bases::default()).unwrap().0);
         assert_ne!(tags[0], tags[1]);
         insta::assert_snapshot!(tags[0], @"localhost/dockmaster/pypi/mcp-server-sqlite:2025.4.25-3093c457b84ca659");
-        insta::assert_snapshot!(describe(&build(&with).unwrap().1), @"mcp-server-sqlite 2025.4.25 with mcp<2, from PyPI, into docker.io/library/python:3.13-slim");
+        insta::assert_snapshot!(describe(&build(&with, &Bases::default()).unwrap().1), @"mcp-server-sqlite 2025.4.25 with mcp<2, from PyPI, into docker.io/library/python:3.13-slim");
+        let elsewhere = Bases {
+            python: "mirror.example/python:3.13".to_owned(),
+            ..Bases::default()
+        };
+        let (tag, made) = build(&plain, &elsewhere).unwrap();
+        assert_ne!(tag, tags[0]);
+        assert_eq!(made.base, elsewhere.python);
         for bad in ["-r x", "mcp<2; id", "https://x", "mcp @ https://x"] {
             let package = Package {
                 with: vec![bad.to_owned()],
                 ..plain.clone()
             };
-            assert!(build(&package).is_err(), "{bad}");
+            assert!(build(&package, &Bases::default()).is_err(), "{bad}");
         }
     }
 }

@@ -83,6 +83,10 @@ pub(crate) fn around(settings: &Settings, store: &Store, profile: &str) -> Resul
             }
         },
         digests: digests.into_iter().map(|pin| (pin.name, pin.text)).collect(),
+        bases: catalog::Bases {
+            node: settings.config.instances.node_image.clone(),
+            python: settings.config.instances.python_image.clone(),
+        },
         ..Around::default()
     })
 }
@@ -191,6 +195,7 @@ impl Fleet {
         let fingerprint = serde_json::to_string(&*plan).ok();
         let fleet = Arc::clone(self);
         let connecting = Arc::clone(&plan);
+        let preparing = (Arc::clone(self), Arc::clone(&plan));
         Server {
             sharing: match plan.sharing {
                 plan::Sharing::Everyone => gateway::Sharing::Everyone,
@@ -207,6 +212,16 @@ impl Fleet {
                 ..Life::default()
             },
             fingerprint,
+            prepare: Some(Box::new(move || {
+                let (fleet, plan) = preparing.clone();
+                async move {
+                    fleet
+                        .prepare(&plan)
+                        .await
+                        .map_err(|error| io::Error::other(format!("{error:#}")))
+                }
+                .boxed()
+            })),
             origin: Origin::Catalog,
             ..Server::new(
                 plan.server.clone(),
@@ -223,6 +238,14 @@ impl Fleet {
                 Arc::new(notes),
             )
         }
+    }
+
+    /// Fetches or makes the image, which takes as long as it takes and is no part of a start.
+    async fn prepare(&self, plan: &Plan) -> Result<()> {
+        if let Target::Container(container) = &plan.target {
+            self.instances()?.image(&plan.server, container, None).await?;
+        }
+        Ok(())
     }
 
     async fn connect(&self, plan: &Plan, share: &Share) -> Result<Link> {

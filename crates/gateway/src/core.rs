@@ -261,7 +261,8 @@ impl Gateway {
         }
     }
 
-    /// The definitions of the tools that `principal` may use, as `tools/list` gives them.
+    /// The definitions of the tools that `principal` may use, as `tools/list` gives them. Unlike a client's list, which
+    /// may come in parts, this waits for servers of which nothing is known yet, while their images are fetched too.
     ///
     /// # Errors
     /// When no server answers.
@@ -276,6 +277,7 @@ impl Gateway {
             length: Length::Whole,
             side: Side::default(),
         };
+        self.core.settle(&caller.peer()).await?;
         Ok(lists::tools(&self.core, &caller).await?)
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures_util::future::join_all;
 use wire::{Fault, Raw, code};
 
 use crate::caller::{Peer, View};
@@ -49,6 +50,20 @@ impl Core {
         let cell = set.index_cell(peer);
         let now = || self.changes.load(Ordering::Acquire);
         cell.get(set.seen(&peer.view), peer, now).await
+    }
+
+    /// Waits until each server that `peer` sees has said what it lists, or why it can't: as long as fetching its image
+    /// and its start take. If none can, that is the error.
+    pub(crate) async fn settle(&self, peer: &Peer) -> Result<(), Fault> {
+        let seen = self.set().seen(&peer.view);
+        let results = join_all(seen.iter().map(|upstream| upstream.known(peer))).await;
+        if results.iter().any(Result::is_ok) {
+            return Ok(());
+        }
+        match results.into_iter().find_map(Result::err) {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
     }
 
     /// The same without waiting for any server.
@@ -106,7 +121,20 @@ impl Core {
             // Nobody else can have the name, so a call right after the start waits for no list.
             return Ok(found);
         }
-        let mut index = self.index(peer).await?;
+        let knows = |index: &Index| {
+            !index.is_partial
+                || index.held(name).is_some()
+                || listed(index).is_some()
+                || described(index).is_some()
+        };
+        let mut index = match self.index(peer).await {
+            Ok(index) if knows(&index) => index,
+            // A server that is on its way up may have it: "no such tool" would be wrong.
+            _ => {
+                self.settle(peer).await?;
+                self.index_now(peer)
+            }
+        };
         if index.held(name).is_some() {
             index = self.index_to_show(peer).await?;
         }

@@ -75,7 +75,7 @@ pub(crate) struct Index {
     /// The state of the lists that it was made from.
     made_at: u64,
     /// Of some server nothing is known yet.
-    is_partial: bool,
+    pub(crate) is_partial: bool,
 }
 
 impl Index {

@@ -112,6 +112,9 @@ pub struct Server {
     pub profiles: Vec<String>,
     /// Reaches an instance of it. Called for each instance, and again when one has ended.
     pub connect: Connect,
+    /// Gets what has to be there before that (an image), as often as something starts. It is no part of the start and
+    /// has a limit of its own, [`PREPARING`]; of one server one runs at a time. `None`: nothing has to be there.
+    pub prepare: Option<Prepare>,
     /// Knows its tools before it runs.
     pub describe: Arc<dyn Describe>,
     /// What it tells models about itself. `None`: what it said at its last start.
@@ -138,6 +141,7 @@ impl Server {
             name,
             profiles: Vec::new(),
             connect,
+            prepare: None,
             describe,
             instructions: None,
             sharing: Sharing::default(),
@@ -205,6 +209,12 @@ pub struct Share {
 
 /// Makes an instance of a server and opens a connection to it.
 pub type Connect = Box<dyn Fn(Share) -> BoxFuture<'static, io::Result<Link>> + Send + Sync>;
+
+/// Gets what a server needs before it can be started.
+pub type Prepare = Box<dyn Fn() -> BoxFuture<'static, io::Result<()>> + Send + Sync>;
+
+/// How long [`Prepare`] may take: an image of some gigabytes over a slow line.
+pub const PREPARING: Duration = Duration::from_mins(30);
 
 /// A connection to a server.
 pub struct Link {

@@ -28,7 +28,7 @@ impl Planner<'_> {
         };
         match image {
             Image::Reference(reference) => container.image = self.image(reference)?,
-            Image::Package(package) => match packages::build(package) {
+            Image::Package(package) => match packages::build(package, &self.around.bases) {
                 Ok((tag, build)) => {
                     self.notes
                         .push(format!("its image is made here: {}", packages::describe(&build)));

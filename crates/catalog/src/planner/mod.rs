@@ -16,6 +16,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::entry::{Entry, Kind};
 use crate::lack::{Lack, LackSort, word};
+use crate::packages::Bases;
 use crate::plan::{Plan, Root, Sharing, Target};
 use crate::schema;
 use crate::setup::Setup;
@@ -42,6 +43,8 @@ pub struct Around {
     pub processes: Processes,
     /// Digests of images that were pinned: `sha256:...` by reference.
     pub digests: BTreeMap<String, String>,
+    /// The images that packages are installed into.
+    pub bases: Bases,
 }
 
 /// Which secrets have a value.
@@ -78,6 +81,7 @@ impl Default for Around {
                 line: "[gateway] commands = true".to_owned(),
             },
             digests: BTreeMap::new(),
+            bases: Bases::default(),
         }
     }
 }

@@ -103,16 +103,20 @@ pub(crate) struct Instances {
     pub(crate) idle_stop: Span,
     pub(crate) start_timeout: Span,
     pub(crate) commands: bool,
+    pub(crate) node_image: String,
+    pub(crate) python_image: String,
 }
 
 impl Default for Instances {
     fn default() -> Self {
         Self {
             most: 32,
-            memory: Memory(8 << 30),
+            memory: Memory(64 << 30),
             idle_stop: Span::seconds(10 * 60),
             start_timeout: Span::seconds(60),
             commands: false,
+            node_image: catalog::NODE.to_owned(),
+            python_image: catalog::PYTHON.to_owned(),
         }
     }
 }

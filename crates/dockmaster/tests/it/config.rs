@@ -46,10 +46,12 @@ fn config_show() {
 
     [instances]
     most = 32  # default
-    memory = "8GiB"  # default
+    memory = "64GiB"  # default
     idle_stop = "10m"  # default
     start_timeout = "60s"  # default
     commands = false  # default
+    node_image = "docker.io/library/node:24-slim"  # default
+    python_image = "docker.io/library/python:3.13-slim"  # default
 
     [secrets]
     # sources = ([environment, file])  # default

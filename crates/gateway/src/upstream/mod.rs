@@ -37,7 +37,7 @@ pub(crate) use self::room::Room;
 pub(crate) use self::route::Route;
 use crate::caller::{Caller, Peer};
 use crate::events::{Audience, Level, Sink, Watch, Who};
-use crate::parts::{Connect, Describe, FirstSight, Life, Origin, Server, Sharing};
+use crate::parts::{Connect, Describe, FirstSight, Life, Origin, Prepare, Server, Sharing};
 use crate::pins::Approved;
 use crate::screen::Screen;
 use crate::status::{HistoryEntry, InstanceStatus, ServerState, ServerStatus, What};
@@ -84,6 +84,9 @@ pub(crate) struct Upstream {
     fingerprint: Option<String>,
     tools: Option<Vec<String>>,
     connect: Connect,
+    prepare: Option<Prepare>,
+    /// Taken while something is prepared.
+    preparing: tokio::sync::Mutex<()>,
     /// In which era it was found to speak.
     spoken: Spoken,
     around: Arc<Surroundings>,
@@ -202,6 +205,8 @@ impl Upstream {
             fingerprint: server.fingerprint,
             tools: server.tools,
             connect: server.connect,
+            prepare: server.prepare,
+            preparing: tokio::sync::Mutex::default(),
             spoken: Spoken::default(),
             around,
             slots: RwLock::default(),

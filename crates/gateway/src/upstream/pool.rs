@@ -20,7 +20,7 @@ use super::room::Place;
 use super::{NoAnswer, Sending, Upstream, lock};
 use crate::caller::{Peer, Principal};
 use crate::events::{Audience, Sink, Who};
-use crate::parts::{Link, Share, Sharing};
+use crate::parts::{Link, PREPARING, Share, Sharing};
 use crate::status::What;
 
 /// How long an idle instance may take to say that it is alive.
@@ -289,6 +289,8 @@ impl Upstream {
             }
         }
         let ready = async {
+            // Before it takes a turn or a place: others need not wait for an image.
+            self.prepared().await.map_err(|why| Some((why, true)))?;
             let _turn = self.around.starts.acquire().await.map_err(|_| None)?;
             let place = self
                 .around
@@ -334,6 +336,22 @@ impl Upstream {
     }
 
     /// Connects and shakes hands. What comes back beside the instance says when its driver has ended.
+    /// Gets what has to be there before a start. Starts of one server wait for each other here, so that an image is
+    /// made once.
+    async fn prepared(&self) -> Result<(), String> {
+        let Some(prepare) = &self.prepare else {
+            return Ok(());
+        };
+        let _one = self.preparing.lock().await;
+        match timeout(PREPARING, prepare()).await {
+            Ok(prepared) => prepared.map_err(|error| error.to_string()),
+            Err(_) => Err(format!(
+                "its image is not there after {} minutes",
+                PREPARING.as_secs() / 60
+            )),
+        }
+    }
+
     async fn start(
         self: &Arc<Self>,
         owner: &Owner,

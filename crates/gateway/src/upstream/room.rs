@@ -101,10 +101,12 @@ impl Room {
             });
         }
         let why = self.why_not(&tenants);
+        // Where memory is what lacks, who counts for none would leave in vain.
+        let wants_bytes = tenants.by_number.len() < self.most;
         let mut idle: Vec<_> = tenants
             .by_number
             .values_mut()
-            .filter(|tenant| !tenant.is_leaving)
+            .filter(|tenant| !tenant.is_leaving && (tenant.bytes > 0 || !wants_bytes))
             .filter_map(|tenant| {
                 let instance = tenant.instance.as_ref()?.upgrade()?;
                 let since = instance.idle_since()?;

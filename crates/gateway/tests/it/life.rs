@@ -6,6 +6,8 @@
     reason = "the end of the runtime is the owner of what a test spawns"
 )]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gateway::{Life, Principal, Server, ServerState, Sharing, What};
@@ -80,6 +82,38 @@ async fn a_bad_server_harms_only_itself() {
         assert!(gateway.shutdown(5 * SECOND).await, "{mode:?}");
         assert_eq!((good.live(), bad.live()), (0, 0), "{mode:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_may_take_longer_than_a_start() {
+    let bot = Bot::new(Mode::Good);
+    let prepared = Arc::new(AtomicUsize::default());
+    let counted = Arc::clone(&prepared);
+    let server = Server {
+        prepare: Some(Box::new(move || {
+            let counted = Arc::clone(&counted);
+            Box::pin(async move {
+                sleep(LONG).await;
+                // The first time there is no image to be had.
+                match counted.fetch_add(1, Ordering::SeqCst) {
+                    0 => Err(std::io::Error::other("no such image")),
+                    _ => Ok(()),
+                }
+            })
+        })),
+        ..bot.living("bot", life())
+    };
+    let gateway = gateway(vec![server], |_| {});
+    let error = call(&gateway, "ann", "use").await.unwrap_err();
+    assert_eq!(error, "server bot can't be started: no such image");
+    assert_eq!((prepared.load(Ordering::SeqCst), bot.starts()), (1, 0));
+    // Whoever calls what may be there waits for the image, and so does a list of the command line.
+    let start = Instant::now();
+    assert_eq!(call(&gateway, "ann", "use").await.as_deref(), Ok("used"));
+    assert!(start.elapsed() >= LONG);
+    assert_eq!(tools(&gateway).await, ["use"]);
+    assert_eq!((prepared.load(Ordering::SeqCst), bot.starts()), (2, 1));
+    assert!(gateway.shutdown(5 * SECOND).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -370,7 +404,11 @@ async fn the_longest_idle_makes_room() {
             bytes: 1 << 30,
             ..life()
         };
-        let servers = bots.iter().map(|(name, bot)| bot.living(name, life)).collect();
+        let mut servers: Vec<_> = bots.iter().map(|(name, bot)| bot.living(name, life)).collect();
+        let light = Bot::with(Mode::Good, &["use_light"], json!({}));
+        if by_memory {
+            servers.push(light.living("light", Life { bytes: 0, ..life }));
+        }
         let gateway = gateway(servers, |parts| {
             if by_memory {
                 parts.limits.instance_bytes = 5 << 29;
@@ -379,7 +417,7 @@ async fn the_longest_idle_makes_room() {
             }
         });
         // The three are started for their lists, two at a time at most.
-        assert_eq!(tools(&gateway).await.len(), 3);
+        assert_eq!(tools(&gateway).await.len(), 3 + usize::from(by_memory));
         let [one, two, three] = [0, 1, 2].map(|at| &bots[at].1);
         assert_eq!(one.live() + two.live() + three.live(), 2);
         for tool in ["use_one", "use_two"] {
@@ -407,7 +445,10 @@ async fn the_longest_idle_makes_room() {
         eventually("the call", async || (three.calls() == 2).then_some(())).await;
         let error = call(&gateway, "ann", "use_one").await.unwrap_err();
         assert!(
-            error.contains("there is no room: 2 instances of servers with 2 GiB"),
+            error.contains(&format!(
+                "there is no room: {} instances of servers with 2 GiB",
+                2 + usize::from(by_memory)
+            )),
             "{error}"
         );
         two.park(false);
@@ -420,6 +461,11 @@ async fn the_longest_idle_makes_room() {
             call(&gateway, "ann", "use_one").await.as_deref(),
             Ok("used"),
             "no fault of the server"
+        );
+        // Its going would have made no room.
+        assert_eq!(
+            (light.starts(), light.live()),
+            if by_memory { (1, 1) } else { (0, 0) }
         );
         assert!(gateway.shutdown(5 * SECOND).await);
     }
