@@ -67,13 +67,14 @@ pub(crate) enum Server {
     #[command(after_help = "\
 Examples:
   dockmaster server enable memory
-  dockmaster server enable arxiv-mcp-server --config storage_path=~/papers")]
+  dockmaster server enable arxiv-mcp-server --set storage_path=~/papers")]
     Enable {
         /// Which, by name; CATALOG/NAME where two catalogs have it
         #[arg(required = true)]
         servers: Vec<String>,
         /// A part of its configuration; the value is JSON where the server takes more than text
-        #[arg(long = "config", value_name = "KEY=VALUE")]
+        // Not `--config`: that names the configuration file, here too.
+        #[arg(id = "part", long = "set", value_name = "KEY=VALUE")]
         config: Vec<String>,
         /// Agree to what it asks for beyond the lockdown
         #[arg(long, short)]

@@ -349,3 +349,19 @@ fn a_set_up_of_docker_mcp_is_taken_over() {
         config
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_set_up_while_it_is_switched_on() {
+    let image = testkit::image().await;
+    let schema = r#"{ type = "object", properties = { greeting = { type = "string" } } }"#;
+    let dockmaster = Dockmaster::new().configured(&format!(
+        "[servers.mine]\nimage = \"{image}\"\nargs = [\"echo\", \"{{{{mine.greeting}}}}\"]\nconfig = {schema}\n"
+    ));
+    let enabled = dockmaster.run(&["server", "enable", "mine", "--set", "greeting=hello"]);
+    assert_eq!(enabled.code(), 0, "{}", enabled.transcript());
+    let config = fs_err::read_to_string(dockmaster.file("config.toml")).unwrap();
+    assert!(
+        config.contains(r#"config = { "greeting" = "hello" }"#),
+        "{config}"
+    );
+}
