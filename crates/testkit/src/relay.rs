@@ -127,6 +127,7 @@ async fn relay(client: UnixStream, engine: Box<dyn Stream>, talks: Talks, index:
     let down = tokio::io::copy(&mut from_engine, &mut to_client);
     tokio::select! {
         () = up => {}
-        _ = down => {}
+        // What the engine still had to say found nobody, before the end of what the client says was read.
+        ended = down => with(&talks, |talks| talks[index].hung_up |= ended.is_err()),
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 mod actors;
+mod aliases;
 mod calls;
 mod config;
 mod egress;

@@ -95,6 +95,33 @@ async fn a_body_comes_as_a_stream_and_dropping_it_closes_the_connection() {
     assert_eq!(peer.seen().last().unwrap().connection, 1);
 }
 
+/// Also to a server that has nothing more to say.
+#[tokio::test]
+async fn dropping_a_body_that_was_waited_for_closes_the_connection() {
+    for said in ["", "one"] {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let begin = if said.is_empty() {
+            String::new()
+        } else {
+            format!("{:x}\r\n{said}\r\n", said.len())
+        };
+        let peer = Peer::start(move |_| vec![send(format!("{head}{begin}")), Step::Hang]).await;
+        let client = client();
+        let response = client.send(Request::get(&peer.url("/")).unwrap()).await.unwrap();
+        let mut stream = Box::pin(response.into_stream());
+        if !said.is_empty() {
+            assert_eq!(stream.next().await.unwrap().unwrap(), said);
+        }
+        let more = tokio::time::timeout(Duration::from_millis(50), stream.next()).await;
+        assert!(more.is_err(), "{said:?}");
+        drop(stream);
+        testkit::eventually("the end of the connection", async || {
+            (peer.left() == 1).then_some(())
+        })
+        .await;
+    }
+}
+
 fn short() -> Limits {
     Limits {
         connect: Duration::from_secs(2),
