@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
@@ -111,7 +112,7 @@ pub fn is_secret_name(name: &str) -> bool {
         return false;
     }
     // Nearly every name has nothing of the kind, and is told by one look.
-    if !STEMS.as_ref().is_none_or(|stems| stems.is_match(name)) {
+    if !STEM.as_ref().is_none_or(|stem| stem.is_match(name)) {
         return false;
     }
     let words = words(name);
@@ -171,9 +172,7 @@ pub fn env_entry(entry: &str) -> Cow<'_, str> {
 /// `"token": "x"`, `API_KEY=x`).
 #[must_use]
 pub fn text(text: &str) -> Cow<'_, str> {
-    let mut spans: Vec<(usize, usize)> = Vec::new();
-    shapes(text, &mut spans);
-    assignments(text, &mut spans);
+    let mut spans = spans(text);
     if spans.is_empty() {
         return Cow::Borrowed(text);
     }
@@ -251,15 +250,18 @@ fn redact_list(items: &mut [Value]) {
 }
 
 /// What every secret's name has in it, so that all others need no closer look.
-static STEMS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-    let stems = [
-        "pass", "pwd", "pw", "secret", "token", "key", "cred", "auth", "bearer", "cookie", "dsn",
-    ];
+const STEMS: [&str; 11] = [
+    "pass", "pwd", "pw", "secret", "token", "key", "cred", "auth", "bearer", "cookie", "dsn",
+];
+
+static STEM: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| finder(&STEMS));
+
+fn finder(beginnings: &[&str]) -> Option<AhoCorasick> {
     AhoCorasick::builder()
         .ascii_case_insensitive(true)
-        .build(stems)
+        .build(beginnings)
         .ok()
-});
+}
 
 /// How a secret of known shape begins.
 #[derive(Clone, Copy)]
@@ -302,30 +304,38 @@ const SHAPES: [(&str, Shape); 25] = [
     ("SWMKEY-1-", Shape::Token(10)),
 ];
 
-static BEGINNINGS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-    let beginnings = SHAPES.map(|(beginning, _)| beginning);
-    AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .build(beginnings)
-        .ok()
+/// The beginnings of [`SHAPES`], and then the [`STEMS`].
+static TRACES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let shapes = SHAPES.map(|(beginning, _)| beginning);
+    finder(&[&shapes[..], &STEMS].concat())
 });
 
-/// Secrets of known shape, found in one pass: a list of containers is hundreds of texts, and most hold none.
-fn shapes(text: &str, spans: &mut Vec<(usize, usize)>) {
-    let Some(beginnings) = BEGINNINGS.as_ref() else {
-        return;
-    };
-    for found in beginnings.find_overlapping_iter(text) {
-        let (beginning, shape) = SHAPES[found.pattern().as_usize()];
+/// Where secrets of known shape are, and values assigned to a secret's name. One pass, and a closer look only where it
+/// finds something: a list of containers is hundreds of texts, an answer may be megabytes, and most hold none.
+fn spans(text: &str) -> Vec<(usize, usize)> {
+    let mut spans = Vec::new();
+    let mut names = 0;
+    let traces = TRACES.as_ref().map(|traces| traces.find_overlapping_iter(text));
+    for found in traces.into_iter().flatten() {
         let (start, end) = (found.start(), found.end());
+        let Some((beginning, shape)) = SHAPES.get(found.pattern().as_usize()) else {
+            // A name may have several stems.
+            if start >= names {
+                let name = name_around(text, start, end);
+                names = name.end;
+                spans.extend(assigned(text, name));
+            }
+            continue;
+        };
         spans.extend(match shape {
             Shape::Pem => pem_key(text, start),
             Shape::Url => url_password(text, end),
             Shape::Scheme => credential(text, end),
-            Shape::Token(least) if text[start..end] == *beginning => token(text, start, least),
+            Shape::Token(least) if text[start..end] == **beginning => token(text, start, *least),
             Shape::Token(_) => None,
         });
     }
+    spans
 }
 
 fn pem_key(text: &str, start: usize) -> Option<(usize, usize)> {
@@ -369,35 +379,29 @@ fn token(text: &str, start: usize, least: usize) -> Option<(usize, usize)> {
     (end - start >= least).then_some((start, end))
 }
 
-/// Values given to a secret's name: `NAME=value`, `name: value`, `"name": "value"`, `--name value` after `=`.
-fn assignments(text: &str, spans: &mut Vec<(usize, usize)>) {
-    for (at, separator) in text.match_indices(['=', ':']) {
-        let name_end = text[..at].trim_end_matches(['"', '\'', ' ']).len();
-        // A gap before `=` is prose or code, and `: ` is only an assignment after a quoted or bare key.
-        if at - name_end > 2 {
-            continue;
-        }
-        let name_start = text[..name_end]
-            .rfind(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')))
-            .map_or(0, |before| {
-                before + text[before..].chars().next().map_or(1, char::len_utf8)
-            });
-        let name = &text[name_start..name_end];
-        if name.is_empty() || name.len() > 64 || !is_secret_name(name) {
-            continue;
-        }
-        let is_json_key = separator == ":" && text[..at].trim_end().ends_with('"');
-        let value = value_span(text, at + separator.len());
-        // A secret in JSON is a string; anything else is left, or it would be JSON no more.
-        if is_json_key && value.is_some_and(|(start, _)| !text[..start].ends_with(['"', '\''])) {
-            continue;
-        }
-        if let Some((start, end)) = value
-            && !is_harmless(&text[start..end])
-        {
-            spans.push((start, end));
-        }
+/// The name that has the bytes from `start` to `end` in it.
+fn name_around(text: &str, start: usize, end: usize) -> Range<usize> {
+    let is_outside = |byte: &u8| !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
+    let bytes = text.as_bytes();
+    let before = bytes[..start].iter().rposition(|byte| is_outside(byte));
+    let after = bytes[end..].iter().position(|byte| is_outside(byte));
+    before.map_or(0, |before| before + 1)..after.map_or(bytes.len(), |after| end + after)
+}
+
+/// The value given to a secret's name: `NAME=value`, `name: value`, `"name": "value"`, `--name value` after `=`.
+fn assigned(text: &str, name: Range<usize>) -> Option<(usize, usize)> {
+    let behind = &text[name.end..];
+    let at = name.end + behind.len() - behind.trim_start_matches(['"', '\'', ' ']).len();
+    let separator = text[at..].chars().next().filter(|c| matches!(c, '=' | ':'))?;
+    // A gap before `=` is prose or code, and `: ` is only an assignment after a quoted or bare key.
+    if at - name.end > 2 || name.len() > 64 || !is_secret_name(&text[name]) {
+        return None;
     }
+    let is_json_key = separator == ':' && text[..at].trim_end().ends_with('"');
+    let (start, end) = value_span(text, at + 1)?;
+    // A secret in JSON is a string; anything else is left, or it would be JSON no more.
+    let would_break = is_json_key && !text[..start].ends_with(['"', '\'']);
+    (!would_break && !is_harmless(&text[start..end])).then_some((start, end))
 }
 
 fn value_span(text: &str, from: usize) -> Option<(usize, usize)> {
