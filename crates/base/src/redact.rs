@@ -383,8 +383,8 @@ fn token(text: &str, start: usize, least: usize) -> Option<(usize, usize)> {
 fn name_around(text: &str, start: usize, end: usize) -> Range<usize> {
     let is_outside = |byte: &u8| !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
     let bytes = text.as_bytes();
-    let before = bytes[..start].iter().rposition(|byte| is_outside(byte));
-    let after = bytes[end..].iter().position(|byte| is_outside(byte));
+    let before = bytes[..start].iter().rposition(is_outside);
+    let after = bytes[end..].iter().position(is_outside);
     before.map_or(0, |before| before + 1)..after.map_or(bytes.len(), |after| end + after)
 }
 
