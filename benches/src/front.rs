@@ -3,6 +3,7 @@
 
 use crate::client::{Client, Endpoint};
 use crate::echo::Era;
+use crate::process::with_children;
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -55,6 +56,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Some programs are started by a script that ends without them.
+        let tree = with_children(self.pid());
         if self.listens {
             // There is no way to send a signal in the standard library; who has ended already takes none.
             Command::new("kill").arg(self.pid().to_string()).status().ok();
@@ -65,6 +68,13 @@ impl Drop for Process {
         }
         self.child.kill().ok();
         self.child.wait().ok();
+        for left in tree.iter().filter(|pid| **pid != self.pid()) {
+            Command::new("kill")
+                .arg(left.to_string())
+                .stderr(Stdio::null())
+                .status()
+                .ok();
+        }
     }
 }
 

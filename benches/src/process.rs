@@ -55,7 +55,7 @@ fn status(pid: u32, field: &str) -> f64 {
         .unwrap_or_default()
 }
 
-fn with_children(pid: u32) -> Vec<u32> {
+pub(crate) fn with_children(pid: u32) -> Vec<u32> {
     let mut parents: HashMap<u32, Vec<u32>> = HashMap::new();
     for entry in fs_err::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(child) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
