@@ -112,12 +112,12 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&self, tool: &str, said: &Result<String, String>, took: Duration) {
+    fn add(&self, tool: &str, said: &Result<String, String>, lasted: Duration) {
         {
             let mut longest = self.longest.lock().unwrap();
-            *longest = (*longest).max(took);
+            *longest = (*longest).max(lasted);
         }
-        assert!(took < LONGEST, "{tool} took {took:?}: {said:?}");
+        assert!(lasted < LONGEST, "{tool} took {lasted:?}: {said:?}");
         match said {
             Ok(text) => {
                 assert!(text.starts_with(&format!("{tool} at ")), "{tool}: {text}");
