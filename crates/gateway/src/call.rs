@@ -7,6 +7,7 @@ use std::time::Instant;
 use policy::{Ask, Decision, Effect, WhenUnable};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
+use wire::bridge::task;
 use wire::edit::Object;
 use wire::{Fault, Raw, code, meta, method, mrtr, strict_value, to_raw};
 
@@ -19,7 +20,8 @@ use crate::index::Tool;
 use crate::input::{self, Exchange, Exchanged};
 use crate::journal::{Outcome, Row};
 use crate::outlet::Outlet;
-use crate::upstream::{NoAnswer, Route, Upstream};
+use crate::tasks::{self, Becoming, Wish};
+use crate::upstream::{Answer, NoAnswer, Route, Upstream};
 
 /// What kind of call it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +89,21 @@ pub(crate) enum Stop {
     Cancelled,
 }
 
+impl Stop {
+    /// As an error of the protocol.
+    pub(crate) fn into_fault(self) -> Fault {
+        match self {
+            Self::Fault(fault) => fault,
+            Self::Refused(why) => Fault::new(code::INVALID_REQUEST, why),
+            Self::Later(_) | Self::Cancelled => cancelled(),
+        }
+    }
+}
+
+fn cancelled() -> Fault {
+    Fault::new(code::INTERNAL_ERROR, "the call was cancelled before it ended")
+}
+
 impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
@@ -108,6 +125,17 @@ pub(crate) async fn call(core: &Core, caller: &Caller, incoming: &Incoming<'_>) 
     let _counted = core.counters.begin();
     let mut row = Row::new(caller);
     let ended = way(core, caller, incoming, &mut row).await;
+    conclude(core, incoming.kind, row, ended, started).await
+}
+
+/// Writes down how it ended, and gives the answer.
+pub(crate) async fn conclude(
+    core: &Core,
+    kind: Kind,
+    row: Row,
+    ended: Result<Raw, Stop>,
+    started: Instant,
+) -> Result<Raw, Fault> {
     let (outcome, answer) = match ended {
         Ok(result) => (
             if is_error(&result) {
@@ -118,15 +146,9 @@ pub(crate) async fn call(core: &Core, caller: &Caller, incoming: &Incoming<'_>) 
             Ok(result),
         ),
         Err(Stop::Fault(fault)) => (Outcome::Failed(fault.message()), Err(fault)),
-        Err(Stop::Refused(why)) => (Outcome::Refused(why.clone()), refusal(incoming.kind, &why)),
+        Err(Stop::Refused(why)) => (Outcome::Refused(why.clone()), refusal(kind, &why)),
         Err(Stop::Later(result)) => (Outcome::Asked, Ok(result)),
-        Err(Stop::Cancelled) => (
-            Outcome::Cancelled,
-            Err(Fault::new(
-                code::INTERNAL_ERROR,
-                "the call was cancelled before it ended",
-            )),
-        ),
+        Err(Stop::Cancelled) => (Outcome::Cancelled, Err(cancelled())),
     };
     core.counters.end(&outcome);
     let bytes = answer
@@ -185,30 +207,62 @@ async fn way(core: &Core, caller: &Caller, incoming: &Incoming<'_>, row: &mut Ro
         Decision::Ask { why } => confirm(core, caller, &call, &target, why, row).await?,
     }
     row.sent();
+    let (kind, cancel) = (incoming.kind, incoming.cancel);
+    let wish = tasks::wish(
+        core,
+        caller,
+        kind,
+        &call.subject,
+        server,
+        &incoming.params,
+        cancel,
+    )
+    .await?;
+    let mut params = screen_arguments(core, &call, &target);
+    wish.say(&mut params);
     let exchange = Exchange {
         server: &server.upstream,
-        method: incoming.kind.method(),
-        params: screen_arguments(core, &call, &target),
+        method: kind.method(),
+        params,
         given: &incoming.params,
         route: route(caller, incoming),
         outlet: incoming.outlet,
-        cancel: incoming.cancel,
+        cancel,
         headers: headers(core, caller, &server.upstream, &call, &target).await,
         request: &request,
         resumed,
+        wish,
     };
-    let result = match input::exchange(core, caller, exchange).await? {
-        Exchanged::Answered(Ok(result)) => result,
-        Exchanged::Answered(Err(error)) => {
-            return Err(Stop::Fault(Fault::Relayed(core.screen.result(error))));
-        }
+    let Answer { outcome, lease } = match input::exchange(core, caller, exchange).await? {
+        Exchanged::Answered(reply) => reply,
         Exchanged::Later(result) => return Err(Stop::Later(server.outward(result))),
+    };
+    let result = outcome.map_err(|error| Stop::Fault(Fault::Relayed(core.screen.result(error))))?;
+    let task = match kind {
+        Kind::Tool => task::created(&result).and_then(|created| task::id(&created)),
+        Kind::Resource | Kind::Prompt => None,
     };
     let result = core
         .screen
         .answer(&server.upstream, server.outward(result))
         .map_err(Stop::Refused)?;
-    Ok(core.kept.fit(caller, result))
+    let becoming = Becoming {
+        caller,
+        found: server,
+        tool: &target.tool,
+        effect: target.effect,
+        wish,
+    };
+    if let Some(own) = task {
+        return Ok(tasks::created(core, &becoming, &own, &result, lease));
+    }
+    let result = core.kept.fit(caller, result);
+    if wish == Wish::Later
+        && let Some(made) = tasks::made(core, &becoming, result.clone(), is_error(&result), lease)
+    {
+        return Ok(made);
+    }
+    Ok(result)
 }
 
 /// Reads what is asked. A member or argument that stands twice is refused: what is judged here must be what the

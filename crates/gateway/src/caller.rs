@@ -1,8 +1,8 @@
 //! Who asks, what they see, and how one can ask back.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use tokio_util::sync::CancellationToken;
 use wire::meta::ClientCapabilities;
@@ -53,6 +53,7 @@ pub enum View {
 pub(crate) struct Lifeline {
     pub(crate) number: u64,
     ended: CancellationToken,
+    session: Arc<OnceLock<Weak<Session>>>,
 }
 
 impl Lifeline {
@@ -61,12 +62,28 @@ impl Lifeline {
         Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             ended: CancellationToken::new(),
+            session: Arc::default(),
         }
+    }
+
+    /// Whose it is: said once, as soon as there is one.
+    pub(crate) fn is_of(&self, session: &Arc<Session>) {
+        let _ = self.session.set(Arc::downgrade(session));
+    }
+
+    /// The session, while it lasts.
+    pub(crate) fn session(&self) -> Option<Arc<Session>> {
+        self.session.get()?.upgrade()
     }
 
     /// The session is over; what was made for it alone stops.
     pub(crate) fn end(&self) {
         self.ended.cancel();
+    }
+
+    /// Whether it is.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended.is_cancelled()
     }
 
     /// Returns when the session is over.

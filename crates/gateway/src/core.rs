@@ -27,6 +27,7 @@ use crate::screen::Screen;
 use crate::seal::Sealer;
 use crate::set::Set;
 use crate::status::Status;
+use crate::tasks::Tasks;
 use crate::upstream::{Room, Surroundings, Upstream};
 use crate::{HttpOptions, HttpServer, Journal, Limits, http, pipe};
 
@@ -52,6 +53,8 @@ pub(crate) struct Core {
     /// Calls that wait for input of their clients.
     pub(crate) park: Arc<Park>,
     pub(crate) kept: Kept,
+    /// Calls whose answer comes later.
+    pub(crate) known_tasks: Tasks,
     pub(crate) hub: Arc<Hub>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
@@ -146,6 +149,7 @@ impl Gateway {
             view: View::Default,
             core: Arc::new(Core {
                 kept: Kept::new(&limits),
+                known_tasks: Tasks::default(),
                 park: Park::new(limits.parked),
                 sessions: http::Sessions::new(&limits),
                 name,
@@ -383,6 +387,7 @@ impl Gateway {
     /// whether all ended in time.
     pub async fn shutdown(&self, deadline: Duration) -> bool {
         self.core.stop.cancel();
+        self.core.known_tasks.clear();
         self.core.tasks.close();
         tokio::time::timeout(deadline, self.core.tasks.wait())
             .await

@@ -4,14 +4,17 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use wire::bridge::result_for_legacy;
 use wire::edit::Object;
-use wire::{Era, Fault, Raw, code, method};
+use wire::{Era, Fault, Notification, Raw, code, method};
 
 use crate::call::{self, Incoming, Kind};
 use crate::caller::Caller;
 use crate::core::Core;
+use crate::extension;
 use crate::find::Found;
 use crate::lists::{self, List};
 use crate::outlet::Outlet;
+use crate::session::Session;
+use crate::tasks;
 use crate::upstream::Sending;
 
 /// A request, from whom, and where its stream goes.
@@ -35,6 +38,9 @@ pub(crate) fn members(params: Option<&Raw>) -> Result<Object<'_>, Fault> {
 
 /// Answers what is the same in both eras.
 pub(crate) async fn answer(core: &Core, asked: Asked<'_>) -> Result<Raw, Fault> {
+    if tasks::is_about(asked.method) {
+        return tasks::answer(core, &asked).await;
+    }
     let Asked {
         caller,
         method,
@@ -50,7 +56,16 @@ pub(crate) async fn answer(core: &Core, asked: Asked<'_>) -> Result<Raw, Fault> 
         method::RESOURCES_READ => Kind::Resource,
         method::PROMPTS_GET => Kind::Prompt,
         method::COMPLETE => return complete(core, caller, params, cancel).await,
-        _ => return Err(unknown(method)),
+        _ => {
+            let asked = Asked {
+                caller,
+                method,
+                params,
+                outlet,
+                cancel,
+            };
+            return extension::request(core, asked).await;
+        }
     };
     call::call(
         core,
@@ -63,6 +78,12 @@ pub(crate) async fn answer(core: &Core, asked: Asked<'_>) -> Result<Raw, Fault> 
         },
     )
     .await
+}
+
+/// Takes what a client of a session tells.
+pub(crate) fn hear(core: &Core, session: &Session, told: &Notification) {
+    session.hear(told);
+    extension::notification(core, session.peer(), told);
 }
 
 pub(crate) fn unknown(method: &str) -> Fault {

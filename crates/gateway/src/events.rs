@@ -10,7 +10,8 @@ use wire::bridge::task;
 use wire::edit::Object;
 use wire::{Id, Message, Raw, meta, method, to_raw};
 
-use crate::caller::{Peer, Principal, View};
+use crate::caller::{Lifeline, Peer, Principal, View};
+use crate::session::Session;
 use crate::upstream::{Instance, Key, Upstream};
 
 /// Something that happened.
@@ -42,7 +43,7 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    /// The same, with the resource under the name that a client knows.
+    /// The same, with the resource or task under the name that a client knows.
     pub(crate) fn under(&self, exposed: &str) -> Self {
         match self {
             Self::ResourceUpdated { uri, params } if uri != exposed => {
@@ -55,6 +56,13 @@ impl Event {
                     params: renamed.unwrap_or_else(|_| params.clone()),
                 }
             }
+            Self::Task {
+                is_modern, params, ..
+            } => Self::Task {
+                id: exposed.to_owned(),
+                is_modern: *is_modern,
+                params: params.clone(),
+            },
             other => other.clone(),
         }
     }
@@ -73,21 +81,19 @@ impl Event {
             Self::ResourceUpdated { params, .. } => (method::RESOURCE_UPDATED, Some(params)),
             Self::Log { params, .. } => (method::LOG_MESSAGE, Some(params)),
             Self::Elicited { params, .. } => (method::ELICITED, Some(params)),
+            // To clients of the modern era it is told with its outcome (`modern.rs`).
             Self::Task {
-                params, is_modern, ..
+                id,
+                params,
+                is_modern,
             } => {
-                let is_for_modern = subscription.is_some();
-                let method = if is_for_modern {
-                    method::TASKS_CHANGED
+                let params = if *is_modern {
+                    &task::to_legacy(params)
                 } else {
-                    method::TASK_STATUS
+                    params
                 };
-                let params = match (is_modern, is_for_modern) {
-                    (true, false) => &task::to_legacy(params),
-                    (false, true) => &task::to_modern(params),
-                    _ => params,
-                };
-                return Self::tagged(method, Some(params), subscription);
+                let params = task::with_id(params, id);
+                return Self::tagged(method::TASK_STATUS, Some(&params), subscription);
             }
         };
         Self::tagged(method, params, subscription)
@@ -171,6 +177,8 @@ pub(crate) struct Audience {
     /// The profile of those who name none.
     pub(crate) default: Arc<str>,
     pub(crate) who: Who,
+    /// The instance that it happened in.
+    pub(crate) key: Key,
 }
 
 /// Whom the events of an instance concern: those who share it.
@@ -213,6 +221,7 @@ pub(crate) struct Sink {
     instance: Arc<OnceLock<Weak<Instance>>>,
     /// Before that.
     first: Option<Audience>,
+    first_lifeline: Option<Lifeline>,
 }
 
 impl Sink {
@@ -223,13 +232,20 @@ impl Sink {
             upstream: Weak::new(),
             instance: Arc::default(),
             first: None,
+            first_lifeline: None,
         }
     }
 
-    pub(crate) fn new(hub: &Arc<Hub>, upstream: Weak<Upstream>, audience: Audience) -> Self {
+    pub(crate) fn new(
+        hub: &Arc<Hub>,
+        upstream: Weak<Upstream>,
+        audience: Audience,
+        lifeline: Option<Lifeline>,
+    ) -> Self {
         Self {
             upstream,
             first: Some(audience),
+            first_lifeline: lifeline,
             ..Self::of_none(hub)
         }
     }
@@ -241,6 +257,38 @@ impl Sink {
     pub(crate) fn is_of(&self, instance: &Arc<Instance>) {
         // Said once, after the handshake.
         let _ = self.instance.set(Arc::downgrade(instance));
+    }
+
+    /// The session that the instance is for alone, while that lasts.
+    pub(crate) fn session(&self) -> Option<Arc<Session>> {
+        let lifeline = match self.instance.get().and_then(Weak::upgrade) {
+            Some(instance) => instance.lifeline(),
+            None => self.first_lifeline.clone(),
+        };
+        lifeline?.session()
+    }
+
+    /// The server asks clients for something, without saying in which call.
+    pub(crate) fn asks(&self) {
+        if let Some(upstream) = self.upstream.upgrade() {
+            upstream.asks_clients();
+        }
+    }
+
+    /// The server has forgotten what it was told.
+    pub(crate) fn renewed(&self) {
+        let instance = self.instance.get().and_then(Weak::upgrade);
+        if let (Some(upstream), Some(instance)) = (self.upstream.upgrade(), instance) {
+            upstream.renewed(&instance);
+        }
+    }
+
+    /// What the server lists may have changed, and nobody was told.
+    pub(crate) fn look_again(&self) {
+        let instance = self.instance.get().and_then(Weak::upgrade);
+        if let (Some(upstream), Some(instance)) = (self.upstream.upgrade(), instance) {
+            upstream.look_again(&upstream.audience_of(&instance).who);
+        }
     }
 
     pub(crate) fn publish(&self, event: &Event) {
@@ -257,10 +305,8 @@ impl Sink {
             Event::ToolsChanged | Event::PromptsChanged | Event::ResourcesChanged => {
                 upstream.list_changed(&audience.who, event);
             }
-            Event::ResourceUpdated { .. }
-            | Event::Log { .. }
-            | Event::Elicited { .. }
-            | Event::Task { .. } => {
+            Event::Task { id, .. } => upstream.task_event(&audience, id, event),
+            Event::ResourceUpdated { .. } | Event::Log { .. } | Event::Elicited { .. } => {
                 self.hub.publish(&audience, event);
             }
         }

@@ -17,6 +17,7 @@ use crate::upstream::Upstream;
 const URIS: [&str; 3] = ["uri", "resourceUri", "ui/resourceUri"];
 
 /// Where something that a client named is.
+#[derive(Clone)]
 pub(crate) struct Found {
     pub(crate) upstream: Arc<Upstream>,
     /// What the server calls it.
@@ -32,6 +33,20 @@ impl Found {
             Some(renamed) => index::outward(renamed, raw, &URIS),
             None => raw,
         }
+    }
+
+    /// The client knows it by this name, which no list may have: one that a template gave. What is read from it is said
+    /// to be of that name.
+    fn known_as(mut self, exposed: &str) -> Self {
+        if exposed != self.name {
+            let renamed = self.renamed.get_or_insert_default();
+            if renamed.get(&self.name).is_none_or(|known| known != exposed) {
+                let mut more = (**renamed).clone();
+                more.insert(self.name.clone(), exposed.to_owned());
+                *renamed = Arc::new(more);
+            }
+        }
+        self
     }
 
     fn of(index: &Index, Place { upstream, own }: Place) -> Self {
@@ -90,6 +105,12 @@ impl Core {
             is_changed |= upstream.has_held() && upstream.judge_again().await;
         }
         is_changed
+    }
+
+    /// Whether the tool of that exposed name says that its calls have to be tasks.
+    pub(crate) fn must_be_task(&self, peer: &Peer, name: &str) -> bool {
+        let index = self.index_now(peer);
+        index.find(name).is_some_and(|tool| tool.must_be_task)
     }
 
     /// The tool of an exposed name, or of an alias or unlisted name that a server of our own has.
@@ -180,7 +201,7 @@ impl Core {
 
     /// The resource of a URI, as the client knows it.
     pub(crate) async fn find_resource(&self, peer: &Peer, uri: &str) -> Result<Found, Fault> {
-        let listed = |index: &Index| Some(Found::of(index, index.resource(uri)?));
+        let listed = |index: &Index| Some(Found::of(index, index.resource(uri)?).known_as(uri));
         if let Some(found) = listed(&self.index_now(peer)) {
             return Ok(found);
         }

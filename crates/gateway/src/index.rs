@@ -26,6 +26,8 @@ pub(crate) struct Tool {
     pub(crate) raw: Raw,
     /// Parameters that modern HTTP clients repeat in headers.
     pub(crate) mirrored: Vec<Mirrored>,
+    /// Its calls have to be tasks, it says (2025-11-25).
+    pub(crate) must_be_task: bool,
     /// The mildest that it can do; found when somebody wants to know.
     mildest: OnceLock<Effect>,
 }
@@ -242,6 +244,8 @@ fn add_tools(index: &mut Index, servers: &[(Arc<Upstream>, Arc<Known>)]) {
                 continue;
             };
             let mirrored = mirrored(raw);
+            // Hardly any tool says so.
+            let must_be_task = raw.get().contains("taskSupport") && wire::bridge::task::has_to_be(raw);
             let raw = index
                 .renamed(upstream)
                 .map_or_else(|| (*raw).clone(), |renamed| with_ui(raw, renamed));
@@ -256,6 +260,7 @@ fn add_tools(index: &mut Index, servers: &[(Arc<Upstream>, Arc<Known>)]) {
                 name: name.clone(),
                 raw,
                 mirrored,
+                must_be_task,
                 mildest: OnceLock::new(),
             });
         }

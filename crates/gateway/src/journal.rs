@@ -87,6 +87,11 @@ impl Row {
         }
     }
 
+    /// Which server it went to, where the tool is known already.
+    pub(crate) fn at(&mut self, server: &str) {
+        server.clone_into(&mut self.server);
+    }
+
     pub(crate) fn decided(&mut self, decision: &'static str) {
         self.decision = decision;
     }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use wire::edit::Object;
 use wire::meta::{ClientCapabilities, Implementation};
 use wire::{Fault, Raw, Request, Version, code, method, to_raw};
 
 use crate::caller::{Identity, Peer, client_name};
+use crate::capabilities;
 use crate::core::Core;
 use crate::dispatch::{self, Asked, members};
 use crate::events::{Level, Watch};
@@ -53,24 +54,13 @@ pub(crate) fn initialize(core: &Core, session: &Arc<Session>, params: Option<&Ra
     }
     let mut result = json!({
         "protocolVersion": version.as_str(),
-        "capabilities": capabilities(),
+        "capabilities": capabilities::of(core, session.peer(), version.era()),
         "serverInfo": {"name": core.name, "version": core.version},
     });
     if let Some(instructions) = core.instructions(&session.peer().view) {
         result["instructions"] = instructions.into();
     }
     Ok(to_raw(&result))
-}
-
-/// What the gateway offers in either era, whatever its servers do.
-pub(crate) fn capabilities() -> Value {
-    json!({
-        "tools": {"listChanged": true},
-        "resources": {"subscribe": true, "listChanged": true},
-        "prompts": {"listChanged": true},
-        "completions": {},
-        "logging": {},
-    })
 }
 
 /// Answers any other request.

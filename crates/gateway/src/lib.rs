@@ -12,10 +12,12 @@
 mod budget;
 mod call;
 mod caller;
+mod capabilities;
 mod confirm;
 mod core;
 mod dispatch;
 mod events;
+mod extension;
 mod find;
 mod http;
 mod index;
@@ -42,6 +44,7 @@ mod seal;
 mod session;
 mod set;
 mod status;
+mod tasks;
 mod upstream;
 
 pub use caller::{Principal, View};

@@ -2,7 +2,7 @@
 
 use policy::{Ask, Decision, Effect};
 use wire::edit::Object;
-use wire::{Fault, Raw, code};
+use wire::{Era, Fault, Raw, Version, code};
 
 use crate::caller::{Caller, Principal};
 use crate::core::Core;
@@ -41,8 +41,18 @@ pub(crate) async fn tools(core: &Core, caller: &Caller) -> Result<Vec<Raw>, Faul
     let tools = index.tools.iter();
     Ok(tools
         .filter(|tool| may_use(core, &caller.principal, tool))
-        .map(|tool| tool.raw.clone())
+        .map(|tool| shown(caller, tool))
         .collect())
+}
+
+/// The definition for this client. Which calls become tasks a modern server decides by itself; a legacy client asks for
+/// it, and may do so with any tool of such a server.
+fn shown(caller: &Caller, tool: &Tool) -> Raw {
+    let has_tasks = matches!(caller.era, Era::Legacy(version) if version >= Version::V2025_11_25);
+    if has_tasks && tool.upstream.is_modern() && tool.upstream.offers_tasks(&caller.peer()) {
+        return wire::bridge::task::may_be(&tool.raw);
+    }
+    tool.raw.clone()
 }
 
 /// Whether the rules let some call of the tool pass, or ask about it.

@@ -1,24 +1,29 @@
 //! Requests of the modern era: each by itself, with all that is known of its sender in it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use wire::bridge;
 use wire::edit::{Object, items};
-use wire::meta::ModernMeta;
+use wire::meta::{Ability, ModernMeta};
 use wire::mrtr::RESULT_TYPE;
 use wire::{Era, Fault, Id, Message, Raw, Request, Version, code, meta, method, to_raw};
 
-use crate::caller::{Asking, Caller, Length, Peer, Side, View, client_name};
+use crate::caller::{Asking, Caller, Length, Peer, Side, client_name};
 use crate::core::Core;
 use crate::dispatch::{self, Asked};
 use crate::events::{Audience, Event, Level, Listen, Watch};
-use crate::legacy;
 use crate::lists::List;
 use crate::outlet::Outlet;
+use crate::tasks::{self, Task};
 use crate::upstream::set_meta;
+use crate::{capabilities, input, legacy};
 
+/// The member of a filter that names tasks.
+const TASK_IDS: &str = "taskIds";
 /// How long a client may take the tool list for fresh; a change is announced to those who listen.
 const LIST_TTL_MS: u64 = 60_000;
 /// The same for what the gateway says of itself.
@@ -48,27 +53,10 @@ pub(crate) async fn answer(
     let method = request.method.as_str();
     let uri = params.text("uri").map(String::from);
     let result = match method {
-        method::DISCOVER => return Ok(dress(core, discover(core, &peer.view), Some(DISCOVER_TTL_MS))),
-        method::LISTEN => return listen(core, peer, &request.id, &params, stream).await,
+        method::DISCOVER => return Ok(dress(core, discover(core, peer), Some(DISCOVER_TTL_MS))),
+        method::LISTEN => return listen(core, &caller(peer, &meta), &request.id, &params, stream).await,
         _ => {
-            let caller = Caller {
-                principal: peer.principal.clone(),
-                view: peer.view.clone(),
-                session: peer.session.clone(),
-                client: client_name(&meta.client),
-                era: Era::Modern,
-                length: Length::Budget,
-                asking: if meta.capabilities.has(wire::meta::Ability::Form) {
-                    Asking::Retry
-                } else {
-                    Asking::Unable
-                },
-                side: Side {
-                    abilities: meta.capabilities,
-                    level: meta.log_level.as_deref().and_then(Level::parse),
-                    ..Side::default()
-                },
-            };
+            let caller = caller(peer, &meta);
             dispatch::answer(
                 core,
                 Asked {
@@ -94,14 +82,37 @@ pub(crate) async fn answer(
     }
 }
 
-fn discover(core: &Core, view: &View) -> Raw {
+/// Who asks, from what the request says of itself.
+fn caller(peer: &Peer, meta: &ModernMeta) -> Caller {
+    Caller {
+        principal: peer.principal.clone(),
+        view: peer.view.clone(),
+        session: peer.session.clone(),
+        client: client_name(&meta.client),
+        era: Era::Modern,
+        length: Length::Budget,
+        asking: if meta.capabilities.has(Ability::Form) {
+            Asking::Retry
+        } else {
+            Asking::Unable
+        },
+        side: Side {
+            abilities: meta.capabilities,
+            level: meta.log_level.as_deref().and_then(Level::parse),
+            ..Side::default()
+        },
+    }
+}
+
+fn discover(core: &Core, peer: &Peer) -> Raw {
     let versions: Vec<_> = Version::ALL
         .iter()
         .rev()
         .map(|version| version.as_str())
         .collect();
-    let mut result = json!({"supportedVersions": versions, "capabilities": legacy::capabilities()});
-    if let Some(instructions) = core.instructions(view) {
+    let mut result =
+        json!({"supportedVersions": versions, "capabilities": capabilities::of(core, peer, Era::Modern)});
+    if let Some(instructions) = core.instructions(&peer.view) {
         result["instructions"] = instructions.into();
     }
     to_raw(&result)
@@ -140,7 +151,7 @@ fn dress(core: &Core, result: Raw, ttl_ms: Option<u64>) -> Raw {
 /// gateway ends it.
 async fn listen(
     core: &Core,
-    peer: &Peer,
+    caller: &Caller,
     id: &Id,
     params: &Object<'_>,
     stream: Stream<'_>,
@@ -156,6 +167,7 @@ async fn listen(
         .and_then(|raw| Object::parse(raw).ok());
     let wanted =
         wanted.ok_or_else(|| Fault::new(code::INVALID_PARAMS, "params.notifications is required"))?;
+    let peer = &caller.peer();
     let flag = |name| wanted.get(name).is_some_and(|value| value.get() == "true");
     let mut filter = Filter {
         tools: flag("toolsListChanged"),
@@ -182,6 +194,17 @@ async fn listen(
             Err(fault) => tracing::debug!("a resource can't be watched: {}", fault.message()),
         }
     }
+    let ids = wanted.get(TASK_IDS).and_then(items).unwrap_or_default();
+    if !ids.is_empty() && !caller.side.abilities.has(Ability::Tasks) {
+        return Err(input::missing(&bridge::Unable::Undeclared(Ability::Tasks)));
+    }
+    for id in ids.into_iter().take(core.limits.watched) {
+        let task = wire::edit::text(id).and_then(|id| core.known_tasks.find(&caller.principal, &id));
+        if let Some(task) = task {
+            tasks::follow(core, &task);
+            filter.tasks.push(task);
+        }
+    }
     let tag = json!({meta::SUBSCRIPTION_ID: id});
     let acknowledged = to_raw(&json!({"_meta": tag, "notifications": filter.to_json()}));
     let gone = || Fault::new(code::INTERNAL_ERROR, "the client is gone");
@@ -189,18 +212,35 @@ async fn listen(
         .send(&Message::notification(method::ACKNOWLEDGED, acknowledged))
         .await
         .map_err(|_| gone())?;
+    // Each at most once: it is told of as it stands when its turn comes.
+    let (news, mut changed) = mpsc::channel(filter.tasks.len().max(1));
+    let followed = filter.tasks.clone();
     let listener = Arc::new(Subscription {
         id: id.clone(),
         peer: peer.clone(),
+        waiting: followed.iter().map(|_| AtomicBool::new(false)).collect(),
         filter,
+        news,
         outlet: Mutex::new(Some(outlet.clone())),
     });
     let weak: Weak<Subscription> = Arc::downgrade(&listener);
     let _registration = core.hub.register(weak);
+    let telling = async {
+        while let Some(at) = changed.recv().await {
+            let (Some(task), Some(waiting)) = (followed.get(at), listener.waiting.get(at)) else {
+                continue;
+            };
+            waiting.store(false, Ordering::Release);
+            if let Some(told) = tasks::told(core, caller, task).await {
+                listener.tell_of(&told);
+            }
+        }
+    };
     tokio::select! {
         () = stream.cancel.cancelled() => {}
         () = stream.ending.cancelled() => {}
         () = outlet.closed() => {}
+        () = telling => {}
     }
     listener
         .outlet
@@ -218,8 +258,7 @@ struct Filter {
     resources: bool,
     /// Resources, under the names that the client knows.
     watches: Vec<(String, Watch)>,
-    /// Ids of tasks.
-    tasks: Vec<String>,
+    tasks: Vec<Arc<Task>>,
 }
 
 impl Filter {
@@ -239,6 +278,10 @@ impl Filter {
             let uris: Vec<_> = self.watches.iter().map(|(uri, _)| uri.as_str()).collect();
             filter.insert("resourceSubscriptions".to_owned(), uris.into());
         }
+        if !self.tasks.is_empty() {
+            let ids: Vec<_> = self.tasks.iter().map(|task| task.handle.id.as_str()).collect();
+            filter.insert(TASK_IDS.to_owned(), ids.into());
+        }
         filter.into()
     }
 }
@@ -247,8 +290,28 @@ struct Subscription {
     id: Id,
     peer: Peer,
     filter: Filter,
+    /// Takes the places of tasks that have another status.
+    news: mpsc::Sender<usize>,
+    /// Which of them wait to be told of.
+    waiting: Vec<AtomicBool>,
     /// Taken away when the subscription ends, so that nothing follows its result.
     outlet: Mutex<Option<Outlet>>,
+}
+
+impl Subscription {
+    /// Passes on how a task stands: what `tasks/get` gives, without its type (2026-07-28, Tasks, "Task Status
+    /// Notifications").
+    fn tell_of(&self, task: &Raw) {
+        let Ok(mut params) = Object::parse(task) else {
+            return;
+        };
+        params.remove(RESULT_TYPE);
+        set_meta(&mut params, |meta| meta.set(meta::SUBSCRIPTION_ID, &self.id));
+        let message = Message::notification(method::TASKS_CHANGED, params.to_raw());
+        if let Some(outlet) = &*self.outlet.lock().unwrap_or_else(PoisonError::into_inner) {
+            outlet.offer(message.to_line());
+        }
+    }
 }
 
 impl Listen for Subscription {
@@ -268,7 +331,24 @@ impl Listen for Subscription {
                 };
                 event.under(exposed)
             }
-            Event::Task { id, .. } if filter.tasks.contains(id) => event.clone(),
+            Event::Task { id, .. } => {
+                let at = filter
+                    .tasks
+                    .iter()
+                    .position(|task| task.handle.is_of(audience, id));
+                if let Some(at) = at
+                    && !self
+                        .waiting
+                        .get(at)
+                        .is_none_or(|it| it.swap(true, Ordering::AcqRel))
+                {
+                    // There is a place for each.
+                    if self.news.try_send(at).is_err() {
+                        tracing::debug!("nobody is told of a task any more");
+                    }
+                }
+                return;
+            }
             // Log messages belong to a request, and only if that asked for them; a visit is followed by a retry.
             _ => return,
         };

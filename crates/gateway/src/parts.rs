@@ -175,7 +175,8 @@ pub struct Life {
     /// After how long without work an instance is stopped.
     pub idle_stop: Option<Duration>,
     /// So many instances wait ready before somebody needs them. With [`Sharing::Everyone`] one at most, which is not
-    /// stopped when idle; with [`Sharing::Principal`] none, since an instance is made for its principal.
+    /// stopped when idle; with [`Sharing::Principal`], as an instance is made for its principal, so many that were started
+    /// are not stopped.
     pub warm: usize,
     /// How long a start may take, handshake included.
     pub start: Option<Duration>,
@@ -256,7 +257,8 @@ pub struct ToServer {
 /// A message from a server.
 #[derive(Debug)]
 pub struct FromServer {
-    /// Its JSON text.
+    /// Its JSON text. Empty: no message but word that the session was begun anew, so that what the server was told in the
+    /// one before (levels, subscriptions) has to be told again.
     pub line: Vec<u8>,
     /// The request of ours on whose stream it came; `None`: it came on the stream of the session, or of nothing.
     pub related: Option<wire::Id>,

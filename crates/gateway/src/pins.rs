@@ -31,8 +31,8 @@ impl Upstream {
     /// What was approved of it. Seen for the first time, all that it lists is, or nothing, as the configuration says.
     pub(crate) async fn approved(&self, listed: &[Definition]) -> Result<Vec<Definition>, store::Error> {
         let before = match self.memory() {
-            Some(memory) => memory.approved(self.name.clone()).await?,
-            None => self.pins().get(&self.name),
+            Some(memory) => memory.approved(self.pinned_as()).await?,
+            None => self.pins().get(&self.pinned_as()),
         };
         match (before, self.first_sight()) {
             (Some(approved), _) => Ok(approved),
@@ -47,9 +47,9 @@ impl Upstream {
     /// Puts `definitions` in the place of what was approved of it.
     pub(crate) async fn approve(&self, definitions: Vec<Definition>) -> Result<(), store::Error> {
         if let Some(memory) = self.memory() {
-            return memory.approve(self.name.clone(), definitions).await;
+            return memory.approve(self.pinned_as(), definitions).await;
         }
-        self.pins().set(&self.name, definitions);
+        self.pins().set(&self.pinned_as(), definitions);
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use wire::{Fault, Frame, Id, Malformed, Message, Raw, Request, code, method};
 
 use crate::caller::Peer;
 use crate::core::Core;
-use crate::dispatch::members;
+use crate::dispatch::{self, members};
 use crate::lines::{Line, Lines};
 use crate::modern::Stream;
 use crate::outlet::{Outlet, write_lines};
@@ -104,7 +104,7 @@ impl Pipe {
 
     async fn message(&self, message: Message) {
         match message {
-            Message::Notification(notification) => self.session.hear(&notification),
+            Message::Notification(notification) => dispatch::hear(&self.core, &self.session, &notification),
             Message::Response(response) => self.session.answered(response),
             Message::Request(request) => match self.begin(request) {
                 Begun::Answered(answer) => self.send(answer).await,
@@ -138,7 +138,9 @@ impl Pipe {
         for message in messages {
             match message {
                 Err(error) => answers.push(Message::response(error.id.clone(), Err(error.fault()))),
-                Ok(Message::Notification(notification)) => self.session.hear(&notification),
+                Ok(Message::Notification(notification)) => {
+                    dispatch::hear(&self.core, &self.session, &notification);
+                }
                 Ok(Message::Response(response)) => self.session.answered(response),
                 Ok(Message::Request(request)) => match self.begin(request) {
                     Begun::Answered(answer) => answers.push(answer),

@@ -103,26 +103,31 @@ impl Screen {
             secrets,
         } = self.screening;
         let mut finding = Finding::default();
-        let mut raw = raw;
-        if (hidden, instructions) != (Treatment::Pass, Treatment::Pass) && !suspect::is_clean_json(raw.get())
-        {
-            let cleaned = strings::rewrite(&raw, |name, text| {
-                if is_bytes(name, text) {
-                    return None;
-                }
+        let is_looked_through = (hidden, instructions) != (Treatment::Pass, Treatment::Pass)
+            && !suspect::is_clean_json(raw.get());
+        let known = self.known.spotter();
+        // One walk for everything: an answer may be long.
+        let screened = strings::rewrite(&raw, |name, text| {
+            if is_bytes(name, text) {
+                let blanked = known.blank_in_base64(text);
+                finding.secret |= blanked.is_some();
+                return blanked;
+            }
+            let mut visible = None;
+            if is_looked_through {
                 if instructions != Treatment::Pass {
                     finding.pose = finding.pose.or_else(|| suspect::pose(text));
                 }
-                let is_hidden = hidden != Treatment::Pass && suspect::has_hidden(text);
-                finding.hidden |= is_hidden;
-                is_hidden.then(|| suspect::unhide(text).into_owned())
-            });
-            raw = cleaned.unwrap_or(raw);
-        }
-        let before = raw.get().as_ptr();
-        let redacted = self.result(raw);
-        // What has nothing to redact passes as it is.
-        finding.secret = !std::ptr::eq(before, redacted.get().as_ptr());
+                if hidden != Treatment::Pass && suspect::has_hidden(text) {
+                    finding.hidden = true;
+                    visible = Some(suspect::unhide(text).into_owned());
+                }
+            }
+            let redacted = all(&known, visible.as_deref().unwrap_or(text));
+            finding.secret |= redacted.is_some();
+            redacted.or(visible)
+        });
+        let redacted = screened.unwrap_or(raw);
         let refused = Finding {
             hidden: finding.hidden && hidden == Treatment::Refuse,
             pose: finding.pose.filter(|_| instructions == Treatment::Refuse),

@@ -14,6 +14,7 @@ use wire::{Era, Fault, Id, Message, Raw, Request, Response, Version, code, metho
 use crate::caller::{Asking, Caller, Identity, Length, Lifeline, Peer, Side};
 use crate::events::{Audience, Event, Level, Listen, Registration, Watch};
 use crate::outlet::Outlet;
+use crate::tasks::Handle;
 
 pub(crate) struct Session {
     peer: Peer,
@@ -32,7 +33,7 @@ pub(crate) struct Session {
     /// Visits that its client was asked for, the oldest first: word of their end concerns it.
     visits: Mutex<VecDeque<String>>,
     /// Likewise its tasks.
-    tasks: Mutex<VecDeque<String>>,
+    tasks: Mutex<VecDeque<Arc<Handle>>>,
 }
 
 /// So many visits and tasks of a session are remembered.
@@ -57,7 +58,7 @@ struct Asks {
 
 impl Session {
     pub(crate) fn new(peer: Peer, most_in_flight: usize) -> Arc<Self> {
-        Arc::new(Self {
+        let session = Arc::new(Self {
             peer: Peer {
                 session: Some(Lifeline::new()),
                 ..peer
@@ -74,7 +75,11 @@ impl Session {
             registration: Mutex::default(),
             visits: Mutex::default(),
             tasks: Mutex::default(),
-        })
+        });
+        if let Some(lifeline) = &session.peer.session {
+            lifeline.is_of(&session);
+        }
+        session
     }
 
     /// Where its requests come from.
@@ -251,6 +256,11 @@ impl Session {
         *lock(&self.stream) = Some(outlet);
     }
 
+    /// Where they go at the moment.
+    pub(crate) fn stream(&self) -> Option<Outlet> {
+        lock(&self.stream).clone()
+    }
+
     pub(crate) fn set_level(&self, level: Level) {
         *lock(&self.level) = Some(level);
     }
@@ -277,9 +287,13 @@ impl Session {
     }
 
     /// And so does word of this task.
-    #[expect(dead_code, reason = "the routing of tasks comes next")]
-    pub(crate) fn expect_task(&self, id: String) {
-        remember(&mut lock(&self.tasks), id);
+    pub(crate) fn expect_task(&self, task: Arc<Handle>) {
+        let mut tasks = lock(&self.tasks);
+        tasks.retain(|known| known.id != task.id);
+        if tasks.len() >= REMEMBERED {
+            tasks.pop_front();
+        }
+        tasks.push_back(task);
     }
 
     /// Whether that visit was expected; it is not again.
@@ -319,8 +333,14 @@ impl Listen for Session {
                 event.clone()
             }
             Event::Elicited { id, .. } if self.had_visit(id) => event.clone(),
-            Event::Task { id, .. } if lock(&self.tasks).contains(id) => event.clone(),
-            Event::Log { .. } | Event::Elicited { .. } | Event::Task { .. } => return,
+            Event::Task { id, .. } => {
+                let tasks = lock(&self.tasks);
+                let Some(task) = tasks.iter().find(|task| task.is_of(audience, id)) else {
+                    return;
+                };
+                event.under(&task.id)
+            }
+            Event::Log { .. } | Event::Elicited { .. } => return,
         };
         if let Some(stream) = &*lock(&self.stream) {
             stream.offer(event.message(None).to_line());

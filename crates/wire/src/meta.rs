@@ -26,6 +26,9 @@ pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 /// Which `subscriptions/listen` a notification belongs to.
 pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 
+/// Which task a message belongs to (2025-11-25, Tasks, "Related Task Metadata").
+pub const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
+
 /// The extension by which a server answers with a task (2026-07-28).
 pub const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 

@@ -72,3 +72,47 @@ pub const TASKS_UPDATE: &str = "tasks/update";
 pub const TASK_STATUS: &str = "notifications/tasks/status";
 /// The same in the modern era.
 pub const TASKS_CHANGED: &str = "notifications/tasks";
+
+/// Whether a method is one of the protocol, in either era; any other is an extension's.
+#[must_use]
+pub fn is_of_protocol(method: &str) -> bool {
+    matches!(
+        method,
+        INITIALIZE
+            | INITIALIZED
+            | PING
+            | DISCOVER
+            | LISTEN
+            | ACKNOWLEDGED
+            | TOOLS_LIST
+            | TOOLS_CALL
+            | TOOLS_CHANGED
+            | RESOURCES_LIST
+            | TEMPLATES_LIST
+            | RESOURCES_READ
+            | SUBSCRIBE
+            | UNSUBSCRIBE
+            | RESOURCE_UPDATED
+            | RESOURCES_CHANGED
+            | PROMPTS_LIST
+            | PROMPTS_GET
+            | PROMPTS_CHANGED
+            | COMPLETE
+            | SET_LEVEL
+            | LOG_MESSAGE
+            | PROGRESS
+            | CANCELLED
+            | ELICIT
+            | SAMPLE
+            | ROOTS
+            | ROOTS_CHANGED
+            | ELICITED
+            | TASKS_GET
+            | TASKS_RESULT
+            | TASKS_LIST
+            | TASKS_CANCEL
+            | TASKS_UPDATE
+            | TASK_STATUS
+            | TASKS_CHANGED
+    )
+}

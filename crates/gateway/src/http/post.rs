@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wire::edit::Object;
 use wire::header::{METHOD, NAME, PROTOCOL_VERSION, SESSION_ID, decode};
-use wire::meta::{ModernMeta, RequestMeta};
+use wire::meta::{Ability, ModernMeta, RequestMeta};
 use wire::{Era, Fault, Frame, Id, Malformed, Message, Raw, Request, Version, code, meta, method};
 
 use super::replay::Purpose;
@@ -22,7 +22,7 @@ use super::{Refused, Site, body, fault, json, sessions, text};
 use crate::call::Kind;
 use crate::caller::Peer;
 use crate::core::Core;
-use crate::dispatch::members;
+use crate::dispatch::{self, members};
 use crate::modern::Stream;
 use crate::outlet::{Outgoing, Outlet};
 use crate::overlong::Ends;
@@ -206,7 +206,9 @@ impl Post<'_> {
         };
         for message in messages {
             match message {
-                Message::Notification(notification) => held.session.hear(&notification),
+                Message::Notification(notification) => {
+                    dispatch::hear(self.core, &held.session, &notification);
+                }
                 Message::Response(response) => held.session.answered(response),
                 Message::Request(_) => {}
             }
@@ -284,7 +286,7 @@ impl Post<'_> {
         for message in messages {
             match message {
                 Err(error) => answers.push(Message::response(error.id.clone(), Err(error.fault()))),
-                Ok(Message::Notification(notification)) => session.hear(&notification),
+                Ok(Message::Notification(notification)) => dispatch::hear(self.core, &session, &notification),
                 Ok(Message::Response(response)) => session.answered(response),
                 Ok(Message::Request(request)) => match session.begin(&request) {
                     Ok(work) => working.push((request, work)),
@@ -370,6 +372,15 @@ impl Post<'_> {
         }
         let meta = request_meta.modern()?;
         self.same(METHOD, Some(&request.method))?;
+        // 2026-07-28, Tasks, "Streamable HTTP: Routing Headers". What asks for one that is not said to be taken is told
+        // that first.
+        if matches!(
+            request.method.as_str(),
+            method::TASKS_GET | method::TASKS_UPDATE | method::TASKS_CANCEL
+        ) && meta.capabilities.has(Ability::Tasks)
+        {
+            self.same(NAME, params.text("taskId").as_deref())?;
+        }
         let kind = match request.method.as_str() {
             method::TOOLS_CALL => Some(Kind::Tool),
             method::RESOURCES_READ => Some(Kind::Resource),

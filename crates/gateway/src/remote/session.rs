@@ -241,6 +241,12 @@ impl Shared {
             server = self.remote.server,
             "the server had forgotten the session; a new one began"
         );
+        let word = FromServer {
+            line: Vec::new(),
+            related: None,
+        };
+        // An error means that the link was dropped.
+        drop(self.out.send(word).await);
         Ok(())
     }
 

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
-use wire::{Fault, Id, Raw, code};
+use wire::{Fault, Id, Raw};
 
 use super::lock;
+use crate::Principal;
+use crate::caller::Caller;
 
 /// Requests of one server that wait for clients at a time.
 const MOST: usize = 64;
@@ -20,54 +22,105 @@ pub(crate) trait Asker: Send + Sync {
 }
 
 /// A call at work on a connection, as far as it matters here.
+#[derive(Clone)]
 pub(super) struct AtWork {
     pub(super) number: u64,
-    /// The session it came from; `None`: from none, so it is like no other.
-    pub(super) session: Option<u64>,
+    pub(super) group: Group,
     /// `None`: its client can't be asked for anything.
     pub(super) asker: Option<Arc<dyn Asker>>,
+    /// It waits for the result of this task.
+    pub(super) task: Option<String>,
 }
 
-/// The call that a server's request belongs to: the one on whose stream it came, else the only one at work, or the
-/// newest of those that are all from one session.
-pub(super) fn belongs(related: Option<u64>, mut at_work: Vec<AtWork>) -> Result<AtWork, Fault> {
-    let refuse = |why: &str| Err(Fault::new(code::INVALID_REQUEST, why));
+/// Calls among which it makes no difference to which a question belongs: the same client, or at least the same person,
+/// answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Group {
+    Session(u64),
+    /// Of no session (2026-07-28 over HTTP).
+    Principal(Principal),
+}
+
+impl Group {
+    pub(super) fn of(caller: &Caller) -> Self {
+        match &caller.session {
+            Some(session) => Self::Session(session.number),
+            None => Self::Principal(caller.principal.clone()),
+        }
+    }
+}
+
+/// To which call a server's request belongs.
+pub(super) enum Belongs {
+    To(AtWork),
+    /// Why it is none.
+    ToNone(&'static str),
+    /// Calls of several clients are at work. It may be told later, when some have ended.
+    ToSeveral,
+}
+
+/// The call that a server's request belongs to: the one that waits for the task which it names, or the one on whose
+/// stream it came, else the newest of those at work, if all are of one group.
+pub(super) fn belongs(related: Option<u64>, task: Option<&str>, mut at_work: Vec<AtWork>) -> Belongs {
+    let found = |call: Option<AtWork>, why| call.map_or(Belongs::ToNone(why), Belongs::To);
+    if let Some(task) = task {
+        let waits = at_work
+            .into_iter()
+            .find(|call| call.task.as_deref() == Some(task));
+        return found(
+            waits,
+            "nobody waits for the result of that task, so no client can be asked for it",
+        );
+    }
     if let Some(number) = related {
-        return match at_work.into_iter().find(|call| call.number == number) {
-            Some(call) => Ok(call),
-            None => refuse("the call that this request belongs to is not at work"),
-        };
+        let call = at_work.into_iter().find(|call| call.number == number);
+        return found(call, "the call that this request belongs to is not at work");
     }
     at_work.sort_by_key(|call| call.number);
-    let Some(newest) = at_work.pop() else {
-        return refuse("no call of a client is at work that this request could belong to");
+    let Some(newest) = at_work.last() else {
+        return Belongs::ToNone("no call of a client is at work that this request could belong to");
     };
-    if at_work
-        .iter()
-        .all(|call| call.session.is_some() && call.session == newest.session)
-    {
-        Ok(newest)
-    } else {
-        refuse(
-            "calls of several clients are at work on this connection, and which of them this request belongs to can't be told",
-        )
+    if at_work.iter().any(|call| call.group != newest.group) {
+        return Belongs::ToSeveral;
     }
+    let able = at_work.iter().rposition(|call| call.asker.is_some());
+    let at = able.unwrap_or(at_work.len() - 1);
+    Belongs::To(at_work.swap_remove(at))
 }
 
 /// Requests of a server that wait for a client's answer.
 #[derive(Default)]
-pub(super) struct OpenAsks(Mutex<HashMap<Id, (u64, CancellationToken)>>);
+pub(super) struct OpenAsks(Mutex<HashMap<Id, Open>>);
+
+struct Open {
+    /// Whose it was taken for, and that this call has ended.
+    call: Option<(u64, CancellationToken)>,
+    /// The server wants no answer any more.
+    gone: CancellationToken,
+}
 
 impl OpenAsks {
     /// Notes one, until [`Self::done`]; `None`: there are too many, or one of that number waits already.
-    pub(super) fn begin(&self, id: &Id, call: u64) -> Option<CancellationToken> {
+    pub(super) fn begin(&self, id: &Id) -> Option<CancellationToken> {
         let mut open = lock(&self.0);
         if open.len() >= MOST || open.contains_key(id) {
             return None;
         }
-        let cancel = CancellationToken::new();
-        open.insert(id.clone(), (call, cancel.clone()));
-        Some(cancel)
+        let gone = CancellationToken::new();
+        let noted = Open {
+            call: None,
+            gone: gone.clone(),
+        };
+        open.insert(id.clone(), noted);
+        Some(gone)
+    }
+
+    /// It is taken for this call's, whose end cancels what comes back. `None`: nobody wants it any more.
+    pub(super) fn attach(&self, id: &Id, call: u64) -> Option<CancellationToken> {
+        let mut open = lock(&self.0);
+        let ended = CancellationToken::new();
+        open.get_mut(id)?.call = Some((call, ended.clone()));
+        Some(ended)
     }
 
     /// Ends one; whether the server still waits for its answer.
@@ -77,23 +130,25 @@ impl OpenAsks {
 
     /// The server does not want an answer any more.
     pub(super) fn cancel(&self, id: &Id) {
-        if let Some((_, cancel)) = lock(&self.0).remove(id) {
-            cancel.cancel();
+        if let Some(open) = lock(&self.0).remove(id) {
+            open.gone.cancel();
         }
     }
 
-    /// The call ended, and so does what was asked for it.
+    /// The call ended.
     pub(super) fn end_of(&self, call: u64) {
-        for (of, cancel) in lock(&self.0).values() {
-            if *of == call {
-                cancel.cancel();
+        for open in lock(&self.0).values() {
+            if let Some((of, ended)) = &open.call
+                && *of == call
+            {
+                ended.cancel();
             }
         }
     }
 
     pub(super) fn end_all(&self) {
-        for (_, cancel) in lock(&self.0).values() {
-            cancel.cancel();
+        for open in lock(&self.0).values() {
+            open.gone.cancel();
         }
     }
 }
@@ -104,26 +159,35 @@ mod tests {
 
     #[test]
     fn to_which_call_a_request_belongs() {
-        let check = |related: Option<u64>, at_work: &[(u64, Option<u64>)], wanted: Option<u64>| {
-            let calls = at_work
-                .iter()
-                .map(|(number, session)| AtWork {
-                    number: *number,
-                    session: *session,
-                    asker: None,
-                })
-                .collect();
-            let found = belongs(related, calls).ok().map(|call| call.number);
+        // Sessions by their numbers; 0: no session, of one principal.
+        let check = |related: Option<u64>, at_work: &[(u64, u64)], wanted: Option<u64>| {
+            let calls = at_work.iter().map(|(number, session)| AtWork {
+                number: *number,
+                group: match session {
+                    0 => Group::Principal(Principal::new("ann")),
+                    session => Group::Session(*session),
+                },
+                asker: None,
+                task: (*number == 9).then(|| "t".to_owned()),
+            });
+            let task = (related == Some(99)).then_some("t");
+            let found = match belongs(related, task, calls.collect()) {
+                Belongs::To(call) => Some(call.number),
+                Belongs::ToNone(_) | Belongs::ToSeveral => None,
+            };
             assert_eq!(found, wanted, "{related:?} among {at_work:?}");
         };
         check(None, &[], None);
-        check(None, &[(1, None)], Some(1));
-        check(None, &[(1, Some(7))], Some(1));
-        check(None, &[(2, Some(7)), (1, Some(7))], Some(2));
-        check(None, &[(1, Some(7)), (2, Some(8))], None);
-        check(None, &[(1, None), (2, None)], None);
-        check(None, &[(1, None), (2, Some(7))], None);
-        check(Some(1), &[(1, Some(7)), (2, Some(8))], Some(1));
-        check(Some(3), &[(1, Some(7))], None);
+        check(None, &[(1, 0)], Some(1));
+        check(None, &[(1, 7)], Some(1));
+        check(None, &[(2, 7), (1, 7)], Some(2));
+        check(None, &[(1, 7), (2, 8)], None);
+        check(None, &[(1, 0), (2, 0)], Some(2));
+        check(None, &[(1, 0), (2, 7)], None);
+        check(Some(1), &[(1, 7), (2, 8)], Some(1));
+        check(Some(3), &[(1, 7)], None);
+        // By the name of its task.
+        check(Some(99), &[(1, 7), (9, 8)], Some(9));
+        check(Some(99), &[(1, 7)], None);
     }
 }

@@ -34,8 +34,8 @@ pub(crate) struct Instance {
 
 /// For whom an instance is.
 #[derive(Clone)]
-pub(super) struct Owner {
-    pub(super) key: Key,
+pub(crate) struct Owner {
+    pub(crate) key: Key,
     /// The session that it ends with.
     pub(super) lifeline: Option<Lifeline>,
     /// Whoever hears of what happens in it; `None`: everyone.
@@ -68,12 +68,15 @@ impl Instance {
                 .is_ok()
     }
 
-    pub(super) fn leave(&self) {
+    /// Counts a user out; whether it was the last.
+    pub(super) fn leave(&self) -> bool {
         let used = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_used.store(used, Ordering::Release);
-        if self.users.fetch_sub(1, Ordering::AcqRel) == CLOSED + 1 {
+        let before = self.users.fetch_sub(1, Ordering::AcqRel);
+        if before == CLOSED + 1 {
             self.emptied.notify_waiters();
         }
+        before & !CLOSED == 1
     }
 
     pub(super) fn users(&self) -> usize {
@@ -121,6 +124,11 @@ impl Instance {
     /// Why it was told to stop.
     pub(super) fn why(&self) -> Option<String> {
         lock(&self.why).clone()
+    }
+
+    /// The session that it ends with.
+    pub(crate) fn lifeline(&self) -> Option<Lifeline> {
+        lock(&self.owner).lifeline.clone()
     }
 
     pub(super) fn key(&self) -> Key {

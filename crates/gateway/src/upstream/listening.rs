@@ -1,68 +1,212 @@
-//! What a modern server is asked to tell of without being asked each time: changed lists, and changes of resources
-//! (2026-07-28, "subscriptions/listen"), which the legacy era tells of unasked and has `resources/subscribe` for.
+//! What a modern server is asked to tell of without being asked each time: changed lists, changes of resources, and how
+//! tasks do (2026-07-28, "subscriptions/listen"), which the legacy era tells of unasked and has `resources/subscribe` for.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use serde_json::json;
 use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use wire::bridge::{self, Speaker};
 use wire::edit::{Object, items, text};
-use wire::{Raw, to_raw};
+use wire::meta::TASKS_EXTENSION;
+use wire::{Era, Message, Raw, Request, method, to_raw};
+
+use super::connection::{Connection, Pending, plain};
+use super::{lock, set_meta};
+
+/// The member of a filter that names resources.
+const RESOURCES: &str = "resourceSubscriptions";
+/// And tasks.
+const TASKS: &str = "taskIds";
 
 #[derive(Default)]
 pub(super) struct Listening {
+    /// Held while the subscription is exchanged for another.
     watched: tokio::sync::Mutex<Watched>,
 }
 
-/// The subscription for resources. Held while it is exchanged for another.
+/// The subscription for resources and tasks.
 #[derive(Default)]
-pub(super) struct Watched {
-    pub(super) uris: BTreeSet<String>,
+struct Watched {
+    uris: BTreeSet<String>,
+    tasks: BTreeSet<String>,
     /// The number of the request that keeps it open.
-    pub(super) stream: Option<u64>,
+    stream: Option<u64>,
 }
 
-impl Listening {
-    pub(super) async fn watched(&self) -> tokio::sync::MutexGuard<'_, Watched> {
-        self.watched.lock().await
+impl Watched {
+    fn of(&mut self, member: &str) -> &mut BTreeSet<String> {
+        if member == TASKS {
+            &mut self.tasks
+        } else {
+            &mut self.uris
+        }
     }
 
-    /// What to listen to: changes of `uris`, or without any those of the lists that the server offers to tell of.
-    /// `None`: nothing.
-    pub(super) fn filter(capabilities: &RawValue, uris: &[&str]) -> Option<Raw> {
-        if !uris.is_empty() {
-            return Some(to_raw(&json!({"resourceSubscriptions": uris})));
-        }
-        let capabilities = Object::parse(capabilities).ok()?;
-        let changes = |name: &str| {
-            let capability = capabilities.get(name).and_then(|raw| Object::parse(raw).ok());
-            capability.is_some_and(|it| it.get("listChanged").is_some_and(|flag| flag.get() == "true"))
-        };
+    fn filter(&self) -> Option<Raw> {
         let mut filter = Object::empty();
-        for (name, wanted) in [
-            ("tools", "toolsListChanged"),
-            ("prompts", "promptsListChanged"),
-            ("resources", "resourcesListChanged"),
-        ] {
-            if changes(name) {
-                filter.set(wanted, &true);
+        for (member, names) in [(RESOURCES, &self.uris), (TASKS, &self.tasks)] {
+            if !names.is_empty() {
+                filter.set(member, names);
             }
         }
         (!filter.is_empty()).then(|| filter.to_raw())
     }
+}
 
-    /// Whether the acknowledgement names the resource.
-    pub(super) fn grants(acknowledged: &RawValue, uri: &str) -> bool {
-        let granted = || {
-            let params = Object::parse(acknowledged).ok()?;
-            let filter = Object::parse(params.get("notifications")?).ok()?;
-            let uris = items(filter.get("resourceSubscriptions")?)?;
-            Some(
-                uris.into_iter()
-                    .any(|granted| text(granted).is_some_and(|granted| granted == uri)),
-            )
-        };
-        granted() == Some(true)
+impl Connection {
+    /// Asks a modern server to tell of changed lists, as far as it offers to.
+    pub(super) fn listen_to_lists(&self) {
+        if self.speech.era == Era::Modern
+            && let Some(filter) = of_lists(&self.speech.capabilities)
+        {
+            drop(self.listen(&filter));
+        }
     }
+
+    /// Asks a modern server to tell of changes of a resource.
+    pub(super) async fn watch(&self, uri: &str) -> Result<(), String> {
+        self.add(RESOURCES, uri).await
+    }
+
+    pub(super) async fn unwatch(&self, uri: &str) {
+        self.remove(RESOURCES, uri).await;
+    }
+
+    /// Asks a modern server to tell how a task does. Clients that are not told ask by themselves, so a refusal is no
+    /// harm.
+    pub(crate) async fn follow_task(&self, id: &str) {
+        if let Err(why) = self.add(TASKS, id).await {
+            tracing::debug!("a task is not followed: {why}");
+        }
+    }
+
+    pub(crate) async fn forget_task(&self, id: &str) {
+        self.remove(TASKS, id).await;
+    }
+
+    async fn add(&self, member: &'static str, name: &str) -> Result<(), String> {
+        let mut watched = self.listening.watched.lock().await;
+        if !watched.of(member).insert(name.to_owned()) {
+            return Ok(());
+        }
+        let filter = watched.filter().unwrap_or_else(|| to_raw(&json!({})));
+        let opened = self.listen(&filter);
+        let Ok((number, acknowledged)) = opened else {
+            watched.of(member).remove(name);
+            return Err("the server takes no messages".to_owned());
+        };
+        let granted = timeout(self.around.limits.list, acknowledged).await;
+        let granted = granted.ok().and_then(Result::ok);
+        if !granted.is_some_and(|granted| grants(&granted, member, name)) {
+            watched.of(member).remove(name);
+            self.end_listening(number);
+            return Err(format!("the server does not tell of changes of {name}"));
+        }
+        // The one before ends only now, so nothing is missed in between.
+        if let Some(before) = watched.stream.replace(number) {
+            self.end_listening(before);
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, member: &'static str, name: &str) {
+        let mut watched = self.listening.watched.lock().await;
+        if !watched.of(member).remove(name) {
+            return;
+        }
+        let before = watched.stream.take();
+        if let Some(filter) = watched.filter() {
+            watched.stream = self.listen(&filter).ok().map(|(number, _)| number);
+        }
+        if let Some(before) = before {
+            self.end_listening(before);
+        }
+    }
+
+    /// Opens a subscription; its number, and what comes when it is open. Nobody waits for its end.
+    fn listen(&self, filter: &Raw) -> Result<(u64, oneshot::Receiver<Raw>), ()> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut params = Object::empty();
+        params.set("notifications", filter);
+        set_meta(&mut params, |meta| {
+            let (info, capabilities) = (
+                self.around.info(),
+                to_raw(&json!({"extensions": {TASKS_EXTENSION: {}}})),
+            );
+            bridge::introduce(
+                meta,
+                Speaker {
+                    info: &info,
+                    capabilities: &capabilities,
+                    log_level: None,
+                },
+            );
+        });
+        let (reply, _) = oneshot::channel();
+        let (acknowledged, opened) = oneshot::channel();
+        let pending = Pending {
+            reply,
+            route: None,
+            caller: None,
+            acknowledged: Some(acknowledged),
+        };
+        lock(&self.shared.pending).insert(number, pending);
+        let request = Message::Request(Request {
+            id: number.into(),
+            method: method::LISTEN.to_owned(),
+            params: Some(params.to_raw()),
+        });
+        if self.queue.try_send(plain(request.to_line())).is_err() {
+            lock(&self.shared.pending).remove(&number);
+            return Err(());
+        }
+        Ok((number, opened))
+    }
+
+    fn end_listening(&self, number: u64) {
+        if lock(&self.shared.pending).remove(&number).is_some() {
+            let params = json!({"requestId": number, "reason": "another subscription takes its place"});
+            self.notify(method::CANCELLED, to_raw(&params));
+        }
+    }
+}
+
+/// Those changes of lists that a server offers to tell of; `None`: none.
+fn of_lists(capabilities: &RawValue) -> Option<Raw> {
+    let capabilities = Object::parse(capabilities).ok()?;
+    let changes = |name: &str| {
+        let capability = capabilities.get(name).and_then(|raw| Object::parse(raw).ok());
+        capability.is_some_and(|it| it.get("listChanged").is_some_and(|flag| flag.get() == "true"))
+    };
+    let mut filter = Object::empty();
+    for (name, wanted) in [
+        ("tools", "toolsListChanged"),
+        ("prompts", "promptsListChanged"),
+        ("resources", "resourcesListChanged"),
+    ] {
+        if changes(name) {
+            filter.set(wanted, &true);
+        }
+    }
+    (!filter.is_empty()).then(|| filter.to_raw())
+}
+
+/// Whether the acknowledgement names the resource or task.
+fn grants(acknowledged: &RawValue, member: &str, name: &str) -> bool {
+    let granted = || {
+        let params = Object::parse(acknowledged).ok()?;
+        let filter = Object::parse(params.get("notifications")?).ok()?;
+        let names = items(filter.get(member)?)?;
+        Some(
+            names
+                .into_iter()
+                .any(|granted| text(granted).is_some_and(|granted| granted == name)),
+        )
+    };
+    granted() == Some(true)
 }
 
 #[cfg(test)]
@@ -76,33 +220,60 @@ mod tests {
     #[test]
     fn filters() {
         let all = r#"{"tools":{"listChanged":true},"prompts":{},"resources":{"listChanged":true,"subscribe":true}}"#;
-        for (capabilities, uris, wanted) in [
+        for (capabilities, wanted) in [
             (
                 all,
-                &[][..],
                 Some(r#"{"toolsListChanged":true,"resourcesListChanged":true}"#),
             ),
-            (all, &["a:b"], Some(r#"{"resourceSubscriptions":["a:b"]}"#)),
-            (r#"{"tools":{"listChanged":false}}"#, &[], None),
-            ("[]", &[], None),
+            (r#"{"tools":{"listChanged":false}}"#, None),
+            ("[]", None),
         ] {
-            let filter = Listening::filter(&raw(capabilities), uris);
+            let filter = of_lists(&raw(capabilities));
             assert_eq!(filter.as_ref().map(|raw| raw.get()), wanted, "{capabilities}");
+        }
+        for (uris, tasks, wanted) in [
+            (
+                &["a:b"][..],
+                &[][..],
+                Some(r#"{"resourceSubscriptions":["a:b"]}"#),
+            ),
+            (
+                &["a:b"],
+                &["t"],
+                Some(r#"{"resourceSubscriptions":["a:b"],"taskIds":["t"]}"#),
+            ),
+            (&[], &["t"], Some(r#"{"taskIds":["t"]}"#)),
+            (&[], &[], None),
+        ] {
+            let set = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+            let watched = Watched {
+                uris: set(uris),
+                tasks: set(tasks),
+                stream: None,
+            };
+            assert_eq!(watched.filter().as_ref().map(|raw| raw.get()), wanted);
         }
     }
 
     #[test]
     fn acknowledgements() {
-        for (text, wanted) in [
+        for (text, member, wanted) in [
             (
                 r#"{"notifications":{"resourceSubscriptions":["x:y","a:b"]}}"#,
+                RESOURCES,
                 true,
             ),
-            (r#"{"notifications":{"resourceSubscriptions":["x:y"]}}"#, false),
-            (r#"{"notifications":{}}"#, false),
-            ("7", false),
+            (r#"{"notifications":{"taskIds":["a:b"]}}"#, TASKS, true),
+            (r#"{"notifications":{"taskIds":["a:b"]}}"#, RESOURCES, false),
+            (
+                r#"{"notifications":{"resourceSubscriptions":["x:y"]}}"#,
+                RESOURCES,
+                false,
+            ),
+            (r#"{"notifications":{}}"#, RESOURCES, false),
+            ("7", TASKS, false),
         ] {
-            assert_eq!(Listening::grants(&raw(text), "a:b"), wanted, "{text}");
+            assert_eq!(grants(&raw(text), member, "a:b"), wanted, "{text}");
         }
     }
 }

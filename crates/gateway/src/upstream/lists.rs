@@ -6,17 +6,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use wire::Raw;
 use wire::edit::{Object, items};
-use wire::{Raw, method};
 
+use super::known::{Known, List, Said};
 use super::{Lease, NoAnswer, Upstream, lock};
 use crate::caller::{Peer, Principal};
 use crate::events::{Audience, Event, Who};
 use crate::parts::Origin;
-use crate::pins::{self, Held};
+use crate::pins;
 
 /// A server that never comes to its last page is given up after so many.
 const MOST_PAGES: usize = 1_000;
@@ -26,103 +26,6 @@ const MOST_ITEMS: usize = 10_000;
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long a list for a client waits for a server of which nothing is known yet.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What is listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum List {
-    Tools,
-    Resources,
-    Templates,
-    Prompts,
-}
-
-impl List {
-    pub(crate) fn of(method: &str) -> Option<Self> {
-        match method {
-            method::TOOLS_LIST => Some(Self::Tools),
-            method::RESOURCES_LIST => Some(Self::Resources),
-            method::TEMPLATES_LIST => Some(Self::Templates),
-            method::PROMPTS_LIST => Some(Self::Prompts),
-            _ => None,
-        }
-    }
-
-    fn method(self) -> &'static str {
-        match self {
-            Self::Tools => method::TOOLS_LIST,
-            Self::Resources => method::RESOURCES_LIST,
-            Self::Templates => method::TEMPLATES_LIST,
-            Self::Prompts => method::PROMPTS_LIST,
-        }
-    }
-
-    /// The member of the result that holds the items.
-    pub(crate) fn member(self) -> &'static str {
-        match self {
-            Self::Tools => "tools",
-            Self::Resources => "resources",
-            Self::Templates => "resourceTemplates",
-            Self::Prompts => "prompts",
-        }
-    }
-
-    fn capability(self) -> &'static str {
-        match self {
-            Self::Tools => "tools",
-            Self::Resources | Self::Templates => "resources",
-            Self::Prompts => "prompts",
-        }
-    }
-}
-
-/// What a server said of itself and lists.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Known {
-    /// As it wrote it.
-    pub(crate) said: Said,
-    /// The tools that may be listed: screened, and without those held back.
-    pub(crate) tools: Vec<Raw>,
-    pub(crate) resources: Vec<Raw>,
-    pub(crate) templates: Vec<Raw>,
-    pub(crate) prompts: Vec<Raw>,
-    pub(crate) instructions: Option<String>,
-    /// Tools that are held back until somebody approves them, by the server's names.
-    pub(crate) held: HashMap<String, Held>,
-}
-
-/// What a server said, word for word; this is what is kept.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Said {
-    #[serde(default)]
-    pub(crate) capabilities: Option<Raw>,
-    #[serde(default)]
-    pub(crate) instructions: Option<String>,
-    #[serde(default)]
-    pub(crate) tools: Vec<Raw>,
-    #[serde(default)]
-    pub(crate) resources: Vec<Raw>,
-    #[serde(default)]
-    pub(crate) templates: Vec<Raw>,
-    #[serde(default)]
-    pub(crate) prompts: Vec<Raw>,
-}
-
-impl Known {
-    pub(crate) fn offers(&self, capability: &str) -> bool {
-        let raw = self.said.capabilities.as_ref();
-        let object = raw.and_then(|raw| Object::parse(raw).ok());
-        object.is_some_and(|object| object.get(capability).is_some())
-    }
-
-    pub(crate) fn list(&self, list: List) -> &[Raw] {
-        match list {
-            List::Tools => &self.tools,
-            List::Resources => &self.resources,
-            List::Templates => &self.templates,
-            List::Prompts => &self.prompts,
-        }
-    }
-}
 
 /// What is known, for each principal where that may differ.
 #[derive(Default)]
@@ -557,6 +460,20 @@ impl Upstream {
                 reading.announce.push(event.clone());
             }
         }
+        self.read_anew(&cell, scope);
+    }
+
+    /// What is known is read again, and clients are told of what has changed.
+    pub(crate) fn look_again(self: &Arc<Self>, who: &Who) {
+        let scope = match who {
+            Who::Principal(principal) if self.lists_by_principal() => Some(principal.clone()),
+            _ => None,
+        };
+        let cell = self.cell(scope.clone());
+        if cell.peek().is_none() {
+            return;
+        }
+        lock(&cell.reading).is_stale = true;
         self.read_anew(&cell, scope);
     }
 

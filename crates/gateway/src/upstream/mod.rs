@@ -2,19 +2,25 @@
 //! the gateway it is one thing that answers requests; which instance does, or that one has to be started first, is
 //! decided here.
 
+mod asking;
 mod asks;
 mod circuit;
 mod connection;
 mod handshake;
 mod instance;
+mod known;
 mod listening;
 mod lists;
 mod pool;
+mod reader;
+mod report;
 mod room;
 mod route;
+mod supervise;
+mod watching;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -27,26 +33,29 @@ use wire::edit::Object;
 use wire::{Fault, Raw, code, meta, method, to_raw};
 
 pub(crate) use self::asks::Asker;
+use self::asks::Group;
 use self::circuit::Circuit;
 use self::handshake::Spoken;
-pub(crate) use self::instance::Instance;
-pub(crate) use self::lists::{Known, List};
+pub(crate) use self::instance::{Instance, Owner};
+pub(crate) use self::known::{Known, List};
 use self::pool::Slot;
 pub(crate) use self::pool::{Key, Lease};
 pub(crate) use self::room::Room;
 pub(crate) use self::route::Route;
 use crate::caller::{Caller, Peer};
-use crate::events::{Audience, Level, Sink, Watch, Who};
+use crate::events::{Audience, Event, Sink, Who};
 use crate::parts::{Connect, Describe, FirstSight, Life, Origin, Prepare, Server, Sharing};
 use crate::pins::Approved;
 use crate::screen::Screen;
-use crate::status::{HistoryEntry, InstanceStatus, ServerState, ServerStatus, What};
+use crate::status::What;
 use crate::{Limits, Memory};
 
 /// Why instances end when the gateway does.
 const STOPPING: &str = "the gateway is stopping";
 /// So many events of a server's life are kept.
 const HISTORY: usize = 20;
+/// So many words of tasks are remembered, for calls whose answer is read only after them.
+const TASK_EVENTS: usize = 64;
 
 /// What all servers share of the gateway.
 #[derive(Clone)]
@@ -101,6 +110,9 @@ pub(crate) struct Upstream {
     retired: CancellationToken,
     next: AtomicU64,
     record: Mutex<Record>,
+    task_events: Mutex<VecDeque<(Audience, String, Event)>>,
+    /// It was seen to ask clients without saying in which call.
+    asks: AtomicBool,
 }
 
 #[derive(Default)]
@@ -108,7 +120,7 @@ struct Record {
     starts: u64,
     calls: u64,
     last_error: Option<String>,
-    history: std::collections::VecDeque<(Instant, String, What, String)>,
+    history: VecDeque<(Instant, String, What, String)>,
 }
 
 /// Why a server gave no answer. An error that it gave itself is none of these.
@@ -160,6 +172,24 @@ pub(crate) struct Sending<'a> {
     pub(crate) asker: Option<Arc<dyn Asker>>,
     /// Parameters that HTTP mirrors.
     pub(crate) headers: Vec<(String, String)>,
+    /// A modern server is told that the answer may be a task, whatever else its client can do.
+    pub(crate) takes_tasks: bool,
+}
+
+/// A server's result or error to a call, and the instance that gave it, which stays as long as this does.
+pub(crate) struct Answer {
+    pub(crate) outcome: Result<Raw, Raw>,
+    pub(crate) lease: Lease,
+}
+
+impl Answer {
+    /// The same with another result.
+    pub(crate) fn map(self, change: impl FnOnce(Raw) -> Raw) -> Self {
+        Self {
+            outcome: self.outcome.map(change),
+            lease: self.lease,
+        }
+    }
 }
 
 impl<'a> Sending<'a> {
@@ -172,6 +202,7 @@ impl<'a> Sending<'a> {
             route: None,
             asker: None,
             headers: Vec::new(),
+            takes_tasks: false,
         }
     }
 
@@ -217,6 +248,8 @@ impl Upstream {
             retired: CancellationToken::new(),
             next: AtomicU64::new(1),
             record: Mutex::default(),
+            task_events: Mutex::default(),
+            asks: AtomicBool::new(false),
         }
     }
 
@@ -246,6 +279,15 @@ impl Upstream {
 
     pub(crate) fn pins(&self) -> &Approved {
         &self.around.pins
+    }
+
+    /// Under which name is kept what was approved of it: two profiles may each have a server of one name, which are not
+    /// the same. Neither part has a slash.
+    pub(crate) fn pinned_as(&self) -> String {
+        match &*self.profiles {
+            [profile, ..] if !self.is_in(&self.around.profile) => format!("{profile}/{}", self.name),
+            _ => self.name.clone(),
+        }
     }
 
     pub(crate) fn first_sight(&self) -> FirstSight {
@@ -304,7 +346,7 @@ impl Upstream {
     }
 
     /// How long a list or another small request may take.
-    fn list_limit(&self) -> Duration {
+    pub(crate) fn list_limit(&self) -> Duration {
         self.life.list.unwrap_or(self.around.limits.list)
     }
 
@@ -323,15 +365,55 @@ impl Upstream {
         params: Object<'_>,
         sending: Sending<'_>,
     ) -> Result<Result<Raw, Raw>, NoAnswer> {
-        let lease = self.lease(&caller.peer(), sending.cancel).await?;
+        Ok(self.call(caller, method, params, sending).await?.outcome)
+    }
+
+    /// The same; the instance stays at hand.
+    pub(crate) async fn call(
+        self: &Arc<Self>,
+        caller: &Caller,
+        method: &str,
+        params: Object<'_>,
+        sending: Sending<'_>,
+    ) -> Result<Answer, NoAnswer> {
+        let lease = match self.aside(caller, &sending) {
+            Some(owner) => self.lease_of(owner, sending.cancel).await?,
+            None => self.lease(&caller.peer(), sending.cancel).await?,
+        };
         if method == method::TOOLS_CALL {
             lease.count_call();
             lock(&self.record).calls += 1;
         }
-        self.send(&lease, method, params, sending).await
+        let outcome = self.send(&lease, method, params, sending).await?;
+        Ok(Answer { outcome, lease })
     }
 
-    async fn send(
+    /// It asks clients in the middle of calls, and does not say in which.
+    pub(crate) fn asks_clients(&self) {
+        self.asks.store(true, Ordering::Relaxed);
+    }
+
+    /// The owner of an instance of its own for a call that would share one with another client's, where what the server
+    /// asks could be either's. Only servers that were seen to ask take one.
+    fn aside(&self, caller: &Caller, sending: &Sending<'_>) -> Option<Owner> {
+        if !self.asks.load(Ordering::Relaxed) || sending.asker.is_none() {
+            return None;
+        }
+        let peer = caller.peer();
+        let key = match self.sharing {
+            Sharing::Everyone | Sharing::Principal => self.key(&peer),
+            Sharing::Session | Sharing::Call => return None,
+        };
+        let is_taken = self.ready(&key)?.works_for_others(&Group::of(caller));
+        is_taken.then(|| Owner {
+            key: Key::Call(self.next_number()),
+            lifeline: None,
+            principal: Some(peer.principal),
+        })
+    }
+
+    /// Sends a request to one particular instance.
+    pub(crate) async fn send(
         &self,
         lease: &Lease,
         method: &str,
@@ -350,8 +432,47 @@ impl Upstream {
         answer
     }
 
+    /// Whether it speaks the modern era; started to find out where that is not known yet.
+    pub(crate) async fn speaks_modern(
+        self: &Arc<Self>,
+        peer: &Peer,
+        cancel: &CancellationToken,
+    ) -> Result<bool, NoAnswer> {
+        if !self.spoken.is_modern() && !self.spoken.is_legacy() {
+            drop(self.lease(peer, cancel).await?);
+        }
+        Ok(self.spoken.is_modern())
+    }
+
+    /// Whether calls of its tools may become tasks, as far as is known.
+    pub(crate) fn offers_tasks(&self, peer: &Peer) -> bool {
+        let known = self.peek(peer);
+        let capabilities = known.as_ref().and_then(|known| known.said.capabilities.as_ref());
+        capabilities.is_some_and(|raw| wire::bridge::task::offered(raw))
+    }
+
+    /// Ends a task that nobody waits for any more, in a task of its own.
+    pub(crate) fn cancel_task_soon(self: &Arc<Self>, owner: Owner, id: String) {
+        let upstream = Arc::clone(self);
+        self.around.tasks.spawn(async move {
+            let Some(lease) = upstream.ready(&owner.key) else {
+                return;
+            };
+            let mut params = Object::empty();
+            params.set("taskId", &id);
+            let sending = Sending {
+                takes_tasks: true,
+                ..Sending::own(&upstream.around.stop, upstream.list_limit())
+            };
+            if let Ok(Err(error)) = upstream.send(&lease, method::TASKS_CANCEL, params, sending).await {
+                let why = Fault::Relayed(error).message();
+                tracing::debug!(server = upstream.name, "tasks/cancel: {why}");
+            }
+        });
+    }
+
     /// A request that belongs to no client's call, with the time limit of lists.
-    async fn ask_of(&self, lease: &Lease, method: &str, params: Object<'_>) -> Result<Raw, Fault> {
+    pub(crate) async fn ask_of(&self, lease: &Lease, method: &str, params: Object<'_>) -> Result<Raw, Fault> {
         let sending = Sending::own(&self.around.stop, self.list_limit());
         self.send(lease, method, params, sending)
             .await?
@@ -363,93 +484,6 @@ impl Upstream {
         Ok(self.known(peer).await?.offers(capability))
     }
 
-    /// Watches a resource, its own name for it, in the instance of `peer`. The server is told of the first who does.
-    pub(crate) async fn watch(self: &Arc<Self>, peer: &Peer, uri: String) -> Result<Watch, Fault> {
-        if self.sharing == Sharing::Call {
-            return Err(Fault::new(
-                code::INVALID_REQUEST,
-                format!(
-                    "server {} is started for each call, so nothing in it can be watched",
-                    self.name
-                ),
-            ));
-        }
-        let lease = self.lease(peer, &self.around.stop).await?;
-        let key = lease.key();
-        let is_first = {
-            let mut watched = lock(&self.watched);
-            let count = watched
-                .entry(key.clone())
-                .or_default()
-                .entry(uri.clone())
-                .or_default();
-            *count += 1;
-            *count == 1
-        };
-        let watch = Watch::new(Arc::clone(self), key, uri.clone());
-        if is_first {
-            // When it fails, dropping the watch counts it out again.
-            self.ask_of(&lease, method::SUBSCRIBE, uri_params(&uri)).await?;
-        }
-        Ok(watch)
-    }
-
-    /// Counts one less, in a task of its own; the server is told when nobody is left.
-    pub(crate) fn unwatch_soon(self: &Arc<Self>, key: Key, uri: String) {
-        {
-            let mut watched = lock(&self.watched);
-            let Some(uris) = watched.get_mut(&key) else { return };
-            let Some(count) = uris.get_mut(&uri) else { return };
-            *count -= 1;
-            if *count > 0 {
-                return;
-            }
-            uris.remove(&uri);
-            if uris.is_empty() {
-                watched.remove(&key);
-            }
-        }
-        let upstream = Arc::clone(self);
-        self.around.tasks.spawn(async move {
-            let Some(lease) = upstream.ready(&key) else { return };
-            if let Err(fault) = upstream
-                .ask_of(&lease, method::UNSUBSCRIBE, uri_params(&uri))
-                .await
-            {
-                tracing::debug!(server = upstream.name, "unsubscribe failed: {}", fault.message());
-            }
-        });
-    }
-
-    fn is_watched(&self, key: &Key) -> bool {
-        lock(&self.watched).contains_key(key)
-    }
-
-    fn watched_uris(&self, key: &Key) -> Vec<String> {
-        let watched = lock(&self.watched);
-        watched
-            .get(key)
-            .map(|uris| uris.keys().cloned().collect())
-            .unwrap_or_default()
-    }
-
-    /// A client wants log messages from `level` on. Instances that run are told, others when they start.
-    pub(crate) fn set_level(self: &Arc<Self>, level: Level) {
-        {
-            let mut present = lock(&self.level);
-            let least = present
-                .and_then(Level::parse)
-                .map_or(level, |before| before.min(level));
-            *present = Some(least.as_str());
-        }
-        let upstream = Arc::clone(self);
-        self.around.tasks.spawn(async move {
-            for instance in upstream.instances() {
-                upstream.tell_again(&instance.key()).await;
-            }
-        });
-    }
-
     /// Everyone who sees the server.
     fn everyone(&self) -> Audience {
         Audience {
@@ -457,6 +491,7 @@ impl Upstream {
             profiles: Arc::clone(&self.profiles),
             default: Arc::clone(&self.around.profile),
             who: Who::Everyone,
+            key: Key::Everyone,
         }
     }
 
@@ -464,86 +499,6 @@ impl Upstream {
     pub(crate) fn audience_of(&self, instance: &Instance) -> Audience {
         let owner = lock(&instance.owner).clone();
         self.audience(&owner)
-    }
-
-    fn record(&self, key: &Key, what: What, why: &str) {
-        let mut record = lock(&self.record);
-        match what {
-            What::Started => {
-                record.starts += 1;
-                record.last_error = None;
-            }
-            What::Failed | What::Died => record.last_error = Some(why.to_owned()),
-            What::Stopped => {}
-        }
-        if record.history.len() >= HISTORY {
-            record.history.pop_front();
-        }
-        record
-            .history
-            .push_back((Instant::now(), key.to_string(), what, why.to_owned()));
-        tracing::debug!(server = self.name, "{key}: {what:?} {why}");
-    }
-
-    pub(crate) fn status(&self) -> ServerStatus {
-        let now = Instant::now();
-        let instances: Vec<_> = self
-            .instances()
-            .iter()
-            .map(|instance| status_of(instance, now))
-            .collect();
-        let is_starting = self.is_starting();
-        let circuit = lock(&self.circuit);
-        let trouble = circuit
-            .trouble(now)
-            .map(|(why, wait)| (why.to_owned(), wait.as_secs()));
-        drop(circuit);
-        let record = lock(&self.record);
-        let has = |state| {
-            instances
-                .iter()
-                .any(|instance: &InstanceStatus| instance.state == state)
-        };
-        let state = if has(ServerState::Ready) {
-            ServerState::Ready
-        } else if has(ServerState::Idle) {
-            ServerState::Idle
-        } else if is_starting {
-            ServerState::Starting
-        } else if has(ServerState::Stopping) {
-            ServerState::Stopping
-        } else if record.last_error.is_some() || trouble.is_some() {
-            ServerState::Failed
-        } else {
-            ServerState::Stopped
-        };
-        let known = self.any_known();
-        let ago = |then: Instant| now.saturating_duration_since(then).as_secs();
-        ServerStatus {
-            name: self.name.clone(),
-            profiles: self.profiles.to_vec(),
-            state,
-            tools: known.as_ref().map_or(0, |known| known.tools.len()),
-            held: known.as_ref().map_or(0, |known| known.held.len()),
-            starts: record.starts,
-            calls: record.calls,
-            last_error: record
-                .last_error
-                .clone()
-                .or_else(|| trouble.as_ref().map(|(why, _)| why.clone())),
-            next_try_seconds: trouble.map(|(_, wait)| wait),
-            instances,
-            history: record
-                .history
-                .iter()
-                .map(|(then, instance, what, why)| HistoryEntry {
-                    seconds_ago: ago(*then),
-                    instance: instance.clone(),
-                    what: *what,
-                    why: why.clone(),
-                })
-                .collect(),
-        }
     }
 
     fn next_number(&self) -> u64 {
@@ -557,27 +512,6 @@ impl Upstream {
     fn write_slots(&self) -> RwLockWriteGuard<'_, HashMap<Key, Slot>> {
         self.slots.write().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn status_of(instance: &Instance, now: Instant) -> InstanceStatus {
-    let idle = instance.idle_since();
-    InstanceStatus {
-        owner: instance.key().to_string(),
-        state: match idle {
-            _ if instance.is_closed() => ServerState::Stopping,
-            Some(_) => ServerState::Idle,
-            None => ServerState::Ready,
-        },
-        up_seconds: now.saturating_duration_since(instance.started).as_secs(),
-        idle_seconds: idle.map(|since| now.saturating_duration_since(since).as_secs()),
-        calls: instance.calls.load(Ordering::Relaxed),
-    }
-}
-
-fn uri_params(uri: &str) -> Object<'static> {
-    let mut params = Object::empty();
-    params.set("uri", uri);
-    params
 }
 
 /// Sets members of `_meta`, making it where there is none.

@@ -1,9 +1,8 @@
 //! The instances of a server: who shares which, one start at a time for each, back-off after failures, and for each
-//! running one a supervisor that stops it when it is idle, dead, or no longer wanted.
+//! running one a supervisor (`supervise.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::{oneshot, watch};
@@ -16,19 +15,11 @@ use super::circuit::Admission;
 use super::connection::Connection;
 use super::handshake::{self, Refusal};
 use super::instance::{Instance, Owner};
-use super::room::Place;
-use super::{NoAnswer, Sending, Upstream, lock};
-use crate::caller::{Peer, Principal};
+use super::{NoAnswer, Upstream, lock};
+use crate::caller::{Lifeline, Peer, Principal};
 use crate::events::{Audience, Sink, Who};
 use crate::parts::{Link, PREPARING, Share, Sharing};
 use crate::status::What;
-
-/// How long an idle instance may take to say that it is alive.
-const PING: Duration = Duration::from_secs(10);
-/// How long an instance that was told to stop may take, before it counts as gone.
-const LEAVING: Duration = Duration::from_secs(15);
-/// An unasked-for end within this time of the start, before any call, counts as a failed start.
-const STEADY: Duration = Duration::from_secs(30);
 
 /// Whose instance it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -94,8 +85,13 @@ impl Lease {
     }
 
     /// Whose instance it is.
-    pub(super) fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> Key {
         self.instance.key()
+    }
+
+    /// The same, to come back to it.
+    pub(crate) fn owner(&self) -> Owner {
+        lock(&self.instance.owner).clone()
     }
 
     pub(super) fn count_call(&self) {
@@ -113,10 +109,10 @@ impl std::ops::Deref for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Key::Call(_) = self.instance.key() {
+        // A task that the call became keeps it too.
+        if self.instance.leave() && matches!(self.instance.key(), Key::Call(_)) {
             self.instance.close("its call has ended");
         }
-        self.instance.leave();
     }
 }
 
@@ -130,6 +126,24 @@ impl Upstream {
     ) -> Result<Lease, NoAnswer> {
         let owner = self.owner(peer);
         self.lease_of(owner, cancel).await
+    }
+
+    /// The instance of an owner that had one before, started again if need be; `None`: it has gone for good.
+    pub(crate) async fn lease_again(
+        self: &Arc<Self>,
+        owner: &Owner,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Lease>, NoAnswer> {
+        if let Some(lease) = self.ready(&owner.key) {
+            return Ok(Some(lease));
+        }
+        let is_over = owner.lifeline.as_ref().is_some_and(Lifeline::is_over);
+        match owner.key {
+            Key::Everyone | Key::Principal(_) | Key::Session(_) if !is_over => {
+                self.lease_of(owner.clone(), cancel).await.map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The same to read lists from.
@@ -151,7 +165,7 @@ impl Upstream {
     }
 
     /// The key under which `peer` finds its instance.
-    pub(super) fn key(&self, peer: &Peer) -> Key {
+    pub(crate) fn key(&self, peer: &Peer) -> Key {
         match (self.sharing, &peer.session) {
             (Sharing::Everyone, _) => Key::Everyone,
             (Sharing::Session, Some(session)) => Key::Session(session.number),
@@ -161,7 +175,7 @@ impl Upstream {
         }
     }
 
-    fn owner(&self, peer: &Peer) -> Owner {
+    pub(crate) fn owner(&self, peer: &Peer) -> Owner {
         let key = self.key(peer);
         Owner {
             lifeline: match key {
@@ -173,7 +187,11 @@ impl Upstream {
         }
     }
 
-    async fn lease_of(self: &Arc<Self>, owner: Owner, cancel: &CancellationToken) -> Result<Lease, NoAnswer> {
+    pub(super) async fn lease_of(
+        self: &Arc<Self>,
+        owner: Owner,
+        cancel: &CancellationToken,
+    ) -> Result<Lease, NoAnswer> {
         // More than once only when an instance ends between its start and our entering.
         for _ in 0..3 {
             if let Some(lease) = self.ready(&owner.key) {
@@ -195,7 +213,7 @@ impl Upstream {
         Err(self.no_start("it ends as soon as it is started".to_owned()))
     }
 
-    pub(super) fn ready(&self, key: &Key) -> Option<Lease> {
+    pub(crate) fn ready(&self, key: &Key) -> Option<Lease> {
         match self.read_slots().get(key) {
             Some(Slot::Ready(instance)) => Lease::of(instance),
             _ => None,
@@ -203,7 +221,7 @@ impl Upstream {
     }
 
     /// Begins a start for this owner, or joins the one that is on its way.
-    fn begin(self: &Arc<Self>, owner: &Owner) -> Result<watch::Receiver<Started>, NoAnswer> {
+    pub(super) fn begin(self: &Arc<Self>, owner: &Owner) -> Result<watch::Receiver<Started>, NoAnswer> {
         if self.around.stop.is_cancelled() {
             return Err(NoAnswer::Stopping);
         }
@@ -356,7 +374,12 @@ impl Upstream {
         self: &Arc<Self>,
         owner: &Owner,
     ) -> Result<(Arc<Instance>, oneshot::Receiver<()>), String> {
-        let sink = Sink::new(self.around.hub.hub(), Arc::downgrade(self), self.audience(owner));
+        let sink = Sink::new(
+            self.around.hub.hub(),
+            Arc::downgrade(self),
+            self.audience(owner),
+            owner.lifeline.clone(),
+        );
         let around = Arc::new(super::Surroundings {
             hub: sink.clone(),
             ..(*self.around).clone()
@@ -402,7 +425,7 @@ impl Upstream {
     }
 
     /// Who hears of what happens in an instance of this owner.
-    pub(super) fn audience(&self, owner: &Owner) -> Audience {
+    pub(crate) fn audience(&self, owner: &Owner) -> Audience {
         let who = match (&owner.key, &owner.principal) {
             (Key::Everyone, _) => Who::Everyone,
             (Key::Session(number), _) => Who::Session(*number),
@@ -413,130 +436,8 @@ impl Upstream {
         };
         Audience {
             who,
+            key: owner.key.clone(),
             ..self.everyone()
-        }
-    }
-
-    /// Looks after an instance until it has ended, and clears up behind it.
-    async fn supervise(self: Arc<Self>, instance: Arc<Instance>, gone: oneshot::Receiver<()>, place: Place) {
-        let (is_expected, why) = self.watch_over(&instance).await;
-        if is_expected && why != super::STOPPING {
-            // Who is in may end; there is nobody when it was idle.
-            instance.shut();
-        }
-        instance.close(&why);
-        instance.connection.close();
-        let key = instance.key();
-        // An error means that the driver has ended, or that there is none.
-        if timeout(LEAVING, gone).await.is_err() {
-            tracing::warn!(
-                server = self.name,
-                "an instance does not end, though it was told to"
-            );
-        }
-        {
-            let mut slots = self.write_slots();
-            if matches!(slots.get(&key), Some(Slot::Ready(present)) if Arc::ptr_eq(present, &instance)) {
-                slots.remove(&key);
-            }
-        }
-        drop(place);
-        self.record(&key, if is_expected { What::Stopped } else { What::Died }, &why);
-        if !is_expected {
-            let was_useful =
-                instance.calls.load(Ordering::Relaxed) > 0 || instance.started.elapsed() >= STEADY;
-            if !was_useful {
-                self.failed(&why);
-            }
-            // Whoever watches something in it would otherwise wait for ever.
-            if self.is_watched(&key) {
-                drop(self.begin(&lock(&instance.owner).clone()));
-            }
-        }
-        self.keep_warm();
-    }
-
-    /// Returns when the instance should end or has ended: whether that is as it should be, and why.
-    async fn watch_over(&self, instance: &Arc<Instance>) -> (bool, String) {
-        let mut heard = Instant::now();
-        loop {
-            let owner = lock(&instance.owner).clone();
-            let now = Instant::now();
-            let idle = instance.idle_since();
-            let stops = idle.and_then(|since| {
-                self.idle_stop(&owner.key)
-                    .and_then(|after| since.checked_add(after))
-            });
-            if stops.is_some_and(|stops| stops <= now) {
-                instance.close_if_idle("it was idle");
-            }
-            let pings = idle.unwrap_or(now).max(heard) + self.around.limits.ping;
-            if idle.is_some() && pings <= now && !instance.is_closed() {
-                if !self.is_alive(instance).await {
-                    return (false, "it does not answer any more".to_owned());
-                }
-                heard = Instant::now();
-                continue;
-            }
-            // A busy one is looked at again after the same time.
-            let next = stops.map_or(pings, |stops| stops.min(pings));
-            let session_ended = async {
-                match &owner.lifeline {
-                    Some(lifeline) => lifeline.ended().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                () = self.around.stop.cancelled() => return (true, super::STOPPING.to_owned()),
-                () = instance.stop.cancelled() => {
-                    return (true, instance.why().unwrap_or_else(|| "it was told to stop".to_owned()));
-                }
-                () = instance.connection.ended() => return (false, "it ended by itself".to_owned()),
-                () = session_ended => return (true, "its session has ended".to_owned()),
-                () = self.retired.cancelled() => {
-                    instance.shut();
-                    let emptied = instance.emptied.notified();
-                    if instance.users() > 0 {
-                        // Late or not: what is still at work then fails with the reason.
-                        drop(timeout(self.around.limits.drain, emptied).await);
-                    }
-                    return (true, "it was taken out of the configuration".to_owned());
-                }
-                () = instance.nudged.notified() => {
-                    if lock(&instance.owner).key == owner.key && !self.is_alive(instance).await {
-                        return (false, "it does not answer any more".to_owned());
-                    }
-                    heard = Instant::now();
-                }
-                () = sleep_until(next) => {}
-            }
-        }
-    }
-
-    /// Whether it answers at all; an error is an answer.
-    async fn is_alive(&self, instance: &Instance) -> bool {
-        let sending = Sending::own(&self.around.stop, PING.min(self.list_limit()));
-        let answer = instance
-            .connection
-            .request(method::PING, Object::empty(), sending)
-            .await;
-        !matches!(answer, Err(NoAnswer::TimedOut { .. } | NoAnswer::Died { .. }))
-    }
-
-    /// After how long without work an instance of that key is stopped; `None`: never.
-    fn idle_stop(&self, key: &Key) -> Option<Duration> {
-        let is_kept = match key {
-            Key::Everyone => self.life.warm > 0,
-            Key::Spare(_) => true,
-            _ => false,
-        };
-        let after = self.life.idle_stop.unwrap_or(self.around.limits.idle_stop);
-        match key {
-            // Made to be read once.
-            Key::Lists => Some(Duration::from_secs(1).min(after)),
-            _ if is_kept || self.is_watched(key) => None,
-            _ => Some(after),
         }
     }
 
@@ -592,6 +493,19 @@ impl Upstream {
         });
     }
 
+    /// An instance has forgotten what it was told; it is told again, and what it lists is read again.
+    pub(crate) fn renewed(self: &Arc<Self>, instance: &Instance) {
+        let (upstream, key) = (Arc::clone(self), instance.key());
+        let who = self.audience_of(instance).who;
+        self.around.tasks.spawn(async move {
+            if let Some(lease) = upstream.ready(&key) {
+                lease.forget_level().await;
+            }
+            upstream.tell_again(&key).await;
+            upstream.look_again(&who);
+        });
+    }
+
     /// Tells the instance of that key the log level, and what is watched in it.
     pub(super) async fn tell_again(&self, key: &Key) {
         // A call is over sooner than it could be told.
@@ -619,7 +533,7 @@ impl Upstream {
         }
     }
 
-    fn failed(&self, why: &str) {
+    pub(super) fn failed(&self, why: &str) {
         let chance = crate::seal::random::<1>().map_or(128, |[chance]| chance);
         lock(&self.circuit).failed(Instant::now(), why, chance);
     }

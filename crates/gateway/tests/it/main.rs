@@ -23,5 +23,6 @@ mod process;
 mod relay;
 mod remote;
 mod rig;
+mod tasks;
 mod together;
 mod wires;

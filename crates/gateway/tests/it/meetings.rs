@@ -401,29 +401,139 @@ async fn servers_that_do_not_know_the_question_are_greeted_anyway() {
 }
 
 #[tokio::test]
-async fn a_request_that_could_be_anybodys_is_refused() {
+async fn clients_whose_questions_could_be_mixed_up_get_instances_of_their_own() {
     let (rig, actor) = rig(Manner::Legacy);
     let (one, two) = (
         rig.client(Over::Stdio, "2025-11-25", all()).await,
         rig.client(Over::Stdio, "2025-11-25", all()).await,
     );
-    for client in [&one, &two] {
-        client.respond(|_, _| None);
-    }
+    one.respond(|_, _| None);
     let ask = json!({"name": "ask", "arguments": {"wants": [{"method": "roots/list"}]}});
     let first = one.start("tools/call", ask.clone()).await;
     eventually("the first question", async || one.server_requests().pop()).await;
-    let refused = two.request("tools/call", ask).await.unwrap();
-    assert!(
-        heard(&refused)["got"][0]["message"]
-            .as_str()
-            .unwrap()
-            .contains("can't be told"),
-        "{refused}"
-    );
-    assert!(two.server_requests().is_empty());
+    // From now on the server is known to ask.
+    two.respond(|method, params| Some(answers(method, params)));
+    let result = two.request("tools/call", ask).await.unwrap();
+    assert_eq!(heard(&result)["got"][0]["roots"][0]["uri"], "file:///a");
+    assert_eq!(actor.starts(), 2);
+    assert_eq!(one.server_requests().len(), 1);
     assert!(first.is_open());
-    assert_eq!(actor.seen("tools/call").len(), 2);
     drop(one);
+    assert!(rig.end().await);
+}
+
+#[tokio::test]
+async fn a_question_waits_until_it_is_known_whose_it_is() {
+    let (rig, actor) = rig(Manner::Legacy);
+    let (one, two) = (
+        rig.client(Over::Stdio, "2025-11-25", all()).await,
+        rig.client(Over::Stdio, "2025-11-25", all()).await,
+    );
+    // Neither asks nor ends.
+    let nothing = json!({"name": "ask", "arguments": {"wants": []}});
+    let first = one.start("tools/call", nothing).await;
+    actor.until("tools/call").await;
+    two.respond(|method, params| Some(answers(method, params)));
+    let ask = json!({"name": "ask", "arguments": {"wants": [{"method": "roots/list"}]}});
+    let second = two.start("tools/call", ask).await;
+    eventually("both calls", async || {
+        (actor.seen("tools/call").len() == 2).then_some(())
+    })
+    .await;
+    drop(one);
+    let result = second.answer().await.unwrap();
+    assert_eq!(heard(&result)["got"][0]["roots"][0]["uri"], "file:///a");
+    assert_eq!(actor.starts(), 1);
+    drop(first);
+    assert!(rig.end().await);
+}
+
+#[tokio::test]
+async fn a_parked_call_leaves_room_for_the_questions_of_others() {
+    let (rig, actor) = rig(Manner::Legacy);
+    let authority = rig.http().await;
+    let client = |token| {
+        let client = McpClient::http(&authority, "/mcp", Some(token));
+        client.modern(MODERN, &all());
+        client
+    };
+    let (ann, bob) = (client(TOKEN), client(OTHER_TOKEN));
+    let params = json!({"name": "ask", "arguments": {"wants": [{"method": "roots/list"}]}});
+    let parked = ann.request("tools/call", params.clone()).await.unwrap();
+    assert_eq!(parked["resultType"], "input_required");
+    // The same principal may share the instance: it is the same person who answers.
+    for (client, starts) in [(&ann, 1), (&bob, 2)] {
+        let asked = client.request("tools/call", params.clone()).await.unwrap();
+        let result = client
+            .request("tools/call", retry(&params, &asked, answers))
+            .await
+            .unwrap();
+        assert_eq!(heard(&result)["got"][0]["roots"][0]["uri"], "file:///a");
+        assert_eq!(actor.starts(), starts);
+    }
+    assert!(rig.end().await);
+}
+
+#[tokio::test]
+async fn a_server_of_one_session_may_ask_at_any_time() {
+    for sharing in [gateway::Sharing::Session, gateway::Sharing::Everyone] {
+        let actor = Actor::new(Manner::Legacy);
+        let server = gateway::Server {
+            sharing,
+            ..actor.server()
+        };
+        let rig = Rig::before(Fake::new(), |parts| parts.servers = vec![server]);
+        let client = rig.client(Over::Stdio, "2025-11-25", all()).await;
+        client.respond(|method, params| Some(answers(method, params)));
+        client
+            .request("tools/call", json!({"name": "echo"}))
+            .await
+            .unwrap();
+        actor.send(json!({"jsonrpc": "2.0", "id": "out/0", "method": "roots/list"}));
+        let answer = eventually("an answer", async || actor.answer_to("out/0")).await;
+        if sharing == gateway::Sharing::Session {
+            assert_eq!(answer["result"]["roots"][0]["uri"], "file:///a", "{answer}");
+            client.notify("notifications/roots/list_changed", json!({})).await;
+            actor.until("notifications/roots/list_changed").await;
+        } else {
+            let why = answer["error"]["message"].as_str().unwrap();
+            assert!(why.contains("no call of a client is at work"), "{answer}");
+        }
+        assert!(rig.end().await);
+    }
+}
+
+#[tokio::test]
+async fn what_only_an_extension_knows_goes_to_the_only_server() {
+    for manner in SERVERS {
+        let (rig, actor) = rig(manner);
+        for version in CLIENTS {
+            let client = rig.client(Over::Stdio, version, json!({})).await;
+            let params = json!({"a": 12_345_678_901_234_567_890_u64, "_meta": {"traceparent": "00-1"}});
+            let result = client.request("vendor/do", params).await.unwrap();
+            assert_eq!(
+                result["did"]["a"], 12_345_678_901_234_567_890_u64,
+                "{manner:?} {version}"
+            );
+            assert_eq!(result["did"]["_meta"]["traceparent"], "00-1");
+            assert_eq!(result["resultType"].is_null(), version != MODERN, "{result}");
+            assert_eq!(rig.rows.last().tool, "vendor.do");
+            client.notify("notifications/vendor/told", json!({"n": 7})).await;
+            assert_eq!(actor.until("notifications/vendor/told").await["params"]["n"], 7);
+            // What the protocol has, but not in this era, is nobody's.
+            let other = if version == MODERN { "ping" } else { "tasks/update" };
+            let error = client.request(other, json!({"taskId": "x"})).await.unwrap_err();
+            assert_eq!(error.code, -32601, "{error}");
+        }
+        assert!(rig.end().await);
+    }
+    let (one, two) = (Fake::new(), Fake::new());
+    let servers = vec![one.server("one"), two.server("two")];
+    let rig = Rig::before(Fake::new(), |parts| parts.servers = servers);
+    let client = rig.client(Over::Stdio, "2025-11-25", json!({})).await;
+    let error = client.request("vendor/do", json!({})).await.unwrap_err();
+    assert_eq!(error.code, -32601);
+    assert!(error.message.contains("here are 2"), "{error}");
+    assert!(one.lines_of("vendor/do").is_empty());
     assert!(rig.end().await);
 }

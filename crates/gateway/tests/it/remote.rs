@@ -14,6 +14,8 @@ use tokio::task::JoinHandle;
 
 /// Both ends of a link whose driver runs.
 struct Talk {
+    /// How often it was said that the session was begun anew.
+    renewals: usize,
     to: mpsc::Sender<ToServer>,
     from: mpsc::Receiver<FromServer>,
     driver: JoinHandle<()>,
@@ -53,6 +55,7 @@ impl Talk {
             to: to_server,
             from: from_server,
             driver: tokio::spawn(link.driver.unwrap()),
+            renewals: 0,
         }
     }
 
@@ -75,6 +78,10 @@ impl Talk {
         let heard = tokio::time::timeout(Duration::from_secs(30), self.from.recv()).await;
         let heard = heard.expect("something comes").expect("the link lives");
         assert!(!heard.line.contains(&b'\n'));
+        if heard.line.is_empty() {
+            self.renewals += 1;
+            return Box::pin(self.hear()).await;
+        }
         (
             serde_json::from_slice(&heard.line).unwrap(),
             heard.related.and_then(|id| id.as_u64()),
@@ -314,6 +321,7 @@ async fn a_session_that_was_forgotten_begins_again() {
     assert_eq!(talk.ask(2, "tools/list").await["result"]["session"], "s1");
     assert_eq!(talk.ask(3, "forget").await["result"]["session"], "s2");
     assert_eq!(talk.ask(4, "tools/list").await["result"]["session"], "s2");
+    assert_eq!(talk.renewals, 1, "what the server was told has to be told again");
     let hellos: Vec<_> = peer
         .seen()
         .into_iter()

@@ -193,8 +193,8 @@ async fn names_that_collide_are_told_apart() {
     );
     for (uri, own) in [
         ("ui://dockmaster.two/page", "ui://dockmaster.two/page"),
-        // One of a template: what comes back has the name that was asked for, as far as the gateway knows it.
-        ("db://dockmaster.two/users", "db://users"),
+        // One of a template: what comes back has the name that was asked for.
+        ("db://dockmaster.two/users", "db://dockmaster.two/users"),
     ] {
         let read = client
             .request("resources/read", json!({"uri": uri}))

@@ -373,6 +373,122 @@ fn tasks_in_both_shapes() {
 }
 
 #[test]
+fn whose_task_a_message_is_about() {
+    check(
+        |message| task::with_id(&message, "n"),
+        &[
+            (r#"{"a":1,"taskId":"t"}"#, r#"{"a":1,"taskId":"n"}"#),
+            (r#"{"task":{"taskId":"t"}}"#, r#"{"task":{"taskId":"n"}}"#),
+            (
+                r#"{"_meta":{"k":1,"io.modelcontextprotocol/related-task":{"taskId":"t"}}}"#,
+                r#"{"_meta":{"k":1,"io.modelcontextprotocol/related-task":{"taskId":"n"}}}"#,
+            ),
+            (r#"{"task":"t","content":[]}"#, r#"{"task":"t","content":[]}"#),
+            ("7", "7"),
+        ],
+    );
+    check(
+        |message| task::relate(&message, Some("t")),
+        &[
+            (
+                r#"{"content":[]}"#,
+                r#"{"content":[],"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t"}}}"#,
+            ),
+            ("[]", "[]"),
+        ],
+    );
+    check(
+        |message| task::relate(&message, None),
+        &[
+            (
+                r#"{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t"}},"x":1}"#,
+                r#"{"x":1}"#,
+            ),
+            (r#"{"_meta":{"k":1}}"#, r#"{"_meta":{"k":1}}"#),
+        ],
+    );
+}
+
+#[test]
+fn who_offers_and_who_wants_tasks() {
+    for (capabilities, wanted) in [
+        (r#"{"tasks":{"requests":{"tools":{"call":{}}}}}"#, true),
+        (r#"{"tasks":{"list":{},"requests":{"tools":{}}}}"#, false),
+        (r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#, true),
+        (r#"{"extensions":{"x/y":{}}}"#, false),
+        ("[]", false),
+    ] {
+        assert_eq!(task::offered(&raw(capabilities)), wanted, "{capabilities}");
+    }
+    for (error, wanted) in [
+        (
+            r#"{"code":-32021,"data":{"requiredCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}}"#,
+            true,
+        ),
+        (
+            r#"{"code":-32021,"data":{"requiredCapabilities":{"sampling":{}}}}"#,
+            false,
+        ),
+        (
+            r#"{"code":-32602,"data":{"requiredCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}}"#,
+            false,
+        ),
+        (r#"{"code":-32021}"#, false),
+    ] {
+        assert_eq!(task::is_required(&raw(error)), wanted, "{error}");
+    }
+    for (tool, wanted) in [
+        (r#"{"execution":{"taskSupport":"required"}}"#, true),
+        (r#"{"execution":{"taskSupport":"optional"}}"#, false),
+        (r#"{"name":"x"}"#, false),
+    ] {
+        assert_eq!(task::has_to_be(&raw(tool)), wanted, "{tool}");
+    }
+    check(
+        |tool| task::may_be(&tool),
+        &[
+            (
+                r#"{"name":"x"}"#,
+                r#"{"name":"x","execution":{"taskSupport":"optional"}}"#,
+            ),
+            (
+                r#"{"execution":{"taskSupport":"forbidden"}}"#,
+                r#"{"execution":{"taskSupport":"forbidden"}}"#,
+            ),
+        ],
+    );
+    check(
+        |capabilities| task::declared(&capabilities),
+        &[(
+            r#"{"roots":{},"extensions":{"a/b":{}}}"#,
+            r#"{"roots":{},"extensions":{"a/b":{},"io.modelcontextprotocol/tasks":{}}}"#,
+        )],
+    );
+}
+
+#[test]
+fn times_of_tasks() {
+    use std::time::Duration;
+    for (given, life, pause) in [
+        (LEGACY, Some(60_000), Some(5)),
+        (MODERN, Some(60_000), Some(5)),
+        (r#"{"ttlMs":null}"#, None, None),
+        (r#"{"ttl":-1,"pollInterval":1.5}"#, None, None),
+    ] {
+        assert_eq!(
+            task::life(&raw(given)),
+            life.map(Duration::from_millis),
+            "{given}"
+        );
+        assert_eq!(
+            task::pause(&raw(given)),
+            pause.map(Duration::from_millis),
+            "{given}"
+        );
+    }
+}
+
+#[test]
 fn outcomes_of_tasks() {
     let task = raw(r#"{"taskId":"t","status":"completed","ttl":null}"#);
     let detailed = |outcome| task::detailed(&task, Some(&outcome), None).to_string();
@@ -444,9 +560,15 @@ proptest! {
             task::to_legacy(&given),
             task::created_for_legacy(&given),
             task::created_for_modern(&given),
+            task::with_id(&given, "n"),
+            task::relate(&given, Some("n")),
+            task::relate(&given, None),
+            task::declared(&given),
+            task::may_be(&given),
         ] {
             prop_assert!(serde_json::from_str::<Value>(converted.get()).is_ok() || text.contains("ud800"), "{}", converted);
         }
+        let _ = (task::life(&given), task::pause(&given), task::is_required(&given), task::has_to_be(&given), task::offered(&given));
         let _ = (visits(&given), InputRequired::read(&given), task::created(&given), task::outcome(&given));
         let _ = needs("elicitation/create", Some(&given));
     }

@@ -10,6 +10,8 @@
 //! The suite sends no token, so something has to add the `Authorization` header to its requests; a preloaded script
 //! that wraps undici's dispatcher does.
 
+mod jobs;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -22,6 +24,8 @@ use gateway::{
 use policy::Effect;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
+
+use self::jobs::Jobs;
 
 /// One red pixel, as PNG.
 const IMAGE: &str =
@@ -121,9 +125,24 @@ async fn serve(stream: DuplexStream, era: Era) {
         era,
         open: HashMap::new(),
         listening: None,
+        jobs: Jobs::new(era == Era::Modern),
     };
-    while let Ok(Some(line)) = lines.next_line().await {
-        for answer in fixture.answers(&line) {
+    loop {
+        let due = fixture.jobs.due().map(tokio::time::Instant::from_std);
+        let is_due = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        let answers = tokio::select! {
+            line = lines.next_line() => match line {
+                Ok(Some(line)) => fixture.answers(&line),
+                _ => return,
+            },
+            () = is_due => fixture.jobs.tick(),
+        };
+        for answer in answers {
             if writer.write_all(format!("{answer}\n").as_bytes()).await.is_err() {
                 return;
             }
@@ -137,6 +156,7 @@ struct Fixture {
     open: HashMap<String, Open>,
     /// The subscription to changes (modern).
     listening: Option<Value>,
+    jobs: Jobs,
 }
 
 struct Open {
@@ -153,16 +173,21 @@ impl Fixture {
         let message: Value = serde_json::from_str(line).unwrap_or_default();
         let (id, params) = (&message["id"], &message["params"]);
         let Some(method) = message["method"].as_str() else {
-            return self.answered(&message);
+            let of_job = self.jobs.answered(&message);
+            return of_job.unwrap_or_else(|| self.answered(&message));
         };
         if id.is_null() {
             return vec![];
         }
+        if let Some(sent) = self.jobs.request(id, method, params) {
+            return sent;
+        }
         let mut sent = Vec::new();
-        let capabilities = json!({
+        let mut capabilities = json!({
             "tools": {"listChanged": true}, "resources": {"subscribe": true}, "prompts": {"listChanged": true},
             "completions": {}, "logging": {},
         });
+        self.jobs.capabilities(&mut capabilities);
         let outcome = match method {
             "server/discover" if self.era == Era::Modern => {
                 Ok(json!({"supportedVersions": ["2026-07-28"], "capabilities": capabilities}))
@@ -174,13 +199,18 @@ impl Fixture {
             })),
             "subscriptions/listen" if self.era == Era::Modern => {
                 let tag = json!({"io.modelcontextprotocol/subscriptionId": id});
-                if params["notifications"]["resourceSubscriptions"].is_null() {
+                self.jobs.listen(id, params);
+                if params["notifications"]["toolsListChanged"] == true {
                     self.listening = Some(id.clone());
                 }
                 let acknowledged = json!({"_meta": tag, "notifications": params["notifications"]});
                 return vec![note("notifications/subscriptions/acknowledged", &acknowledged)];
             }
-            "tools/list" => Ok(json!({"tools": tools()})),
+            "tools/list" => {
+                let mut tools = tools();
+                tools.extend(self.jobs.tools());
+                Ok(json!({"tools": tools}))
+            }
             "tools/call" | "prompts/get" => {
                 sent.extend(self.before(params));
                 return self.step(sent, id, method, params, &Map::new(), None);
