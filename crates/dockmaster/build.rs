@@ -1,5 +1,10 @@
 //! Puts the code that runs in every gateway side by side (`benches/order` tells why and writes the list).
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "variables are how cargo tells a build script anything"
+)]
+
 fn main() {
     println!("cargo:rerun-if-changed=order.ld");
     let set = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);

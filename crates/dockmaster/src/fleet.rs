@@ -304,7 +304,7 @@ impl Fleet {
                     },
                     headers: remote.headers.iter().map(header).collect::<Result<_>>()?,
                     client: if self.of_the_user.contains(&plan.server) {
-                        // He wrote the address himself.
+                        // Who wrote the address means that host, wherever it is.
                         self.client.with_rules(Addresses::Private, Plain::Permitted)
                     } else {
                         self.client.clone()

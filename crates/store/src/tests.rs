@@ -258,19 +258,18 @@ async fn another_process_that_is_writing_is_waited_for_without_holding_anybody_u
     store.ready().await.unwrap();
     let other = Connection::open(&folder.path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let waiting: Vec<_> = ["a", "b"]
-        .map(|tool| {
-            let store = store.clone();
-            tokio::spawn(async move { store.audit().append(entry(tool)).await })
-        })
-        .into();
+    let mut waiting = tokio::task::JoinSet::new();
+    for tool in ["a", "b"] {
+        let store = store.clone();
+        waiting.spawn(async move { store.audit().append(entry(tool)).await });
+    }
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    assert!(waiting.iter().all(|row| !row.is_finished()));
+    assert!(waiting.try_join_next().is_none());
     other.execute_batch("COMMIT").unwrap();
-    for row in waiting {
-        row.await.unwrap().unwrap();
+    for row in waiting.join_all().await {
+        row.unwrap();
     }
     let report = store.audit().verify().unwrap();
     assert_eq!((report.rows, report.problem), (3, None));
@@ -285,13 +284,13 @@ async fn a_row_whose_caller_was_cancelled_stands() {
     store.ready().await.unwrap();
     {
         let mut append = Box::pin(store.audit().append(entry("cancelled")));
-        assert!(futures_poll(append.as_mut()).is_pending());
+        assert!(poll_once(append.as_mut()).is_pending());
     }
     assert_eq!(store.audit().verify().unwrap().rows, 2);
 }
 
 /// One look at a future.
-fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
     future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
 }
 

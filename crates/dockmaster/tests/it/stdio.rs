@@ -99,7 +99,7 @@ fn every_kind_of_input_and_output_serves() {
         json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
         json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"}),
     ];
-    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let lines = lines.map(|line| line.to_string()).join("\n") + "\n";
     let answered = |text: &str, kind: &str| {
         let message = |line: &str| serde_json::from_str::<Value>(line).ok();
         let listed = text
@@ -133,7 +133,7 @@ fn every_kind_of_input_and_output_serves() {
     fs_err::write(&file, &lines).unwrap();
     let ended = dockmaster
         .command(&["gateway", "run"])
-        .stdin(std::fs::File::open(&file).unwrap())
+        .stdin(std::fs::File::from(fs_err::File::open(&file).unwrap()))
         .output()
         .unwrap();
     answered(&String::from_utf8(ended.stdout).unwrap(), "a file");
@@ -142,7 +142,7 @@ fn every_kind_of_input_and_output_serves() {
     let (mut reader, writer) = std::io::pipe().unwrap();
     let mut child = dockmaster
         .command(&["gateway", "run", "--log-level", "trace"])
-        .stdin(std::fs::File::open(&file).unwrap())
+        .stdin(std::fs::File::from(fs_err::File::open(&file).unwrap()))
         .stdout(writer.try_clone().unwrap())
         .stderr(writer)
         .spawn()
