@@ -15,11 +15,12 @@ use wire::meta::{META, RequestMeta};
 use wire::{Era, Fault, Notification, Raw, code, method, strict_value, to_raw};
 
 use crate::call::{self, Kind, Stop};
-use crate::caller::Peer;
+use crate::caller::{Peer, View};
 use crate::core::Core;
 use crate::dispatch::{Asked, unknown};
 use crate::input::InSession;
 use crate::journal::Row;
+use crate::parts::Origin;
 use crate::upstream::{Asker, Route, Sending, Upstream};
 
 /// Passes on a request of a method that nobody here knows.
@@ -27,7 +28,10 @@ pub(crate) async fn request(core: &Core, asked: Asked<'_>) -> Result<Raw, Fault>
     let Some(tool) = name_of(asked.method).filter(|_| !method::is_of_protocol(asked.method)) else {
         return Err(unknown(asked.method));
     };
-    let servers = core.set().seen(&asked.caller.view);
+    let servers = foreign(core, &asked.caller.view);
+    if servers.is_empty() {
+        return Err(unknown(asked.method));
+    }
     let [server] = &servers[..] else {
         return Err(Fault::new(
             code::METHOD_NOT_FOUND,
@@ -43,6 +47,13 @@ pub(crate) async fn request(core: &Core, asked: Asked<'_>) -> Result<Raw, Fault>
     let mut row = Row::new(asked.caller);
     let ended = way(core, &asked, &tool, server, &mut row).await;
     call::conclude(core, Kind::Resource, row, ended, started).await
+}
+
+/// The servers of a view that may know more than the protocol. Our own don't.
+fn foreign(core: &Core, view: &View) -> Vec<Arc<Upstream>> {
+    let mut servers = core.set().seen(view);
+    servers.retain(|server| server.origin != Origin::BuiltIn);
+    servers
 }
 
 /// What permissions and audit call a method: `vendor/do` is `vendor.do`. `None`: no rule could name it.
@@ -146,7 +157,7 @@ pub(crate) fn notification(core: &Core, peer: &Peer, told: &Notification) {
     if method::is_of_protocol(&told.method) {
         return;
     }
-    let only = match &servers[..] {
+    let only = match &foreign(core, &peer.view)[..] {
         [server] => server.ready(&server.key(peer)),
         _ => None,
     };

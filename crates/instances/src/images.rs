@@ -57,12 +57,14 @@ impl Image {
     /// is known there.
     pub fn pin(&self) -> Option<&str> {
         let repository = ImageRef::parse(&self.reference).ok();
-        let repository = repository.as_ref().map(ImageRef::repository);
-        let own = self
-            .digests
-            .iter()
-            .find(|digest| digest.split_once('@').map(|(name, _)| name) == repository);
-        own.or_else(|| self.digests.first()).map(String::as_str)
+        let repository = familiar(repository.as_ref()?.repository());
+        // One of another repository's names the same image, but nobody could pull it by the name that was asked for.
+        let own = self.digests.iter().find(|digest| {
+            digest
+                .split_once('@')
+                .is_some_and(|(name, _)| familiar(name) == repository)
+        });
+        own.map(String::as_str)
     }
 
     /// What exactly would run: the image's content and the plan, without values of secrets. Two equal fingerprints
@@ -88,6 +90,12 @@ impl Image {
             command: texts(&inspect["Config"]["Cmd"]),
         })
     }
+}
+
+/// A repository's name as engines show it.
+fn familiar(repository: &str) -> &str {
+    let name = repository.strip_prefix("docker.io/").unwrap_or(repository);
+    name.strip_prefix("library/").unwrap_or(name)
 }
 
 /// The image as it is on the engine; `None` if it is not there.

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -12,6 +13,9 @@ use crate::call::Printed;
 const LINE: usize = 4096;
 /// How many of the last lines are kept.
 const LAST: usize = 40;
+/// Most lines that are passed on in a [`WINDOW`]. Each costs whoever writes it down more than it cost the server.
+const LINES: u32 = 200;
+const WINDOW: Duration = Duration::from_secs(1);
 
 /// Where standard error goes.
 #[derive(Debug)]
@@ -25,8 +29,11 @@ pub(crate) struct Stderr {
 #[derive(Debug, Default)]
 struct State {
     line: Vec<u8>,
-    last: VecDeque<String>,
-    /// Lines that the sink had no room for.
+    last: VecDeque<Vec<u8>>,
+    /// Since when [`State::passed`] are counted.
+    since: Option<Instant>,
+    passed: u32,
+    /// Lines that were too many, or that the sink had no room for.
     missed: u64,
     kept: Printed,
 }
@@ -67,41 +74,55 @@ impl Stderr {
     /// The last lines, the newest at the end.
     pub(crate) fn last(&self) -> Vec<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let unfinished = (!state.line.is_empty()).then(|| readable(&state.line));
-        state.last.iter().cloned().chain(unfinished).collect()
+        let lines = state.last.iter().chain(Some(&state.line));
+        let lines = lines.map(|line| readable(line));
+        lines.filter(|line| !line.is_empty()).collect()
     }
 
     fn end_line(&self, state: &mut State) {
-        let line = readable(&state.line);
+        // The oldest gives its place, so that a flood costs no memory's coming and going.
+        let next = if state.last.len() == LAST {
+            state.last.pop_front().unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        let line = std::mem::replace(&mut state.line, next);
         state.line.clear();
-        if line.trim().is_empty() {
+        if line.trim_ascii().is_empty() {
             return;
         }
         if let Some(sink) = &self.sink {
-            offer(sink, &line, &mut state.missed);
-        }
-        if state.last.len() == LAST {
-            state.last.pop_front();
+            state.offer(sink, &line);
         }
         state.last.push_back(line);
     }
 }
 
-fn offer(sink: &mpsc::Sender<String>, line: &str, missed: &mut u64) {
-    if *missed > 0 {
-        let note = format!("({missed} lines were dropped: they came faster than they could be taken)");
-        if sink.try_send(note).is_err() {
-            *missed += 1;
+impl State {
+    fn offer(&mut self, sink: &mpsc::Sender<String>, line: &[u8]) {
+        let is_over = self.since.is_none_or(|since| since.elapsed() >= WINDOW);
+        if is_over {
+            (self.since, self.passed) = (Some(Instant::now()), 0);
+        }
+        if self.passed >= LINES || sink.capacity() == 0 {
+            self.missed += 1;
             return;
         }
-        *missed = 0;
+        if self.missed > 0 {
+            let missed = self.missed;
+            let note = format!("({missed} lines were dropped: they came faster than they could be taken)");
+            if sink.try_send(note).is_err() {
+                self.missed += 1;
+                return;
+            }
+            self.missed = 0;
+        }
+        self.passed += 1;
+        if sink.try_send(readable(line)).is_err() {
+            self.missed += 1;
+        }
     }
-    if sink.try_send(line.to_owned()).is_err() {
-        *missed += 1;
-    }
-}
 
-impl State {
     fn extend(&mut self, piece: &[u8]) {
         let room = LINE.saturating_sub(self.line.len()).min(piece.len());
         self.line.extend_from_slice(piece.get(..room).unwrap_or_default());

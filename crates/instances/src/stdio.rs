@@ -20,7 +20,7 @@ use crate::stderr::Stderr;
 const CHUNK: usize = 16 << 10;
 /// After so many reads without standard output others get their turn: a flood of standard error must not hold a
 /// worker of the runtime.
-const TURNS: usize = 16;
+const TURNS: usize = 4;
 
 /// The server's end of its pipes: what is written goes to its standard input, what is read is its standard output.
 /// Shutting down the writing side ends the input. Dropping it ends the instance.
