@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Fault, catalog, server_name};
+use super::{Fault, catalog, parts, server_name};
 use crate::entry::{ConfigNeed, Entry, Format, Image, Kind, Note, Run, SecretNeed, Variable};
 use crate::node::{self, Bad, Fields, Kind as NodeKind, Node};
 use crate::plan::Sharing;
@@ -23,8 +23,7 @@ pub fn folder(
             let NodeKind::List(items) = &tools.kind else {
                 return Err(Bad::at(0, "tools.json is not a list of tools"));
             };
-            entry.tools =
-                catalog::tool_notes(items).map_err(|bad| Bad::at(0, format!("tools.json: {bad}")))?;
+            entry.tools = parts::tool_notes(items).map_err(|bad| Bad::at(0, format!("tools.json: {bad}")))?;
         }
         if let Some(readme) = readme {
             entry.about.readme = Some(readme.to_owned());
@@ -84,14 +83,14 @@ fn read(folder: &str, node: &Node) -> Result<Entry, Bad> {
             ));
         }
     };
-    entry.tools = catalog::tool_notes(tools)?;
+    entry.tools = parts::tool_notes(tools)?;
     entry.sharing = fields
         .flag("longLived")?
         .filter(|long| *long)
         .map(|_| Sharing::Session);
-    entry.oauth = catalog::oauth_providers(fields.list("oauth"))?;
+    entry.oauth = parts::oauth_providers(fields.list("oauth"))?;
     about(&mut fields, &mut entry, &mut notes)?;
-    notes.extend(catalog::filters(&entry));
+    notes.extend(parts::filters(&entry));
     notes.extend(fields.end());
     entry.notes = notes;
     Ok(entry)
@@ -117,7 +116,7 @@ fn catalog_tools(name: &str, tools: &Node) -> Result<Kind, Bad> {
 /// `config{description, secrets[], env[], parameters(schema), anyOf}`.
 fn config(node: &Node, run: &mut Run, entry: &mut Entry, notes: &mut Vec<Note>) -> Result<(), Bad> {
     let mut fields = Fields::of("config", node)?;
-    entry.secrets = catalog::secrets(fields.list("secrets"), notes)?;
+    entry.secrets = parts::secrets(fields.list("secrets"), notes)?;
     let mut own = Vec::new();
     for item in fields.list("env") {
         let mut inner = Fields::of("config.env[]", item)?;

@@ -6,7 +6,9 @@
 
 mod catalog;
 mod folder;
+mod options;
 mod own;
+mod parts;
 mod registry;
 mod salvage;
 mod server_json;
