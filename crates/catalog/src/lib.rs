@@ -6,6 +6,7 @@
 //! running anything (`instances`), and asking registries (`oci`, `fetch`).
 
 pub mod call;
+mod changes;
 pub mod docker_mcp;
 pub mod entry;
 mod lack;
@@ -22,6 +23,7 @@ pub mod search;
 pub mod setup;
 pub mod template;
 
+pub use changes::changes;
 pub use entry::Entry;
 pub use lack::{Lack, LackSort};
 pub use packages::{Bases, NODE, PYTHON};

@@ -67,6 +67,9 @@ pub struct Container {
     pub env: Vec<(String, Value)>,
     /// What is mounted.
     pub mounts: Vec<Mount>,
+    /// Named volumes among the mounts that it may have although they were there before and others made them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
     /// `user[:group]`; `None`: as the image says.
     pub user: Option<String>,
     /// What it may reach.

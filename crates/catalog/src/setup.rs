@@ -44,6 +44,9 @@ pub struct Setup {
     /// Mounts beside those of the entry.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<MountSpec>,
+    /// Volumes that it may mount although they were there before and Dockmaster did not make them, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
     /// At most so much memory: `"512MiB"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,

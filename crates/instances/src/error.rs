@@ -3,7 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use catalog::plan::{Container, Source};
 use engine::Error as EngineError;
+use engine::guard::Rule;
 
 /// Why something about an instance failed.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +106,25 @@ impl Error {
             server: server.to_owned(),
             source: Box::new(source),
         }
+    }
+
+    /// A volume of this container that was there before and that others made, if that is why it was refused.
+    pub(crate) fn foreign_volume(server: &str, container: &Container, source: &EngineError) -> Option<Self> {
+        let EngineError::Refused(refusal) = source else {
+            return None;
+        };
+        let name = container.mounts.iter().find_map(|mount| match &mount.source {
+            Source::Volume(name) if *name == refusal.value => Some(name),
+            _ => None,
+        })?;
+        if refusal.rule != Rule::Scope {
+            return None;
+        }
+        let fault = format!(
+            "the volume {name} is there already and was not made by Dockmaster; if the server may use it, write \
+             volumes = [{name:?}] in its table of the profile, [profiles.PROFILE.servers.{server}]"
+        );
+        Some(Self::plan(server, fault))
     }
 
     pub(crate) fn host(doing: &'static str, source: EngineError) -> Self {

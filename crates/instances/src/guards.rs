@@ -52,6 +52,7 @@ pub(crate) fn of_plan(user: &Guard, container: &Container, ours: &Ours) -> Guard
     policy.allow_sensitive.clone_from(&own.allow_sensitive);
     policy.volume_drivers.clone_from(&own.volume_drivers);
     policy.volume_types.clone_from(&own.volume_types);
+    policy.volumes.clone_from(&container.volumes);
     for path in ours.files.iter().chain(&ours.relay) {
         policy.allow_sensitive.push(path.clone());
         policy.roots.push(Root {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use base::names::ImageRef;
+use base::names::{ImageRef, ServerName};
 use catalog::plan::Container;
 use engine::Engine;
 use engine::ops::images::{Pull, Tally};
@@ -14,9 +14,22 @@ use tokio::sync::mpsc;
 
 use crate::{Error, labels};
 
-/// Checks the publisher's signature of an image before it first runs. Given the image as the engine knows it; says
-/// why it must not run.
-pub type SignatureCheck = Arc<dyn Fn(Image) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+/// Checks the publisher's signature of an image: before it is pulled, and before each start. Says why it must not run.
+pub type SignatureCheck = Arc<dyn Fn(Signed) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// An image whose signature is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// For which server.
+    pub server: ServerName,
+    /// As the plan names it.
+    pub reference: String,
+    /// It was made here, from a package.
+    pub is_built: bool,
+    /// `repository@sha256:…` as registries know what is on the engine, none for what was never in one; `None` before
+    /// it is pulled.
+    pub digests: Option<Vec<String>>,
+}
 
 /// An image that is on the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]

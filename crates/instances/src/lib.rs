@@ -35,7 +35,7 @@ pub use egress::{Reached, Traffic, Verdict};
 #[cfg(unix)]
 pub use egress::{Relay, RelayError, relay::ARGUMENT as RELAY, relay::run as run_relay};
 pub use error::Error;
-pub use images::{Image, Progress, SignatureCheck};
+pub use images::{Image, Progress, SignatureCheck, Signed};
 pub use instances::{Grace, Instances, Options};
 pub use list::{Listed, Usage, list};
 pub use reap::Reaped;

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::egress::{Egress, Way};
 use crate::files::Folder;
 use crate::guards::{self, Ours};
-use crate::images::{self, Image, Progress};
+use crate::images::{self, Image, Progress, Signed};
 use crate::instances::{Host, Inner, Instances};
 use crate::labels::{self, Kind, Labels};
 use crate::lockdown::{self, Facts};
@@ -149,12 +149,30 @@ impl Instances {
         let inner = &self.inner;
         let image = ImageRef::parse(&container.image)
             .map_err(|error| Error::plan(server.as_str(), error.to_string()))?;
+        let check = async |digests: Option<Vec<String>>| {
+            let Some(check) = &inner.options.signature else {
+                return Ok(());
+            };
+            let signed = Signed {
+                server: server.clone(),
+                reference: container.image.clone(),
+                is_built: container.build.is_some(),
+                digests,
+            };
+            check(signed).await.map_err(|cause| Error::Signature {
+                server: server.to_string(),
+                image: container.image.clone(),
+                cause,
+            })
+        };
         if let Some(build) = &container.build {
+            check(None).await?;
             build::ensure(inner, server, &image, build, progress).await?;
         }
         let server = server.as_str();
         let mut found = images::look(&inner.images, server, &image).await?;
         if found.is_none() {
+            check(None).await?;
             images::pull(&inner.images, server, &image, progress).await?;
             found = images::look(&inner.images, server, &image).await?;
         }
@@ -164,13 +182,7 @@ impl Instances {
             cause: "it was pulled and is not there".to_owned(),
             advice: "look at the engine's log",
         })?;
-        if let Some(check) = &inner.options.signature {
-            check(found.clone()).await.map_err(|cause| Error::Signature {
-                server: server.to_owned(),
-                image: found.reference.clone(),
-                cause,
-            })?;
-        }
+        check(Some(found.digests.clone())).await?;
         Ok(found)
     }
 }
@@ -405,7 +417,10 @@ impl Planned {
     ) -> Result<(ContainerRef, Attached, Waiting), Error> {
         let server = self.server.as_str();
         let created = engine.container_create(new).await;
-        let created = created.map_err(|error| Error::engine("create a container", server, error))?;
+        let created = created.map_err(|error| {
+            Error::foreign_volume(server, &self.container, &error)
+                .unwrap_or_else(|| Error::engine("create a container", server, error))
+        })?;
         for warning in &created.warnings {
             tracing::debug!(server, "the engine says of the new container: {warning}");
         }

@@ -227,6 +227,7 @@ impl Planner<'_> {
             );
             self.add_mount(made, container);
         }
+        container.volumes.clone_from(&self.setup.volumes);
     }
 
     pub(super) fn add_mount(&mut self, made: Result<Made, Lack>, container: &mut Container) {

@@ -53,7 +53,12 @@ impl Planner<'_> {
         for (host, address) in &container.extra_hosts {
             asks.push(format!("resolves {host} to {address}"));
         }
-        asks.extend(container.mounts.iter().filter_map(mount_in_words));
+        asks.extend(
+            container
+                .mounts
+                .iter()
+                .filter_map(|mount| mount_in_words(mount, &container.volumes)),
+        );
         if container.docker_socket {
             asks.push("drives Docker, by a filtered socket that shows only what it made itself".to_owned());
         }
@@ -100,7 +105,7 @@ impl Planner<'_> {
     }
 }
 
-fn mount_in_words(mount: &Mount) -> Option<String> {
+fn mount_in_words(mount: &Mount, permitted: &[String]) -> Option<String> {
     let how = if mount.read_only {
         "reads"
     } else {
@@ -108,6 +113,10 @@ fn mount_in_words(mount: &Mount) -> Option<String> {
     };
     match &mount.source {
         Source::Path(path) => Some(format!("{how} {} (at {})", path.display(), mount.target)),
+        Source::Volume(name) if permitted.contains(name) => Some(format!(
+            "{how} the volume {name} of yours, which may be there already (at {})",
+            mount.target
+        )),
         Source::Volume(name) => Some(format!("keeps data in the volume {name} (at {})", mount.target)),
         Source::Tmpfs | Source::Secret(_) => None,
     }

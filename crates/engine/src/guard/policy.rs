@@ -110,6 +110,10 @@ pub struct Policy {
     pub plugins: bool,
     /// Confines everything to objects with this label (`key=value` or `key`).
     pub label: Option<Label>,
+    /// Volumes that containers may mount although they lack the label. No key of the file: a floor above says it of
+    /// single containers.
+    #[serde(skip)]
+    pub volumes: Vec<String>,
 }
 
 /// A namespace that a container can share.

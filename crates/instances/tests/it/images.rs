@@ -71,21 +71,27 @@ async fn a_missing_image_is_pulled_with_progress_and_pinned() {
 #[tokio::test]
 async fn an_image_whose_signature_does_not_hold_is_not_started() {
     let rig = Rig::with("signature", Policy::default(), |options| {
-        options.signature = Some(Arc::new(|image| {
-            Box::pin(async move {
-                Err(format!(
-                    "nobody signed {}",
-                    image.id.get(..11).unwrap_or_default()
-                ))
-            })
+        options.signature = Some(Arc::new(|signed| {
+            let state = match signed.digests {
+                None => "before the pull",
+                Some(_) => "as it is here",
+            };
+            let cause = format!("nobody signed {} for {}", state, signed.server);
+            Box::pin(async move { Err(cause) })
         }));
     })
     .await;
     let refused = rig.try_start(&shell("true")).await.unwrap_err().to_string();
     assert!(
-        refused.contains("does not hold: nobody signed sha256:"),
+        refused.contains("does not hold: nobody signed as it is here for "),
         "{refused}"
     );
+    let absent = Container {
+        image: "127.0.0.1:9/nobody/has-it:1".to_owned(),
+        ..shell("true")
+    };
+    let refused = rig.try_start(&absent).await.unwrap_err().to_string();
+    assert!(refused.contains("nobody signed before the pull"), "{refused}");
     assert!(rig.containers().await.is_empty());
     rig.finish().await;
 }

@@ -190,14 +190,28 @@ async fn a_volume_of_somebody_else_is_left_alone() {
     let volume = rig.scope.volume("theirs").await;
     let container = Container {
         mounts: vec![Mount {
-            source: Source::Volume(volume),
+            source: Source::Volume(volume.clone()),
             target: "/data".to_owned(),
             read_only: false,
         }],
-        ..shell("true")
+        ..shell("echo kept > /data/note; cat /data/note")
     };
     let refused = rig.try_start(&container).await.unwrap_err();
-    assert!(refused.to_string().contains("rule scope"), "{refused}");
+    assert!(
+        refused.to_string().contains(&format!("volumes = [{volume:?}]")),
+        "{refused}"
+    );
+    // Another one's permission is none.
+    let other = Container {
+        volumes: vec!["another".to_owned()],
+        ..container.clone()
+    };
+    assert!(rig.try_start(&other).await.is_err());
+    let permitted = Container {
+        volumes: vec![volume],
+        ..container
+    };
+    assert_eq!(printed(&rig, &permitted).await, "kept\n");
     rig.finish().await;
 }
 

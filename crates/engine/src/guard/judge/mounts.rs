@@ -275,7 +275,14 @@ impl Case<'_> {
             }
             return Ok(());
         };
-        self.in_scope(at, name.as_str(), volume.at("Labels"))?;
+        if !self
+            .policy
+            .volumes
+            .iter()
+            .any(|permitted| permitted == name.as_str())
+        {
+            self.in_scope(at, name.as_str(), volume.at("Labels"))?;
+        }
         self.volume_with_access(at, volume.text("Driver"), volume.at("Options"), access)
     }
 }
