@@ -21,7 +21,7 @@ use crate::input::Park;
 use crate::journal::Outcome;
 use crate::lists;
 use crate::outlet::Outlet;
-use crate::parts::{Parts, Server};
+use crate::parts::{Origin, Parts, Server};
 use crate::pins::{self, Approved, Held};
 use crate::screen::Screen;
 use crate::seal::Sealer;
@@ -289,19 +289,32 @@ impl Gateway {
     /// the same options) keep their instances; those that went let what is at work end. Clients are told that lists
     /// have changed.
     pub async fn set_servers(&self, servers: Vec<Server>) {
+        self.replace(|_| false, servers).await;
+    }
+
+    /// As [`Self::set_servers`], but our own servers stay as they are: `servers` are all those from outside.
+    pub async fn set_servers_from_outside(&self, servers: Vec<Server>) {
+        self.replace(|upstream| upstream.origin == Origin::BuiltIn, servers)
+            .await;
+    }
+
+    async fn replace(&self, stays: impl Fn(&Upstream) -> bool, servers: Vec<Server>) {
         let core = &self.core;
         let gone = {
             let mut present = core.set.write().unwrap_or_else(PoisonError::into_inner);
-            let mut before: Vec<_> = present.all().to_vec();
-            let upstreams = servers
-                .into_iter()
-                .map(
-                    |server| match before.iter().position(|upstream| upstream.is_same_as(&server)) {
-                        Some(at) => before.swap_remove(at),
-                        None => Arc::new(Upstream::new(server, Arc::clone(&core.around))),
-                    },
-                )
-                .collect();
+            let (kept, mut before): (Vec<_>, Vec<_>) = present
+                .all()
+                .iter()
+                .cloned()
+                .partition(|upstream| stays(upstream));
+            let renewed = servers.into_iter().map(|server| {
+                match before.iter().position(|upstream| upstream.is_same_as(&server)) {
+                    Some(at) => before.swap_remove(at),
+                    None => Arc::new(Upstream::new(server, Arc::clone(&core.around))),
+                }
+            });
+            let renewed: Vec<_> = renewed.collect();
+            let upstreams = kept.into_iter().chain(renewed).collect();
             *present = Arc::new(Set::new(upstreams, Arc::clone(&core.around.profile)));
             before
         };

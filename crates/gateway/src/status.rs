@@ -1,9 +1,9 @@
-//! How the gateway does, for `gateway status`.
+//! How the gateway does, for `gateway status`. Texts are cleaned by whoever shows them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A snapshot.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
     /// Name of the program.
     pub name: String,
@@ -26,7 +26,7 @@ pub struct Status {
 }
 
 /// How one server does.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ServerStatus {
     /// Its name.
     pub name: String,
@@ -46,6 +46,8 @@ pub struct ServerStatus {
     pub last_error: Option<String>,
     /// After failures: in how many seconds a start is tried again, if somebody wants it.
     pub next_try_seconds: Option<u64>,
+    /// Most bytes of memory that one of its instances may take; 0: it has no bound of ours.
+    pub memory_bytes: u64,
     /// Its instances.
     pub instances: Vec<InstanceStatus>,
     /// The last starts and ends, oldest first.
@@ -53,7 +55,7 @@ pub struct ServerStatus {
 }
 
 /// How one running copy of a server does.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct InstanceStatus {
     /// Who shares it: "everyone", "principal ann", "session 3".
     pub owner: String,
@@ -68,7 +70,7 @@ pub struct InstanceStatus {
 }
 
 /// Something that happened to an instance.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HistoryEntry {
     /// When.
     pub seconds_ago: u64,
@@ -81,7 +83,7 @@ pub struct HistoryEntry {
 }
 
 /// What happens to instances.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum What {
     /// It is ready.
@@ -95,7 +97,7 @@ pub enum What {
 }
 
 /// Where a server or an instance is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ServerState {
     /// Not running, and nothing wrong: it starts with the first call that needs it.

@@ -75,6 +75,7 @@ impl Upstream {
                 .clone()
                 .or_else(|| trouble.as_ref().map(|(why, _)| why.clone())),
             next_try_seconds: trouble.map(|(_, wait)| wait),
+            memory_bytes: self.life.bytes,
             instances,
             history: record
                 .history
