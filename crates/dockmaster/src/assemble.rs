@@ -1,6 +1,6 @@
 //! The house, put together from settings: engine, guard, Docker server, store, gateway.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -36,7 +36,9 @@ pub(crate) struct House {
     pub(crate) gateway: Gateway,
     pub(crate) store: Store,
     pub(crate) witness: Arc<Witness>,
-    pub(crate) fleet: Option<Arc<Fleet>>,
+    /// Set once there are servers beside the built-in one.
+    pub(crate) fleet: OnceLock<Arc<Fleet>>,
+    known: KnownSecrets,
 }
 
 /// Remembers the last decision that was written down, since a command's exit code depends on it and the answer of a
@@ -99,7 +101,7 @@ pub(crate) fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>)
         servers.push(docker(settings, engine.clone(), toolset)?);
     }
     let fleet = runs
-        .then(|| Fleet::open(settings, engine.as_ref(), known.clone()).map(Arc::new))
+        .then(|| Fleet::open(settings, engine.as_ref(), &store, known.clone()).map(Arc::new))
         .transpose()?;
     if let Some(fleet) = &fleet {
         servers.extend(fleet.servers(settings, &store)?);
@@ -146,7 +148,7 @@ fn with(
             instance_bytes: bounds.memory.0,
             ..Limits::default()
         },
-        secrets: known,
+        secrets: known.clone(),
         memory: Some(Arc::new(store.clone())),
         ..Parts::new(journal, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
     });
@@ -155,7 +157,8 @@ fn with(
         gateway,
         store,
         witness,
-        fleet,
+        fleet: fleet.map(OnceLock::from).unwrap_or_default(),
+        known,
     })
 }
 
@@ -235,7 +238,8 @@ fn surroundings(settings: &Settings, endpoint: &Endpoint) -> Surroundings {
     }
 }
 
-fn credentials(settings: &Settings) -> Result<Credentials> {
+/// The logins of registries.
+pub(crate) fn credentials(settings: &Settings) -> Result<Credentials> {
     let environment = &settings.environment;
     let explicit = Explicit::parse(Given {
         username: environment.text(Var::RegistryUsername),
@@ -347,12 +351,29 @@ impl Describe for DockerTools {
 pub(crate) const SHUTDOWN: Duration = Duration::from_secs(10);
 
 impl House {
+    /// Has the gateway run the servers that the configuration names now. The built-in one, the rules and all else that is
+    /// set hold as they were at the start.
+    pub(crate) async fn renew(&self, settings: &Settings) -> Result<()> {
+        if self.fleet.get().is_none() && fleet::enabled(settings).next().is_some() {
+            let (engine, _) = engine(settings)?;
+            let opened = Fleet::open(settings, Some(&engine), &self.store, self.known.clone())?;
+            // Whoever was first has the one that counts.
+            drop(self.fleet.set(Arc::new(opened)));
+        }
+        let servers = match self.fleet.get() {
+            Some(fleet) => fleet.servers(settings, &self.store)?,
+            None => Vec::new(),
+        };
+        self.gateway.set_servers_from_outside(servers).await;
+        Ok(())
+    }
+
     /// Ends what runs, and waits for it.
     pub(crate) async fn close(self) {
         if !self.gateway.shutdown(SHUTDOWN).await {
             tracing::warn!("something was still running after {SHUTDOWN:?}");
         }
-        if let Some(fleet) = &self.fleet
+        if let Some(fleet) = self.fleet.get()
             && !fleet.close(SHUTDOWN).await
         {
             tracing::warn!("a server could not be removed; the next start tries again");

@@ -24,9 +24,10 @@ use serde_json::Value;
 use store::Store;
 
 use crate::logs::Logs;
+use crate::refusals::Refusals;
 use crate::settings::Settings;
 use crate::shelf::Shelf;
-use crate::{keep, percall};
+use crate::{keep, percall, signatures};
 
 /// The kind of document that remembers which image a server was enabled with: name of the image → digest.
 pub(crate) const PIN: &str = "image-pin";
@@ -41,6 +42,7 @@ pub(crate) struct Fleet {
     client: fetch::Client,
     /// Servers that the user described himself, and no catalog.
     of_the_user: BTreeSet<ServerName>,
+    refusals: Refusals,
 }
 
 /// A server as it is switched on in a profile.
@@ -121,24 +123,32 @@ pub(crate) fn list(lacks: &[Lack]) -> String {
 
 impl Fleet {
     /// Prepares; nothing is started or asked. `engine` makes the engine if a server needs one.
-    pub(crate) fn open(settings: &Settings, engine: Option<&Engine>, known: KnownSecrets) -> Result<Self> {
-        let instances = engine
-            .map(|engine| {
-                Instances::open(instances::Options {
-                    engine: engine.clone(),
-                    state: settings.folders.state.clone(),
-                    run: run_folder(settings),
-                    grace: instances::Grace::default(),
-                    reached: None,
-                    private_hosts: hosts_of_the_user(settings),
-                    #[cfg(unix)]
-                    relay: crate::relay::own()
-                        .inspect_err(|error| tracing::debug!("there is no relay: {error}"))
-                        .ok(),
-                    signature: None,
-                    labels: BTreeMap::new(),
-                })
+    pub(crate) fn open(
+        settings: &Settings,
+        engine: Option<&Engine>,
+        store: &Store,
+        known: KnownSecrets,
+    ) -> Result<Self> {
+        let (reached, refusals) = Refusals::record(store.clone());
+        let signature = signatures::check(settings, store)?;
+        let open = |engine: &Engine| {
+            Instances::open(instances::Options {
+                engine: engine.clone(),
+                state: settings.folders.state.clone(),
+                run: run_folder(settings),
+                grace: instances::Grace::default(),
+                reached: Some(reached),
+                private_hosts: hosts_of_the_user(settings),
+                #[cfg(unix)]
+                relay: crate::relay::own()
+                    .inspect_err(|error| tracing::debug!("there is no relay: {error}"))
+                    .ok(),
+                signature,
+                labels: BTreeMap::new(),
             })
+        };
+        let instances = engine
+            .map(open)
             .transpose()
             .context("can't prepare to run servers")?;
         Ok(Self {
@@ -151,6 +161,7 @@ impl Fleet {
                 ..fetch::Options::default()
             }),
             of_the_user: settings.config.servers.keys().cloned().collect(),
+            refusals,
         })
     }
 
@@ -363,10 +374,13 @@ impl Fleet {
 
     /// Ends what runs, and waits for it.
     pub(crate) async fn close(&self, within: std::time::Duration) -> bool {
-        match &self.instances {
+        let all_gone = match &self.instances {
             Some(instances) => instances.close(within).await,
             None => true,
-        }
+        };
+        // Whoever could be refused is gone.
+        self.refusals.close().await;
+        all_gone
     }
 
     /// The instances, for commands that start one by themselves.

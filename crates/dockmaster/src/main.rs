@@ -8,6 +8,7 @@ mod cli;
 mod clients;
 mod commands;
 mod confirm;
+mod control;
 mod doctor;
 mod env;
 mod exit;
@@ -22,11 +23,14 @@ mod permissions;
 mod progress;
 #[cfg(test)]
 mod reference;
+mod refusals;
+mod registry;
 #[cfg(unix)]
 mod relay;
 mod serve;
 mod settings;
 mod shelf;
+mod signatures;
 mod stdio;
 mod token;
 mod user;

@@ -58,6 +58,19 @@ pub(crate) fn columns<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> 
     text
 }
 
+/// Asks the person for a yes; `None` if nobody can be asked.
+pub(crate) fn agree(question: &str) -> io::Result<Option<bool>> {
+    if !person_can_answer() {
+        return Ok(None);
+    }
+    prompt(&format!("{question} [y/N] "))?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(Some(
+        ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()),
+    ))
+}
+
 /// Asks the person something; the answer is typed behind it.
 pub(crate) fn prompt(text: &str) -> io::Result<()> {
     let mut err = anstream::stderr();

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
-use gateway::{BindError, CancellationToken, Gateway, HttpOptions, Key, Principal};
+use gateway::{BindError, CancellationToken, HttpOptions, Key, Principal};
 
-use crate::assemble;
+use crate::assemble::{self, House};
 use crate::cli;
+use crate::control;
 use crate::exit::{Exit, Failure};
 use crate::settings::{Settings, Transport};
 use crate::{clients, output, stdio, token};
@@ -39,7 +40,7 @@ pub(crate) async fn run(settings: &Settings, arguments: &cli::Run) -> Result<Exi
                 if let Err(error) = store.ready().await {
                     tracing::error!("calls will fail until this is mended: {error}");
                 }
-                if let Some(fleet) = &house.fleet {
+                if let Some(fleet) = house.fleet.get() {
                     fleet.reap().await;
                 }
                 Ok(())
@@ -47,9 +48,9 @@ pub(crate) async fn run(settings: &Settings, arguments: &cli::Run) -> Result<Exi
             let served = async {
                 match (transport, key) {
                     (Transport::Http, Some(key)) => {
-                        serve_http(settings, arguments, &house.gateway, key, stop.clone()).await
+                        serve_http(settings, arguments, &house, key, stop.clone()).await
                     }
-                    _ => serve_stdio(settings, &house.gateway, stop.clone()).await,
+                    _ => serve_stdio(settings, &house, stop.clone()).await,
                 }
             };
             tokio::try_join!(prepared, served).map(drop)
@@ -63,17 +64,18 @@ pub(crate) async fn run(settings: &Settings, arguments: &cli::Run) -> Result<Exi
     ended
 }
 
-async fn serve_stdio(settings: &Settings, gateway: &Gateway, stop: CancellationToken) -> Result<()> {
+async fn serve_stdio(settings: &Settings, house: &House, stop: CancellationToken) -> Result<()> {
     let principal = assemble::local_principal(settings);
     let (input, output) = stdio::open();
-    let served = gateway.serve_stdio(principal, input, output, stop).await;
+    let serving = house.gateway.serve_stdio(principal, input, output, stop);
+    let served = control::beside(settings, house, None, serving).await;
     served.context("the pipe to the client broke")
 }
 
 async fn serve_http(
     settings: &Settings,
     arguments: &cli::Run,
-    gateway: &Gateway,
+    house: &House,
     key: base::Secret,
     stop: CancellationToken,
 ) -> Result<()> {
@@ -88,7 +90,8 @@ async fn serve_http(
         origins: config.origins.clone(),
         sse: config.sse,
     };
-    let server = gateway
+    let server = house
+        .gateway
         .bind(options)
         .await
         .map_err(|error| not_bound(settings, error))?;
@@ -98,7 +101,7 @@ async fn serve_http(
     if arguments.print_client {
         print_client(&clients::http(address, &key))?;
     }
-    server.serve(stop).await;
+    control::beside(settings, house, Some(address), server.serve(stop)).await;
     Ok(())
 }
 

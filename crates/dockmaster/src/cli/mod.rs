@@ -124,7 +124,7 @@ Examples:
   dockmaster gateway run --transport http --port 9000      for any number of clients
   dockmaster gateway run --preset read-only                look, but don't touch")]
     Run(Run),
-    /// Ask a gateway that serves HTTP how it does
+    /// Ask the gateways that run how they do; with an address, the one that serves HTTP there
     Status {
         #[command(flatten)]
         address: Address,
@@ -204,6 +204,31 @@ pub(crate) enum Tools {
         name: String,
         #[command(flatten)]
         json: Json,
+    },
+    /// Let tools of a server be listed and called
+    #[command(after_help = "\
+Examples:
+  dockmaster tools enable memory/read_graph
+  dockmaster tools enable 'memory/*'                 all there are, and will be")]
+    Enable {
+        /// Which
+        #[arg(required = true, value_name = "SERVER/TOOL")]
+        tools: Vec<String>,
+        #[command(flatten)]
+        profile: InProfile,
+    },
+    /// Keep tools of a server from being listed and called
+    #[command(after_help = "\
+Example:
+  dockmaster tools disable memory/delete_entities memory/delete_relations
+
+When a tool of a server is disabled, those that the server gets later are not enabled by themselves.")]
+    Disable {
+        /// Which
+        #[arg(required = true, value_name = "SERVER/TOOL")]
+        tools: Vec<String>,
+        #[command(flatten)]
+        profile: InProfile,
     },
     /// Call a tool, on the same way as any client: permissions, confirmation, audit
     #[command(after_help = "\

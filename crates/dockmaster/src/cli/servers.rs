@@ -29,12 +29,13 @@ pub(crate) enum Catalog {
         #[command(flatten)]
         json: Json,
     },
-    /// Take in a catalog: a YAML or JSON file, a folder of server.yaml folders, or a URL
+    /// Take in a catalog: a YAML or JSON file, a folder of server.yaml folders, a URL, or an artifact of a registry
     #[command(after_help = "\
 Examples:
   dockmaster catalog import ./catalog.yaml
   dockmaster catalog import ./mcp-registry/servers --name community
-  dockmaster catalog import https://example.com/catalog.yaml")]
+  dockmaster catalog import https://example.com/catalog.yaml
+  dockmaster catalog import oci://registry.example.com/team/catalog:1")]
     Import {
         /// Where it is
         source: String,
@@ -42,10 +43,13 @@ Examples:
         #[arg(long)]
         name: Option<String>,
     },
-    /// Read a catalog again from where it came, and say what changed
+    /// Read a catalog again from where it came, and say what changed; what more a switched-on server asks for is agreed to
     Update {
         /// Only this one
         catalog: Option<String>,
+        /// Agree to what switched-on servers ask for now
+        #[arg(long, short)]
+        yes: bool,
     },
     /// Forget a catalog; servers that are switched on from it have to be switched off before
     Remove {
@@ -56,7 +60,7 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Server {
-    /// List the servers that are switched on, and whether they could run
+    /// List the servers that are switched on, whether they could run, and how they do where a gateway runs
     List {
         #[command(flatten)]
         profile: InProfile,
@@ -132,6 +136,25 @@ Examples:
         #[arg(long, default_value_t = 100)]
         tail: usize,
     },
+    /// Take newer images of switched-on servers: the digests are shown, old and new, before they are pinned
+    #[command(after_help = "\
+Examples:
+  dockmaster server update                     whatever is switched on and has a newer image
+  dockmaster server update memory --yes")]
+    Update {
+        /// Only these
+        servers: Vec<String>,
+        /// Take them without asking
+        #[arg(long, short)]
+        yes: bool,
+        #[command(flatten)]
+        profile: InProfile,
+    },
+    /// Stop what runs of a server in the gateways that run; its next use starts it anew
+    Restart {
+        /// Which
+        server: String,
+    },
     /// Start a server, list its tools, and stop it again: says what is wrong if anything is
     Test {
         /// Which, switched on or not
@@ -199,6 +222,23 @@ pub(crate) enum Profile {
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Write a profile to a registry, as an OCI artifact; it holds no secrets
+    #[command(after_help = "Example:\n  dockmaster profile push work oci://registry.example.com/team/work:1")]
+    Push {
+        /// Which
+        name: String,
+        /// Where to, as in the example
+        place: String,
+    },
+    /// Make a profile from an artifact of a registry: ours, or one that `docker mcp` made
+    #[command(after_help = "Example:\n  dockmaster profile pull oci://registry.example.com/team/work:1")]
+    Pull {
+        /// Where it is, as in the example; with a digest (`@sha256:…`) instead of the tag exactly that one
+        place: String,
+        /// What it is called here [default: its own name]
+        #[arg(long)]
+        name: Option<String>,
+    },
     /// Make a profile from a document
     Import {
         /// The document, or - for standard input
@@ -244,6 +284,9 @@ What is there already stays as it is.")]
         /// A file with its secrets, a line `name=value` for each
         #[arg(long, value_name = "FILE")]
         secrets: Option<PathBuf>,
+        /// Take in the catalogs that it knows, too: files, URLs, and artifacts of registries
+        #[arg(long)]
+        catalogs: bool,
         #[command(flatten)]
         profile: InProfile,
     },

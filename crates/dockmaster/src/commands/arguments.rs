@@ -16,8 +16,8 @@ pub(crate) fn object(text: &str) -> Result<Map<String, Value>, String> {
     }
 }
 
-/// `NAME=VALUE`. The value is text where the tool takes text, else JSON if it is any. A list or an object stays one
-/// where the tool takes no text: schemas name the one form that is worth its tokens, tools read more.
+/// `NAME=VALUE`. The value is text where the tool takes text, else JSON if it is any. JSON of a kind that the schema
+/// does not name is passed on all the same where text would not do either: tools read more than their schemas say.
 pub(crate) fn one(arg: &str, schema: Option<&Value>) -> Result<(String, Value), String> {
     let (name, text) = arg
         .split_once('=')
@@ -32,10 +32,19 @@ pub(crate) fn one(arg: &str, schema: Option<&Value>) -> Result<(String, Value), 
     let value = match serde_json::from_str::<Value>(text) {
         Ok(value) if types.is_empty() || types.contains(kind(&value)) => value,
         Ok(value) if types.contains("number") && value.is_number() => value,
-        Ok(value @ (Value::Array(_) | Value::Object(_))) if !types.contains("string") => value,
+        Ok(value) if !types.contains("string") => value,
+        Err(error) if is_meant_as_json(text) && !types.is_empty() && !types.contains("string") => {
+            return Err(format!(
+                "the value of {name} is not JSON: {error}. A shell takes quotes away; write --arg '{name}=...'"
+            ));
+        }
         _ => Value::String(text.to_owned()),
     };
     Ok((name.to_owned(), value))
+}
+
+fn is_meant_as_json(text: &str) -> bool {
+    text.trim_start().starts_with(['[', '{'])
 }
 
 /// The properties of a schema as rows: name, type, whether it is required, description.
@@ -131,6 +140,7 @@ mod tests {
                 "tail": {"type": "integer", "description": "How many\nlines"},
                 "cpus": {"type": "number"},
                 "command": {"anyOf": [{"type": "string"}, {"type": "array"}]},
+                "map": {"type": "object"},
                 "ports": {"$ref": "#/$defs/Ports"},
                 "level": {"enum": ["low", "high"]},
                 "limits": {"type": "object"},
@@ -152,7 +162,11 @@ mod tests {
             ("all=true", json!(true)),
             ("all=yes", json!("yes")),
             ("tail=100", json!(100)),
-            ("tail=1.5", json!("1.5")),
+            ("tail=1.5", json!(1.5)),
+            ("tail=[1]", json!([1])),
+            ("map=[\"a=b\"]", json!(["a=b"])),
+            ("map={\"a\":1}", json!({"a": 1})),
+            ("map=a", json!("a")),
             ("cpus=2", json!(2)),
             ("cpus=1.5", json!(1.5)),
             ("command=ls -l", json!("ls -l")),
@@ -173,6 +187,10 @@ mod tests {
         }
         assert!(one("name", None).is_err());
         assert!(one("=x", None).is_err());
+        // Typed without quotes around it: the shell has taken those inside away.
+        let stripped = one("map=[nofile=100:200]", Some(&schema())).unwrap_err();
+        assert!(stripped.contains("--arg 'map=...'"), "{stripped}");
+        assert!(one("command=[ls", Some(&schema())).is_ok());
     }
 
     #[test]

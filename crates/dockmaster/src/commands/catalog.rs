@@ -8,11 +8,11 @@ use serde_json::json;
 use store::Store;
 
 use crate::cli::{Catalog, Json};
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::fleet;
-use crate::output;
 use crate::settings::Settings;
 use crate::shelf::{Found, Imported, OURS, OWN, Shelf, Shelved, catalog_name};
+use crate::{output, registry};
 
 /// Most pages of a registry that are read at one import.
 const PAGES: usize = 500;
@@ -27,7 +27,7 @@ pub(crate) async fn run(settings: &Settings, command: Catalog) -> Result<Exit> {
             search(&Shelf::open(settings, &store)?, &words, limit, json)?;
         }
         Catalog::Import { source, name } => import(settings, &store, &source, name.as_deref()).await?,
-        Catalog::Update { catalog } => update(settings, &store, catalog.as_deref()).await?,
+        Catalog::Update { catalog, yes } => update(settings, &store, catalog.as_deref(), yes).await?,
         Catalog::Remove { catalog } => remove(settings, &store, &catalog)?,
     }
     store.close().await;
@@ -197,8 +197,14 @@ fn search(shelf: &Shelf, words: &[String], limit: usize, json: Json) -> Result<(
     ))?)
 }
 
-async fn import(settings: &Settings, store: &Store, source: &str, name: Option<&str>) -> Result<()> {
-    let imported = fetch_catalog(source).await?;
+/// Takes in a catalog from a file, a folder, a URL or a registry.
+pub(crate) async fn import(
+    settings: &Settings,
+    store: &Store,
+    source: &str,
+    name: Option<&str>,
+) -> Result<()> {
+    let imported = fetch_catalog(settings, source).await?;
     let catalog = imported.read()?;
     let proposal = name
         .map(str::to_owned)
@@ -242,10 +248,15 @@ async fn import(settings: &Settings, store: &Store, source: &str, name: Option<&
 /// The last part of a path or URL, without its extension.
 fn stem(source: &str) -> String {
     let last = source.trim_end_matches('/').rsplit('/').next().unwrap_or(source);
-    last.split('.').next().unwrap_or(last).to_owned()
+    last.split(['.', ':', '@']).next().unwrap_or(last).to_owned()
 }
 
-async fn fetch_catalog(source: &str) -> Result<Imported> {
+async fn fetch_catalog(settings: &Settings, source: &str) -> Result<Imported> {
+    if let Some(reference) = registry::reference(source) {
+        let kinds = [oci::media::MCP_CATALOG];
+        let (text, _) = registry::pull(settings, &reference?, &kinds).await?;
+        return Ok(Imported::from_text(source.to_owned(), text));
+    }
     if !source.starts_with("https://") && !source.starts_with("http://") {
         let path = Path::new(source);
         return Imported::from_path(path).with_context(|| format!("can't read {source}"));
@@ -290,7 +301,7 @@ fn encoded(text: &str) -> String {
         .collect()
 }
 
-async fn update(settings: &Settings, store: &Store, wanted: Option<&str>) -> Result<()> {
+async fn update(settings: &Settings, store: &Store, wanted: Option<&str>, yes: bool) -> Result<()> {
     let shelf = Shelf::open(settings, store)?;
     let imported: Vec<_> = shelf
         .catalogs
@@ -301,45 +312,88 @@ async fn update(settings: &Settings, store: &Store, wanted: Option<&str>) -> Res
     if let (Some(wanted), true) = (wanted, imported.is_empty()) {
         bail!("there is no imported catalog {wanted:?}; `dockmaster catalog list` lists them");
     }
-    let on: Vec<_> = fleet::enabled(settings)
-        .map(|enabled| enabled.name.as_str())
-        .collect();
     for shelved in imported {
-        let fresh = fetch_catalog(&shelved.source)
+        let fresh = fetch_catalog(settings, &shelved.source)
             .await
             .with_context(|| format!("the catalog {} stays as it is", shelved.name))?;
-        let (before, after) = (&shelved.catalog, fresh.read()?);
+        let (before, after) = (&*shelved.catalog, fresh.read()?);
         let mut changes = Vec::new();
+        let mut asks = Vec::new();
         for entry in &after.entries {
-            let mark = if on.contains(&entry.name.as_str()) {
-                " (is switched on)"
-            } else {
-                ""
-            };
             match before.get(entry.name.as_str()) {
                 None => changes.push(format!("+ {}", entry.name)),
-                Some(old) if old != entry => changes.push(format!("~ {}{mark}", entry.name)),
+                Some(old) if old != entry => {
+                    changes.push(format!("~ {}{}", entry.name, mark(settings, entry)));
+                    let details = catalog::changes(old, entry);
+                    changes.extend(details.into_iter().map(|line| format!("    {line}")));
+                    // A name may mean the entry of another catalog; then this one does not run.
+                    if shelf
+                        .find(entry.name.as_str())
+                        .is_ok_and(|found| found.catalog == shelved.name)
+                    {
+                        asks.extend(further_asks(settings, store, old, entry)?);
+                    }
+                }
                 Some(_) => {}
             }
         }
         for entry in &before.entries {
             if after.get(entry.name.as_str()).is_none() {
-                let mark = if on.contains(&entry.name.as_str()) {
-                    " (is switched on)"
-                } else {
-                    ""
-                };
-                changes.push(format!("- {}{mark}", entry.name));
+                changes.push(format!("- {}{}", entry.name, mark(settings, entry)));
             }
         }
-        fresh.keep(store, &shelved.name)?;
-        let count = changes.len();
+        let count = changes.iter().filter(|line| !line.starts_with(' ')).count();
         output::line(&format!("{}: {count} changes", shelved.name))?;
         for change in changes {
             output::line(&format!("  {change}"))?;
         }
+        if !asks.is_empty() {
+            output::note(&format!(
+                "switched-on servers ask for more:\n  {}",
+                asks.join("\n  ")
+            ))?;
+            let agreed = if yes { Some(true) } else { output::agree("Agree?")? };
+            if agreed != Some(true) {
+                let hint = if agreed.is_none() {
+                    "; here is no terminal to agree at, and --yes agrees"
+                } else {
+                    ""
+                };
+                let message = format!("the catalog {} stays as it is{hint}", shelved.name);
+                return Err(Failure::new(Exit::Refused, message).into());
+            }
+        }
+        fresh.keep(store, &shelved.name)?;
     }
     Ok(())
+}
+
+fn mark(settings: &Settings, entry: &Entry) -> &'static str {
+    if fleet::enabled(settings).any(|enabled| *enabled.name == entry.name) {
+        " (is switched on)"
+    } else {
+        ""
+    }
+}
+
+/// What a switched-on server would ask for that it did not ask for before.
+fn further_asks(settings: &Settings, store: &Store, before: &Entry, now: &Entry) -> Result<Vec<String>> {
+    let mut further = Vec::new();
+    for enabled in fleet::enabled(settings).filter(|enabled| *enabled.name == now.name) {
+        let around = fleet::around(settings, store, enabled.profile)?;
+        let asks = |entry| {
+            let plan = catalog::plan(entry, enabled.setup, &around);
+            plan.map(|plan| plan.asks_for).unwrap_or_default()
+        };
+        let known = asks(before);
+        for ask in asks(now).into_iter().filter(|ask| !known.contains(ask)) {
+            let line = format!("{}: {ask}", now.name);
+            if !further.contains(&line) {
+                further.push(line);
+            }
+        }
+    }
+    Ok(further)
 }
 
 fn remove(settings: &Settings, store: &Store, name: &str) -> Result<()> {

@@ -1,41 +1,37 @@
 //! `gateway status` and `gateway client-config`.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
+use gateway::{InstanceStatus, ServerState, ServerStatus, Status, What};
 
 use super::status;
-use crate::cli::Json;
+use crate::cli::{Address, Json};
+use crate::control::{self, Told};
 use crate::exit::Exit;
 use crate::settings::{Settings, Transport};
 use crate::{clients, output, token};
 
-/// What is shown of a gateway's status; the whole of it comes with `--json`.
-#[derive(Deserialize)]
-struct Status {
-    version: String,
-    uptime_seconds: i64,
-    sessions: u64,
-    calls: u64,
-    calls_at_work: u64,
-    calls_refused: u64,
-    calls_failed: u64,
-    servers: Vec<Server>,
-}
-
-#[derive(Deserialize)]
-struct Server {
-    name: String,
-    state: String,
-    tools: u64,
-    starts: u64,
-    calls: u64,
-    last_error: Option<String>,
-}
-
-/// Asks the gateway that listens where ours would.
-pub(crate) async fn status(settings: &Settings, json: Json) -> Result<Exit> {
+/// Asks the gateways that run how they do; with an address, the one that listens there.
+pub(crate) async fn status(settings: &Settings, wanted: Address, json: Json) -> Result<Exit> {
+    let running = if wanted.host.is_none() && wanted.port.is_none() {
+        control::gateways(settings).await
+    } else {
+        Vec::new()
+    };
+    if !running.is_empty() {
+        if json.json {
+            output::json(&running)?;
+            return Ok(Exit::Done);
+        }
+        let shown: Vec<_> = running
+            .iter()
+            .map(|told| shown(&head(told), &told.status))
+            .collect();
+        output::line(&shown.join("\n\n"))?;
+        return Ok(Exit::Done);
+    }
     let address = address(settings);
     let told = status::fetch(address, token::find(settings)?.as_ref()).await?;
     if json.json {
@@ -44,36 +40,138 @@ pub(crate) async fn status(settings: &Settings, json: Json) -> Result<Exit> {
     }
     let status: Status =
         serde_json::from_value(told).context("the gateway's status is of another version")?;
-    output::line(&format!(
-        "gateway {} at {}, up {}\ncalls {} ({} at work, {} refused, {} failed), sessions {}",
-        status.version,
-        clients::url(address),
-        base::text::ago(status.uptime_seconds),
+    output::line(&shown(&format!("at {}", clients::url(address)), &status))?;
+    Ok(Exit::Done)
+}
+
+fn head(told: &Told) -> String {
+    let place = match told.address {
+        Some(address) => format!("at {}", clients::url(address)),
+        None => "over stdio".to_owned(),
+    };
+    format!("{place}, process {}", told.pid)
+}
+
+fn shown(place: &str, status: &Status) -> String {
+    let mut text = format!(
+        "gateway {} {place}, up {}\ncalls {} ({} at work, {} refused, {} failed), sessions {}\n",
+        one_line(&status.version),
+        ago(status.uptime_seconds),
         status.calls,
         status.calls_at_work,
         status.calls_refused,
         status.calls_failed,
         status.sessions,
-    ))?;
-    let row = |server: &Server| {
-        let error = base::text::clean(server.last_error.as_deref().unwrap_or_default()).into_owned();
-        let numbers = [server.tools, server.starts, server.calls].map(|number| number.to_string());
-        let [tools, starts, calls] = numbers;
+    );
+    let row = |server: &ServerStatus| {
         [
             server.name.clone(),
-            server.state.clone(),
-            tools,
-            starts,
-            calls,
-            error,
+            word(server.state).to_owned(),
+            server.tools.to_string(),
+            server.starts.to_string(),
+            server.calls.to_string(),
+            trouble(server).unwrap_or_default(),
         ]
     };
     let rows: Vec<_> = status.servers.iter().map(row).collect();
-    output::line(&output::columns(
+    text.push_str(&output::columns(
         ["SERVER", "STATE", "TOOLS", "STARTS", "CALLS", "LAST ERROR"],
         &rows,
-    ))?;
-    Ok(Exit::Done)
+    ));
+    for server in &status.servers {
+        if !server.instances.is_empty() || !server.history.is_empty() || server.held > 0 {
+            _ = write!(text, "\n\n{}", detail(server));
+        }
+    }
+    text
+}
+
+/// A server's instances and what happened to them.
+fn detail(server: &ServerStatus) -> String {
+    let mut text = server.name.clone();
+    if server.held > 0 {
+        _ = write!(
+            text,
+            "\n  {} tools wait for approval: dockmaster server approve {}",
+            server.held, server.name
+        );
+    }
+    for instance in &server.instances {
+        _ = write!(text, "\n  {}", instance_line(instance, server.memory_bytes));
+    }
+    let rows: Vec<_> = server
+        .history
+        .iter()
+        .map(|event| {
+            [
+                format!("  {} ago", ago(event.seconds_ago)),
+                happened(event.what).to_owned(),
+                one_line(&event.instance),
+                one_line(&event.why),
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        let table = output::columns(["  WHEN", "WHAT", "FOR", "WHY"], &rows);
+        _ = write!(text, "\n{table}");
+    }
+    text
+}
+
+fn instance_line(instance: &InstanceStatus, memory: u64) -> String {
+    let mut text = format!("{}: {}", one_line(&instance.owner), word(instance.state));
+    if let Some(idle) = instance.idle_seconds {
+        _ = write!(text, " for {}", ago(idle));
+    }
+    _ = write!(
+        text,
+        ", up {}, calls {}",
+        ago(instance.up_seconds),
+        instance.calls
+    );
+    if memory > 0 {
+        _ = write!(text, ", at most {} of memory", base::text::bytes(memory));
+    }
+    text
+}
+
+/// What went wrong last with a server, and when it is tried again.
+pub(crate) fn trouble(server: &ServerStatus) -> Option<String> {
+    let error = one_line(server.last_error.as_deref()?);
+    Some(match server.next_try_seconds {
+        Some(wait) => format!("{error} (tried again in {} at the earliest)", ago(wait)),
+        None => error,
+    })
+}
+
+/// A state in one word.
+pub(crate) fn word(state: ServerState) -> &'static str {
+    match state {
+        ServerState::Stopped => "stopped",
+        ServerState::Starting => "starting",
+        ServerState::Ready => "ready",
+        ServerState::Idle => "idle",
+        ServerState::Stopping => "stopping",
+        ServerState::Failed => "failed",
+    }
+}
+
+fn happened(what: What) -> &'static str {
+    match what {
+        What::Started => "started",
+        What::Failed => "failed",
+        What::Stopped => "stopped",
+        What::Died => "died",
+    }
+}
+
+fn ago(seconds: u64) -> String {
+    base::text::ago(i64::try_from(seconds).unwrap_or(i64::MAX))
+}
+
+/// A stranger's text as a part of a line.
+fn one_line(text: &str) -> String {
+    base::text::clean(text).replace(['\n', '\t'], " ")
 }
 
 /// Prints what to paste into a client.

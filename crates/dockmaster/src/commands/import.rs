@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use catalog::docker_mcp::{self, Files, Imported};
+use catalog::docker_mcp::{self, Files, Imported, KnownCatalog};
 use fs_err as fs;
 use secrets::SecretName;
 use store::Store;
@@ -13,7 +13,7 @@ use super::profile::{profile_name, put};
 use crate::cli::Import;
 use crate::exit::Exit;
 use crate::settings::Settings;
-use crate::shelf::Shelf;
+use crate::shelf::{self, Shelf, catalog_name};
 use crate::{keep, output};
 
 /// Takes over what there is. What is here already stays.
@@ -21,6 +21,7 @@ pub(crate) async fn run(settings: &Settings, command: Import) -> Result<Exit> {
     let Import::DockerMcp {
         folder,
         secrets,
+        catalogs: take_catalogs,
         profile,
     } = command;
     let folder = match folder {
@@ -61,6 +62,11 @@ pub(crate) async fn run(settings: &Settings, command: Import) -> Result<Exit> {
 
     take_secrets(settings, &found).await?;
     let store = Store::open(settings.database());
+    let left = if take_catalogs {
+        catalogs_of(settings, &store, &found).await?
+    } else {
+        found.catalogs.iter().collect()
+    };
     let shelf = Shelf::open(settings, &store)?;
     let there = settings
         .config
@@ -89,7 +95,7 @@ pub(crate) async fn run(settings: &Settings, command: Import) -> Result<Exit> {
             unknown.join(", ")
         ))?;
     }
-    for catalog in &found.catalogs {
+    for catalog in left {
         if let Some(place) = &catalog.place {
             output::note(&format!(
                 "catalog {}: `dockmaster catalog import {place}` takes it in",
@@ -109,6 +115,33 @@ pub(crate) async fn run(settings: &Settings, command: Import) -> Result<Exit> {
     } else {
         Exit::Failed
     })
+}
+
+/// Takes in the catalogs; returns those that could not be.
+async fn catalogs_of<'a>(
+    settings: &Settings,
+    store: &Store,
+    found: &'a Imported,
+) -> Result<Vec<&'a KnownCatalog>> {
+    let mut left = Vec::new();
+    for catalog in &found.catalogs {
+        let Some(place) = &catalog.place else { continue };
+        let name = match catalog_name(&catalog.name) {
+            Ok(name) => name,
+            Err(error) => {
+                output::note(&format!("catalog {:?} was not taken in: {error}", catalog.name))?;
+                left.push(catalog);
+                continue;
+            }
+        };
+        if shelf::Imported::kept(store, &name)?.is_some() {
+            output::line(&format!("catalog {name}: is here already, and stays as it is"))?;
+        } else if let Err(error) = super::catalog::import(settings, store, place, Some(&name)).await {
+            output::note(&format!("catalog {name} was not taken in: {error:#}"))?;
+            left.push(catalog);
+        }
+    }
+    Ok(left)
 }
 
 async fn take_secrets(settings: &Settings, found: &Imported) -> Result<()> {

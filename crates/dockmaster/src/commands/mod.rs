@@ -17,6 +17,8 @@ mod version;
 
 use anyhow::{Context, Result};
 
+use self::server::allow::Change;
+
 use crate::cli::{Cli, Command, Gateway, Global, Tools};
 use crate::env::Environment;
 use crate::exit::Exit;
@@ -33,7 +35,7 @@ pub(crate) fn run(cli: Cli, environment: &Environment) -> Result<Exit> {
         }
         Command::Gateway(Gateway::Status { address, json }) => {
             let settings = read(address.overrides())?;
-            block_on(gateway::status(&settings, json))
+            block_on(gateway::status(&settings, address, json))
         }
         Command::Gateway(Gateway::ClientConfig { transport, address }) => {
             let settings = read(Overrides {
@@ -53,13 +55,21 @@ pub(crate) fn run(cli: Cli, environment: &Environment) -> Result<Exit> {
             let settings = read(Overrides::default())?;
             block_on(tools::inspect(&settings, &name, json))
         }
+        Command::Tools(Tools::Enable { tools, profile }) => {
+            let settings = read(Overrides::default())?;
+            block_on(server::allow::run(&settings, Change::Enable, &tools, &profile))
+        }
+        Command::Tools(Tools::Disable { tools, profile }) => {
+            let settings = read(Overrides::default())?;
+            block_on(server::allow::run(&settings, Change::Disable, &tools, &profile))
+        }
         Command::Tools(Tools::Call(call)) => {
             let settings = read(Overrides::default())?;
             block_on(tools::call(&settings, &call))
         }
         Command::Server(command) => block_on(server::run(&read(Overrides::default())?, command)),
         Command::Catalog(command) => block_on(catalog::run(&read(Overrides::default())?, command)),
-        Command::Profile(command) => profile::run(&read(Overrides::default())?, command),
+        Command::Profile(command) => block_on(profile::run(&read(Overrides::default())?, command)),
         Command::Secret(command) => block_on(secret::run(&read(Overrides::default())?, command)),
         Command::Import(command) => block_on(import::run(&read(Overrides::default())?, command)),
         Command::Audit(command) => audit::run(&read(Overrides::default())?, command),

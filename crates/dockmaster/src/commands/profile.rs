@@ -1,4 +1,4 @@
-//! `profile list|create|show|use|remove|export|import`.
+//! `profile list|create|show|use|remove|export|import|push|pull`.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -10,17 +10,19 @@ use catalog::Setup;
 use fs_err as fs;
 use serde::Serialize;
 use serde_json::json;
+use store::Store;
 
 use crate::cli::Profile;
 use crate::exit::Exit;
-use crate::output;
 use crate::settings::{Edit, Settings};
+use crate::shelf::{Imported, Shelf, catalog_name};
+use crate::{output, registry};
 
 /// Most bytes of a document.
 const MOST: u64 = 4 << 20;
 
 /// Does one of them.
-pub(crate) fn run(settings: &Settings, command: Profile) -> Result<Exit> {
+pub(crate) async fn run(settings: &Settings, command: Profile) -> Result<Exit> {
     let profiles = &settings.config.profiles;
     let used = &settings.config.gateway.profile;
     match command {
@@ -88,7 +90,16 @@ pub(crate) fn run(settings: &Settings, command: Profile) -> Result<Exit> {
             output::line(&format!("removed {name}"))?;
         }
         Profile::Export { name, output: file } => export(settings, &name, file.as_deref())?,
-        Profile::Import { file, name } => import(settings, &file, name.as_deref())?,
+        Profile::Push { name, place } => push(settings, &name, &place).await?,
+        Profile::Pull { place, name } => pull(settings, &place, name.as_deref()).await?,
+        Profile::Import { file, name } => {
+            import(
+                settings,
+                &file.display().to_string(),
+                &document(&file)?,
+                name.as_deref(),
+            )?;
+        }
     }
     Ok(Exit::Done)
 }
@@ -113,14 +124,19 @@ fn known(settings: &Settings, name: &str) -> Result<()> {
     bail!("there is no profile {name:?}; there are {}", names.join(", "))
 }
 
-fn export(settings: &Settings, name: &str, file: Option<&Path>) -> Result<()> {
+/// A profile as a document, and what was left out of it because it may be a secret.
+fn exported(settings: &Settings, name: &str) -> Result<(catalog::profile::Profile, Vec<String>)> {
     known(settings, name)?;
     let profile = settings.config.profiles.get(name).cloned().unwrap_or_default();
     let servers = profile.servers.into_iter().map(|(name, setup)| {
         let own = settings.config.servers.get(&name).cloned();
         (name, catalog::profile::Server { setup, own })
     });
-    let (document, left_out) = catalog::profile::Profile::export(name, servers.collect());
+    Ok(catalog::profile::Profile::export(name, servers.collect()))
+}
+
+fn export(settings: &Settings, name: &str, file: Option<&Path>) -> Result<()> {
+    let (document, left_out) = exported(settings, name)?;
     match file {
         None => output::line(document.to_text().trim_end())?,
         Some(path) => {
@@ -128,21 +144,47 @@ fn export(settings: &Settings, name: &str, file: Option<&Path>) -> Result<()> {
             file.write_all(document.to_text().as_bytes())?;
         }
     }
-    for place in left_out {
+    tell_left_out(&left_out)
+}
+
+fn tell_left_out(places: &[String]) -> Result<()> {
+    for place in places {
         output::note(&format!("left out, since it may be a secret: {place}"))?;
     }
     Ok(())
 }
 
-fn import(settings: &Settings, file: &Path, name: Option<&str>) -> Result<()> {
+async fn push(settings: &Settings, name: &str, place: &str) -> Result<()> {
+    let reference = registry::only_reference(place)?;
+    let (document, left_out) = exported(settings, name)?;
+    let kind = catalog::profile::MEDIA_TYPE;
+    let pushed = registry::push(settings, &reference, kind, "profile.json", document.to_text()).await?;
+    output::line(&format!("pushed {name} to {place}\n{}", pushed.digest))?;
+    tell_left_out(&left_out)
+}
+
+async fn pull(settings: &Settings, place: &str, name: Option<&str>) -> Result<()> {
+    let reference = registry::only_reference(place)?;
+    let kinds = [catalog::profile::MEDIA_TYPE, oci::media::MCP_PROFILE];
+    let (text, descriptor) = registry::pull(settings, &reference, &kinds).await?;
+    import(settings, place, &text, name)?;
+    Ok(output::line(&descriptor.digest.to_string())?)
+}
+
+/// The text of a file, or of standard input.
+fn document(file: &Path) -> Result<String> {
     let mut text = String::new();
     if file == Path::new("-") {
         std::io::stdin().take(MOST).read_to_string(&mut text)?;
     } else {
         fs::File::open(file)?.take(MOST).read_to_string(&mut text)?;
     }
-    let (own_name, servers, notes) =
-        read(&text).with_context(|| format!("{} is no profile", file.display()))?;
+    Ok(text)
+}
+
+/// Makes a profile of a document that came from `place`.
+fn import(settings: &Settings, place: &str, text: &str, name: Option<&str>) -> Result<()> {
+    let (own_name, servers, notes) = read(text).with_context(|| format!("{place} is no profile"))?;
     let name = profile_name(
         name.or(own_name.as_deref())
             .context("it has no name; --name gives it one")?,
@@ -165,8 +207,47 @@ fn import(settings: &Settings, file: &Path, name: Option<&str>) -> Result<()> {
     }
     edit.save()?;
     output::line(&format!("made {name} with {} servers", servers.len()))?;
+    keep_definitions(settings, place, text, &name, &servers)?;
     for note in notes {
         output::note(&note)?;
+    }
+    Ok(())
+}
+
+/// A profile of `docker mcp` brings its servers' definitions along; those that no catalog here has are kept as one.
+fn keep_definitions(
+    settings: &Settings,
+    place: &str,
+    text: &str,
+    name: &str,
+    servers: &Servers,
+) -> Result<()> {
+    let store = Store::open(settings.database());
+    let shelf = Shelf::open(settings, &store)?;
+    let unknown: Vec<_> = servers
+        .iter()
+        .filter(|(server, what)| what.own.is_none() && shelf.find(server.as_str()).is_err())
+        .map(|(server, _)| server.as_str())
+        .collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let brought = catalog::read::catalog(text).ok();
+    let has = |server: &str| {
+        brought
+            .as_ref()
+            .is_some_and(|brought| brought.get(server).is_some())
+    };
+    if unknown.iter().any(|server| has(server)) && Imported::kept(&store, name)?.is_none() {
+        Imported::from_text(place.to_owned(), text.to_owned()).keep(&store, &catalog_name(name)?)?;
+        output::note(&format!("the definitions that came along are the catalog {name}"))?;
+    }
+    let missing: Vec<_> = unknown.iter().filter(|server| !has(server)).copied().collect();
+    if !missing.is_empty() {
+        output::note(&format!(
+            "no catalog here has {}; import the one that does with `dockmaster catalog import`",
+            missing.join(", ")
+        ))?;
     }
     Ok(())
 }

@@ -130,9 +130,6 @@ fn show(result: &Raw, json: Json, refusal: Option<Refusal>) -> Result<Exit> {
     } else {
         output::line(&text(&result))?;
     }
-    if refusal == Some(Refusal::NobodyToAsk) {
-        output::note("hint: here is no terminal to ask at; --yes answers with yes")?;
-    }
     Ok(match (refusal, failed) {
         (Some(_), _) => Exit::Refused,
         (None, true) => Exit::Failed,

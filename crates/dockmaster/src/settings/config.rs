@@ -10,9 +10,10 @@ use catalog::Setup;
 use catalog::read::Own;
 use catalog::setup::Memory;
 use docker_server::Toolset;
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::span::Span;
+use crate::signatures::Signer;
 
 /// The whole file.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -24,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) instances: Instances,
     pub(crate) profiles: BTreeMap<String, Profile>,
     pub(crate) servers: BTreeMap<ServerName, Own>,
+    pub(crate) signers: BTreeMap<String, Signer>,
     pub(crate) secrets: Secrets,
     pub(crate) hosts: Hosts,
     pub(crate) audit: Audit,
@@ -62,7 +64,7 @@ impl Default for Gateway {
 }
 
 /// How clients reach the gateway.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Transport {
     /// Standard input and output of the process, which the client starts

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
-use toml_edit::{DocumentMut, Item, Table, Value};
+use toml_edit::{Array, DocumentMut, Item, Table, Value};
 
 use super::{FileError, Settings, file, table};
 
@@ -82,6 +82,51 @@ impl Edit {
             *value.decor_mut() = old.decor().clone();
         }
         place.insert(name, Item::Value(value));
+        Ok(())
+    }
+
+    /// The texts of the list at a path; none where there is no list.
+    pub(crate) fn list_of_texts(&self, path: &[&str]) -> Result<Vec<String>> {
+        let Some(item) = self.get(path) else {
+            return Ok(Vec::new());
+        };
+        let texts = item.as_array().map(|items| items.iter().map(Value::as_str));
+        let texts = texts.and_then(Iterator::collect::<Option<Vec<_>>>);
+        let texts = texts.with_context(|| format!("`{}` is no list of texts", table::dotted(path)))?;
+        Ok(texts.into_iter().map(str::to_owned).collect())
+    }
+
+    /// Makes the list at a path hold these texts. Those that stay keep their places and the comments beside them.
+    pub(crate) fn set_list(&mut self, path: &[&str], texts: &[String]) -> Result<()> {
+        let is_list = self.get(path).is_some_and(Item::is_array);
+        if !is_list {
+            return self.set(path, texts.iter().collect::<Array>());
+        }
+        let list = self.make(path)?.as_array_mut().context("it was a list before")?;
+        list.retain(|item| {
+            item.as_str()
+                .is_some_and(|text| texts.iter().any(|kept| kept == text))
+        });
+        for text in texts {
+            if !list.iter().any(|item| item.as_str() == Some(text)) {
+                match list.iter().last().map(|last| last.decor().clone()) {
+                    // A list with a line for each stays one.
+                    Some(decor)
+                        if decor
+                            .prefix()
+                            .and_then(|raw| raw.as_str())
+                            .is_some_and(|text| text.starts_with('\n')) =>
+                    {
+                        let mut value = Value::from(text.as_str());
+                        let indent = decor.prefix().and_then(|raw| raw.as_str()).unwrap_or_default();
+                        let indent = indent.rsplit('\n').next().unwrap_or_default();
+                        value.decor_mut().set_prefix(format!("\n{indent}"));
+                        list.push_formatted(value);
+                    }
+                    _ => list.push(text.as_str()),
+                }
+            }
+        }
         Ok(())
     }
 
@@ -244,6 +289,32 @@ port = 9000
             assert!(!edit.remove(&["gateway", "nothing"]));
         });
         assert_eq!(after.unwrap(), None);
+    }
+
+    #[test]
+    fn lists_are_changed_in_place() {
+        let text = "[policy]\ndeny = [\n  \"a/b\", # why\n  \"c/d\",\n] # end\nallow = [\"x/y\"]\n";
+        let after = changed(text, |edit| {
+            let mut deny = edit.list_of_texts(&["policy", "deny"]).unwrap();
+            deny.retain(|rule| rule != "c/d");
+            deny.push("e/f".to_owned());
+            edit.set_list(&["policy", "deny"], &deny).unwrap();
+            edit.set_list(&["policy", "allow"], &["x/y".to_owned(), "z/*".to_owned()])
+                .unwrap();
+            assert!(edit.list_of_texts(&["gateway", "hosts"]).unwrap().is_empty());
+            edit.set_list(&["gateway", "hosts"], &["box".to_owned()]).unwrap();
+        });
+        insta::assert_snapshot!(after.unwrap().unwrap(), @r#"
+        [policy]
+        deny = [
+          "a/b", # why
+          "e/f",
+        ] # end
+        allow = ["x/y", "z/*"]
+
+        [gateway]
+        hosts = ["box"]
+        "#);
     }
 
     #[test]

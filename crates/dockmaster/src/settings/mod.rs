@@ -100,6 +100,12 @@ impl Settings {
         })
     }
 
+    /// The same, as the file says it now.
+    pub(crate) fn again(&self) -> Result<Self, SettingsError> {
+        let named = (self.file != self.folders.config_file()).then_some(self.file.as_path());
+        Self::read(named, self.overrides.clone(), self.environment.clone())
+    }
+
     /// Whether there is a configuration file.
     pub(crate) fn has_file(&self) -> bool {
         self.written.is_some()

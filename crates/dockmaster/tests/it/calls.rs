@@ -90,7 +90,6 @@ async fn tools_call() {
     assert_snapshot!(unasked, @r#"
     exit 77
     ! docker/remove_container was not made: to remove container NAME needs a person's yes (it destroys, and policy.ask is "destroy"), and nobody can be asked here. Use `--yes` or a terminal, or set `when_unable = "allow"` or another `ask` under [policy] in the configuration
-    ! hint: here is no terminal to ask at; --yes answers with yes
     "#);
     assert!(
         call(&["remove_container", "--yes", "--arg", &format!("container={name}")]).starts_with("exit 0")

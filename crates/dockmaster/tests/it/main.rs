@@ -7,14 +7,18 @@
 
 mod actors;
 mod aliases;
+mod artifacts;
 mod calls;
 mod config;
+mod confines;
 mod egress;
 mod everything;
 mod faults;
 mod harness;
+mod live;
 mod servers;
 mod serving;
+mod signed;
 mod soak;
 mod stdio;
 mod terminal;

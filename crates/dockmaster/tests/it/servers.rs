@@ -28,7 +28,7 @@ done
 "#;
 
 /// A configuration with the script as a server of the user's own.
-async fn script(name: &str, further: &str) -> Dockmaster {
+pub(crate) async fn script(name: &str, further: &str) -> Dockmaster {
     let image = testkit::image().await;
     let toml = format!(
         "[servers.{name}]\nimage = \"{image}\"\nargs = [\"sh\", \"-c\", '''{SCRIPT}''']\nsecrets = {{ TOKEN = \"script.token\" }}\n{further}"
@@ -37,7 +37,7 @@ async fn script(name: &str, further: &str) -> Dockmaster {
 }
 
 /// Stores a secret as a person would pipe it in.
-fn store_secret(dockmaster: &Dockmaster, name: &str, value: &str) {
+pub(crate) fn store_secret(dockmaster: &Dockmaster, name: &str, value: &str) {
     let mut command = dockmaster.command(&["secret", "set", name]);
     let mut set = command
         .stdin(Stdio::piped())
@@ -49,7 +49,7 @@ fn store_secret(dockmaster: &Dockmaster, name: &str, value: &str) {
 }
 
 /// The containers that servers of this name run in.
-async fn containers(server: &str) -> Vec<Value> {
+pub(crate) async fn containers(server: &str) -> Vec<Value> {
     let filter = json!({"label": [format!("dockmaster.server={server}")]}).to_string();
     let filter = filter.replace('"', "%22").replace('{', "%7B").replace('}', "%7D");
     let daemon = Daemon::here();
@@ -61,7 +61,7 @@ async fn containers(server: &str) -> Vec<Value> {
     list.as_array().unwrap().clone()
 }
 
-async fn gone(server: &str) {
+pub(crate) async fn gone(server: &str) {
     testkit::eventually("the end of its containers", async || {
         containers(server).await.is_empty().then_some(())
     })

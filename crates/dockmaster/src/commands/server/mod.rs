@@ -1,0 +1,145 @@
+//! `server list|enable|disable|inspect|config|logs|update|restart|test|approve`.
+
+pub(crate) mod allow;
+mod approve;
+mod desk;
+mod enable;
+mod inspect;
+mod list;
+mod setup;
+mod trial;
+mod update;
+
+use anyhow::{Result, bail};
+use base::KnownSecrets;
+use base::names::ServerName;
+
+use self::desk::Desk;
+use crate::cli::{InProfile, Server};
+use crate::control::{self, Order, Reply};
+use crate::exit::{Exit, Failure};
+use crate::logs::Logs;
+use crate::output;
+use crate::settings::Settings;
+
+/// Does one of them.
+pub(crate) async fn run(settings: &Settings, command: Server) -> Result<Exit> {
+    match command {
+        Server::List { profile, json } => list::list(settings, &profile, json).await,
+        Server::Enable {
+            servers,
+            config,
+            yes,
+            profile,
+        } => enable::enable(settings, &servers, &config, yes, &profile).await,
+        Server::Disable { servers, profile } => disable(settings, &servers, &profile).await,
+        Server::Inspect {
+            server,
+            plan,
+            profile,
+            json,
+        } => inspect::inspect(settings, &server, plan, &profile, json).await,
+        Server::Config {
+            server,
+            values,
+            unset,
+            profile,
+        } => setup::config(settings, &server, &values, &unset, &profile).await,
+        Server::Logs { server, tail } => logs(settings, &server, tail),
+        Server::Update {
+            servers,
+            yes,
+            profile,
+        } => update::update(settings, &servers, yes, &profile).await,
+        Server::Restart { server } => restart(settings, &server).await,
+        Server::Test {
+            server,
+            profile,
+            json,
+        } => trial::test(settings, &server, &profile, json).await,
+        Server::Approve { server, tools, yes } => approve::approve(settings, &server, &tools, yes).await,
+    }
+}
+
+async fn disable(settings: &Settings, servers: &[String], profile: &InProfile) -> Result<Exit> {
+    let desk = Desk::open(settings, profile)?;
+    for server in servers {
+        if desk.setup(server).is_none() {
+            bail!(
+                "{server} is not switched on in the profile {}; nothing was changed",
+                desk.profile
+            );
+        }
+    }
+    let mut edit = settings.edit()?;
+    for server in servers {
+        edit.remove(&["profiles", &desk.profile, "servers", server]);
+    }
+    edit.save()?;
+    for server in servers {
+        output::line(&format!(
+            "{server} is switched off in the profile {}",
+            desk.profile
+        ))?;
+    }
+    control::renew(settings).await?;
+    Ok(Exit::Done)
+}
+
+fn logs(settings: &Settings, server: &str, tail: usize) -> Result<Exit> {
+    let server = ServerName::parse(server)?;
+    let lines = Logs::new(settings.folders.state.join("logs"), KnownSecrets::default())
+        .tail(server.as_str(), tail)?;
+    if lines.is_empty() {
+        output::note(&format!("{server} has written nothing to its standard error"))?;
+    }
+    for line in lines {
+        output::line(&line)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Has every gateway that runs stop its instances of a server.
+async fn restart(settings: &Settings, server: &str) -> Result<Exit> {
+    let server = ServerName::parse(server)?;
+    let order = Order::Restart {
+        server: server.to_string(),
+    };
+    let replies = control::ask(settings, &order).await;
+    if replies.is_empty() {
+        let message = format!(
+            "no gateway runs, so {server} does not either; what is configured now holds from the next `dockmaster gateway run`"
+        );
+        return Err(Failure::new(Exit::Unavailable, message).into());
+    }
+    let asked = replies.len();
+    let mut restarted = 0;
+    for reply in replies {
+        match reply {
+            Reply::Restarted(true) => restarted += 1,
+            Reply::Restarted(false) | Reply::Renewed | Reply::Status(_) => {}
+            Reply::Failed(why) => bail!("{server}: {why}"),
+        }
+    }
+    if restarted == 0 {
+        bail!(
+            "none of the {asked} gateways that run has a server {server}; `dockmaster gateway status` shows which they have"
+        );
+    }
+    let count = if restarted == 1 {
+        "one gateway".to_owned()
+    } else {
+        format!("{restarted} gateways")
+    };
+    output::line(&format!(
+        "{server} was stopped in {count}; its next use starts it anew"
+    ))?;
+    Ok(Exit::Done)
+}
+
+fn indented(text: &str) -> String {
+    text.lines()
+        .map(|line| format!("  {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}

@@ -1,0 +1,100 @@
+//! `server config`: how a server is configured, read and written as its schema wants it.
+
+use anyhow::{Context, Result, bail};
+use catalog::{Entry, Setup, schema};
+use serde_json::Value;
+
+use super::desk::Desk;
+use super::indented;
+use crate::cli::InProfile;
+use crate::commands::profile::put;
+use crate::exit::{Exit, Failure};
+use crate::settings::Settings;
+use crate::{control, fleet, output};
+
+/// Puts `KEY=VALUE`s into a configuration; values are read as the entry's schema wants them.
+pub(super) fn set(entry: &Entry, setup: &mut Setup, values: &[String]) -> Result<()> {
+    for value in values {
+        let Some((key, text)) = value.split_once('=') else {
+            return Err(Failure::new(Exit::Usage, format!("{value:?} has no '='; write KEY=VALUE")).into());
+        };
+        let Some(schema) = &entry.config.schema else {
+            bail!("{} has nothing to configure", entry.name);
+        };
+        let read = schema::value_of(schema, key, text);
+        let mut place = &mut setup.config;
+        let mut parts = key.split('.').peekable();
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                place.insert(part.to_owned(), read);
+                break;
+            }
+            let inner = place
+                .entry(part)
+                .or_insert_with(|| Value::Object(serde_json::Map::new()));
+            place = inner
+                .as_object_mut()
+                .with_context(|| format!("{key}: {part} is a value, not a table"))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn config(
+    settings: &Settings,
+    server: &str,
+    values: &[String],
+    unset: &[String],
+    profile: &InProfile,
+) -> Result<Exit> {
+    let desk = Desk::open(settings, profile)?;
+    let found = desk.shelf.find(server)?;
+    let name = &found.entry.name;
+    let Some(setup) = desk.setup(name.as_str()) else {
+        bail!(
+            "{name} is not switched on in the profile {}; `dockmaster server enable {name}` before",
+            desk.profile
+        );
+    };
+    if values.is_empty() && unset.is_empty() {
+        output::json(&setup.config)?;
+        return Ok(Exit::Done);
+    }
+    let mut changed = setup.clone();
+    set(found.entry, &mut changed, values)?;
+    for key in unset {
+        if changed.config.remove(key).is_none() {
+            bail!("{name} has no {key} configured; nothing was changed");
+        }
+    }
+    // What the schema refuses is not written; what is still missing may come with the next command.
+    let around = fleet::around(settings, &desk.store, &desk.profile)?;
+    let lacks = catalog::plan(found.entry, &changed, &around)
+        .err()
+        .unwrap_or_default();
+    let wrong: Vec<_> = lacks
+        .iter()
+        .filter(|lack| {
+            values.iter().any(|value| {
+                let key = value.split('=').next().unwrap_or_default();
+                lack.sort == catalog::LackSort::Config && lack.what.contains(key)
+            })
+        })
+        .cloned()
+        .collect();
+    if !wrong.is_empty() {
+        bail!("nothing was changed:\n{}", indented(&fleet::list(&wrong)));
+    }
+    let mut edit = settings.edit()?;
+    if changed.config.is_empty() {
+        edit.remove(&["profiles", &desk.profile, "servers", name.as_str(), "config"]);
+    }
+    put(&mut edit, &desk.profile, name, &changed)?;
+    edit.save()?;
+    output::line(&format!("{name} is configured"))?;
+    for lack in lacks {
+        output::note(&format!("it can't run yet: {lack}"))?;
+    }
+    control::renew(settings).await?;
+    Ok(Exit::Done)
+}

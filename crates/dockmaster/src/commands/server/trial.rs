@@ -1,0 +1,93 @@
+//! `server test`: one server by itself, started and asked for its tools.
+
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use base::KnownSecrets;
+use base::names::ServerName;
+use catalog::{Entry, Setup};
+use serde_json::{Value, json};
+
+use super::desk::Desk;
+use super::indented;
+use crate::assemble::{self, House};
+use crate::cli::{InProfile, Json};
+use crate::exit::Exit;
+use crate::fleet::{self, Fleet, Notes};
+use crate::logs::Logs;
+use crate::output;
+use crate::settings::Settings;
+
+/// A house with one server in it.
+async fn alone(desk: &Desk<'_>, entry: &Entry, setup: &Setup) -> Result<(House, ServerName)> {
+    let settings = desk.settings;
+    let plan = match desk.plan(entry, setup).await? {
+        Ok(plan) => plan,
+        Err(lacks) => bail!(
+            "{} can't run yet:\n{}",
+            entry.name,
+            indented(&fleet::list(&lacks))
+        ),
+    };
+    let (engine, _) = assemble::engine(settings)?;
+    let known = KnownSecrets::default();
+    let fleet = Arc::new(Fleet::open(settings, Some(&engine), &desk.store, known.clone())?);
+    let name = plan.server.clone();
+    let server = fleet.server(settings, plan, Notes::of(entry));
+    let house = assemble::of_servers(settings, vec![server], known, Some(fleet))?;
+    Ok((house, name))
+}
+
+/// The names of the tools that a server lists, set up like this.
+pub(super) async fn tools(desk: &Desk<'_>, entry: &Entry, setup: &Setup) -> Result<Vec<String>> {
+    let (house, _) = alone(desk, entry, setup).await?;
+    let tools = house
+        .gateway
+        .tools(&assemble::local_principal(desk.settings))
+        .await;
+    house.close().await;
+    Ok(names(&tools?))
+}
+
+fn names(tools: &[wire::Raw]) -> Vec<String> {
+    let name = |tool: &wire::Raw| {
+        let definition: Value = serde_json::from_str(tool.get()).ok()?;
+        definition["name"].as_str().map(str::to_owned)
+    };
+    tools.iter().filter_map(name).collect()
+}
+
+pub(super) async fn test(settings: &Settings, server: &str, profile: &InProfile, json: Json) -> Result<Exit> {
+    let desk = Desk::open(settings, profile)?;
+    let found = desk.shelf.find(server)?;
+    let setup = desk.setup(found.entry.name.as_str()).cloned().unwrap_or_default();
+    let (house, name) = alone(&desk, found.entry, &setup).await?;
+    let started = std::time::Instant::now();
+    let tools = house.gateway.tools(&assemble::local_principal(settings)).await;
+    let elapsed = started.elapsed();
+    house.close().await;
+    let tools = tools.map_err(|error| {
+        let log = Logs::new(settings.folders.state.join("logs"), KnownSecrets::default())
+            .tail(name.as_str(), 10)
+            .unwrap_or_default();
+        let log = if log.is_empty() {
+            String::new()
+        } else {
+            format!("\nits last words:\n{}", indented(&log.join("\n")))
+        };
+        anyhow::anyhow!("{name} does not work: {error}{log}")
+    })?;
+    let names = names(&tools);
+    if json.json {
+        let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        output::json(&json!({"server": name.as_str(), "milliseconds": milliseconds, "tools": names}))?;
+    } else {
+        output::line(&format!(
+            "{name} works: started and listed {} tools in {:.1} s",
+            names.len(),
+            elapsed.as_secs_f64()
+        ))?;
+        output::line(&indented(&names.join("\n")))?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,169 @@
+//! Images that have to bear a publisher's signature, in a real registry, and newer images of a tag.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use oci::{Artifact, Layer, Reference, Registries, Target};
+use serde_json::{Value, json};
+use testkit::{Registry, Scope};
+
+use crate::artifacts::registries;
+use crate::confines::acting;
+use crate::harness::Dockmaster;
+use crate::servers::gone;
+
+/// A key pair, and what cosign writes with it.
+struct Publisher(rcgen::KeyPair);
+
+impl Publisher {
+    fn new() -> Self {
+        Self(rcgen::KeyPair::generate().unwrap())
+    }
+
+    fn pem(&self) -> String {
+        let der = rcgen::PublicKeyData::subject_public_key_info(&self.0);
+        format!(
+            "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+            STANDARD.encode(der)
+        )
+    }
+
+    async fn sign(&self, client: &Registries, image: &Reference) {
+        let digest = client.manifest(image).await.unwrap().descriptor.digest;
+        let payload = json!({"critical": {
+            "identity": {"docker-reference": image.repository.to_string()},
+            "image": {"docker-manifest-digest": digest},
+            "type": "cosign container image signature",
+        }, "optional": null});
+        let payload = Bytes::from(payload.to_string());
+        let signature = STANDARD.encode(rcgen::SigningKey::sign(&self.0, &payload).unwrap());
+        let holder = Artifact {
+            kind: "application/vnd.oci.image.config.v1+json".to_owned(),
+            layers: vec![Layer {
+                media_type: "application/vnd.dev.cosign.simplesigning.v1+json".to_owned(),
+                content: payload,
+                annotations: [("dev.cosignproject.cosign/signature".to_owned(), signature)].into(),
+            }],
+            annotations: [].into(),
+            subject: None,
+        };
+        let tag = Reference {
+            repository: image.repository.clone(),
+            target: Target::Tag(format!("sha256-{}.sig", digest.hex())),
+        };
+        client.push_artifact(&tag, holder).await.unwrap();
+    }
+}
+
+async fn push(scope: &Scope, image: &str) {
+    let (repository, tag) = image.rsplit_once(':').unwrap();
+    let path = format!("/images/{repository}/push?tag={tag}");
+    let answer = scope.daemon().push(&path, "e30=").await.ok().text();
+    assert!(!answer.contains("errorDetail"), "{answer}");
+}
+
+fn digest(dockmaster: &Dockmaster) -> String {
+    let plan = dockmaster.run(&["server", "inspect", "vouched", "--plan"]);
+    let plan: Value = serde_json::from_str(&plan.stdout()).unwrap();
+    let image = plan["target"]["image"].as_str().unwrap();
+    image
+        .split_once('@')
+        .map(|(_, digest)| digest)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_the_publisher_signed_is_pulled_and_run() {
+    let (registry, scope) = (Registry::start().await, Scope::new("signed"));
+    let image = format!("{}/{}", registry.authority(), scope.image("signed"));
+    let (repository, tag) = image.rsplit_once(':').unwrap();
+    let base = testkit::image().await;
+    scope
+        .daemon()
+        .post(
+            &format!("/images/{base}/tag?repo={repository}&tag={tag}"),
+            &Value::Null,
+        )
+        .await
+        .ok();
+    push(&scope, &image).await;
+    let signers = format!(
+        "[signers.acme]\nkeys = [\"acme.pub\"]\nimages = [\"{}/dockmaster-test/*\"]\n",
+        registry.authority()
+    );
+    let dockmaster = Dockmaster::new().configured(&acting("vouched", &image, "echo works", &signers));
+    let (acme, other) = (Publisher::new(), Publisher::new());
+    let (client, reference) = (registries(), Reference::parse(&image).unwrap());
+    let refused = |wanted: &str| {
+        let enabled = dockmaster.run(&["server", "enable", "vouched", "--yes"]);
+        assert_eq!(enabled.code(), 1, "{}", enabled.transcript());
+        assert!(
+            enabled.stderr().contains(wanted),
+            "{wanted}: {}",
+            enabled.transcript()
+        );
+        let config = fs_err::read_to_string(dockmaster.file("config.toml")).unwrap();
+        assert!(!config.contains("profiles"), "{config}");
+    };
+    refused("acme.pub");
+    fs_err::write(dockmaster.file("acme.pub"), acme.pem()).unwrap();
+    refused("not signed");
+    other.sign(&client, &reference).await;
+    refused("no signature counts");
+    acme.sign(&client, &reference).await;
+    let enabled = dockmaster.run(&["server", "enable", "vouched", "--yes"]);
+    assert_eq!(enabled.code(), 0, "{}", enabled.transcript());
+    let first = digest(&dockmaster);
+    assert!(first.starts_with("sha256:"), "{first}");
+    let same = dockmaster.run(&["server", "update"]);
+    assert!(same.stdout().contains("is the newest"), "{}", same.transcript());
+
+    // The tag moves, first to what nobody has signed.
+    let container = scope.create("second", json!({"Cmd": ["true"]})).await;
+    scope
+        .daemon()
+        .post(
+            &format!("/commit?container={container}&repo={repository}&tag={tag}"),
+            &json!({}),
+        )
+        .await
+        .ok();
+    push(&scope, &image).await;
+    let asked = dockmaster.run(&["server", "update", "vouched"]);
+    assert_eq!(asked.code(), 77, "{}", asked.transcript());
+    assert!(
+        asked
+            .stdout()
+            .contains(&format!("  old: {first}\n  new: sha256:")),
+        "{}",
+        asked.transcript()
+    );
+    let unsigned = dockmaster.run(&["server", "update", "vouched", "--yes"]);
+    assert_eq!(unsigned.code(), 1, "{}", unsigned.transcript());
+    assert!(
+        unsigned.stderr().contains("not signed"),
+        "{}",
+        unsigned.transcript()
+    );
+    assert_eq!(digest(&dockmaster), first);
+    acme.sign(&client, &reference).await;
+    let taken = dockmaster.run(&["server", "update", "vouched", "--yes"]);
+    assert_eq!(taken.code(), 0, "{}", taken.transcript());
+    assert_ne!(digest(&dockmaster), first);
+
+    // What was found signed needs no registry any more; another key has to be asked about.
+    drop(registry);
+    let tested = dockmaster.run(&["server", "test", "vouched"]);
+    assert_eq!(tested.code(), 0, "{}", tested.transcript());
+    fs_err::write(dockmaster.file("acme.pub"), other.pem()).unwrap();
+    let tested = dockmaster.run(&["server", "test", "vouched"]);
+    assert_eq!(tested.code(), 1, "{}", tested.transcript());
+    assert!(
+        tested.stderr().contains("[signers.acme]"),
+        "{}",
+        tested.transcript()
+    );
+    gone("vouched").await;
+    scope.finish().await;
+}
