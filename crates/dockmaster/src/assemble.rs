@@ -13,7 +13,9 @@ use engine::guard::{DaemonPlace, Guard, Surroundings};
 use engine::{Endpoint, Engine};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use gateway::{Connect, Describe, Gateway, Journal, Limits, Link, Parts, Principal, Server, Wire};
+use gateway::{
+    Connect, Definition, Describe, Gateway, Journal, Limits, Link, Memory, Parts, Principal, Server, Wire,
+};
 use policy::Effect;
 use serde_json::Value;
 use store::Store;
@@ -106,7 +108,8 @@ pub(crate) fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>)
     if let Some(fleet) = &fleet {
         servers.extend(fleet.servers(settings, &store)?);
     }
-    with(settings, store, servers, known, fleet)
+    let memory = Arc::new(store.clone());
+    with(settings, store, memory, servers, known, fleet)
 }
 
 /// A house with these servers instead of the configured ones.
@@ -116,12 +119,46 @@ pub(crate) fn of_servers(
     known: KnownSecrets,
     fleet: Option<Arc<Fleet>>,
 ) -> Result<House> {
-    with(settings, Store::open(settings.database()), servers, known, fleet)
+    let store = Store::open(settings.database());
+    let memory = Arc::new(AtFirstHand(store.clone()));
+    with(settings, store, memory, servers, known, fleet)
+}
+
+/// Remembers what servers list for others, and takes nothing from what was remembered: who tries a server out wants to
+/// know what it says now.
+struct AtFirstHand(Store);
+
+impl Memory for AtFirstHand {
+    fn lists(&self, _fingerprint: String) -> BoxFuture<'_, Result<Option<String>, store::Error>> {
+        async { Ok(None) }.boxed()
+    }
+
+    fn keep_lists(
+        &self,
+        server: String,
+        fingerprint: String,
+        text: String,
+    ) -> BoxFuture<'_, Result<(), store::Error>> {
+        self.0.keep_lists(server, fingerprint, text)
+    }
+
+    fn approved(&self, server: String) -> BoxFuture<'_, Result<Option<Vec<Definition>>, store::Error>> {
+        Memory::approved(&self.0, server)
+    }
+
+    fn approve(
+        &self,
+        server: String,
+        definitions: Vec<Definition>,
+    ) -> BoxFuture<'_, Result<(), store::Error>> {
+        Memory::approve(&self.0, server, definitions)
+    }
 }
 
 fn with(
     settings: &Settings,
     store: Store,
+    memory: Arc<dyn Memory>,
     servers: Vec<Server>,
     known: KnownSecrets,
     fleet: Option<Arc<Fleet>>,
@@ -149,7 +186,7 @@ fn with(
             ..Limits::default()
         },
         secrets: known.clone(),
-        memory: Some(Arc::new(store.clone())),
+        memory: Some(memory),
         ..Parts::new(journal, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
     });
     let gateway = gateway.context("can't set up the gateway")?;

@@ -208,9 +208,12 @@ impl Imported {
 
     /// One text: a catalog, or an answer of the official registry.
     pub(crate) fn from_text(source: String, text: String) -> Self {
-        let form = match read::registry(&text) {
-            Ok(_) => Form::Registry,
-            Err(_) => Form::Catalog,
+        // Both have a list `servers`; whose items can be read tells them apart.
+        let form = match (read::registry(&text), read::catalog(&text)) {
+            (Ok(page), _) if !page.catalog.entries.is_empty() => Form::Registry,
+            (_, Ok(catalog)) if !catalog.entries.is_empty() => Form::Catalog,
+            (Ok(_), _) => Form::Registry,
+            (Err(_), _) => Form::Catalog,
         };
         Self {
             source,

@@ -103,30 +103,51 @@ impl Edit {
             return self.set(path, texts.iter().collect::<Array>());
         }
         let list = self.make(path)?.as_array_mut().context("it was a list before")?;
-        list.retain(|item| {
-            item.as_str()
-                .is_some_and(|text| texts.iter().any(|kept| kept == text))
-        });
-        for text in texts {
-            if !list.iter().any(|item| item.as_str() == Some(text)) {
-                match list.iter().last().map(|last| last.decor().clone()) {
-                    // A list with a line for each stays one.
-                    Some(decor)
-                        if decor
-                            .prefix()
-                            .and_then(|raw| raw.as_str())
-                            .is_some_and(|text| text.starts_with('\n')) =>
-                    {
-                        let mut value = Value::from(text.as_str());
-                        let indent = decor.prefix().and_then(|raw| raw.as_str()).unwrap_or_default();
-                        let indent = indent.rsplit('\n').next().unwrap_or_default();
-                        value.decor_mut().set_prefix(format!("\n{indent}"));
-                        list.push_formatted(value);
-                    }
-                    _ => list.push(text.as_str()),
-                }
+        let before: Vec<Value> = list.iter().cloned().collect();
+        let text_of = |raw: Option<&toml_edit::RawString>| {
+            let text = raw.and_then(toml_edit::RawString::as_str);
+            text.unwrap_or_default().to_owned()
+        };
+        let mut trailing = text_of(Some(list.trailing()));
+        list.clear();
+        // What stands behind a comma is kept before the next item: the comment of an item that stays must not go with
+        // the next one that does not.
+        let mut comment = String::new();
+        let mut indent = None;
+        for mut item in before {
+            let prefix = text_of(item.decor().prefix());
+            if prefix.starts_with('\n') || prefix.contains('#') {
+                indent = prefix.rsplit('\n').next().map(str::to_owned);
+            }
+            let stays = item
+                .as_str()
+                .is_some_and(|text| texts.iter().any(|kept| kept == text));
+            if stays {
+                item.decor_mut().set_prefix(format!("{comment}{prefix}"));
+                comment.clear();
+                list.push_formatted(item);
+            } else if prefix.contains('#') {
+                comment.push_str(prefix.trim_end());
             }
         }
+        trailing.insert_str(0, &comment);
+        for text in texts {
+            if list.iter().any(|item| item.as_str() == Some(text)) {
+                continue;
+            }
+            // A list with a line for each stays one.
+            if let Some(indent) = &indent {
+                let mut value = Value::from(text.as_str());
+                value
+                    .decor_mut()
+                    .set_prefix(format!("{}\n{indent}", trailing.trim_end()));
+                "\n".clone_into(&mut trailing);
+                list.push_formatted(value);
+            } else {
+                list.push(text.as_str());
+            }
+        }
+        list.set_trailing(trailing);
         Ok(())
     }
 
@@ -293,24 +314,27 @@ port = 9000
 
     #[test]
     fn lists_are_changed_in_place() {
-        let text = "[policy]\ndeny = [\n  \"a/b\", # why\n  \"c/d\",\n] # end\nallow = [\"x/y\"]\n";
+        let text = "[policy]\ndeny = [\n  \"docker/prune_*\", # why\n  \"docker/remove_*\",\n] # end\nallow = [\"docker/list_*\"]\n";
         let after = changed(text, |edit| {
             let mut deny = edit.list_of_texts(&["policy", "deny"]).unwrap();
-            deny.retain(|rule| rule != "c/d");
-            deny.push("e/f".to_owned());
+            deny.retain(|rule| rule != "docker/remove_*");
+            deny.push("docker/stop_*".to_owned());
             edit.set_list(&["policy", "deny"], &deny).unwrap();
-            edit.set_list(&["policy", "allow"], &["x/y".to_owned(), "z/*".to_owned()])
-                .unwrap();
+            edit.set_list(
+                &["policy", "allow"],
+                &["docker/list_*".to_owned(), "docker/inspect_*".to_owned()],
+            )
+            .unwrap();
             assert!(edit.list_of_texts(&["gateway", "hosts"]).unwrap().is_empty());
             edit.set_list(&["gateway", "hosts"], &["box".to_owned()]).unwrap();
         });
         insta::assert_snapshot!(after.unwrap().unwrap(), @r#"
         [policy]
         deny = [
-          "a/b", # why
-          "e/f",
+          "docker/prune_*", # why
+          "docker/stop_*",
         ] # end
-        allow = ["x/y", "z/*"]
+        allow = ["docker/list_*", "docker/inspect_*"]
 
         [gateway]
         hosts = ["box"]

@@ -114,8 +114,8 @@ async fn a_profile_goes_to_a_registry_and_comes_back() {
     tools = ["one"]
 
     [servers.mine]
-    image = "busybox"
     env = { "MODE" = "x" }
+    image = "busybox"
     "#);
     assert_eq!(
         transcript(&other, &registry, &["profile", "pull", "work"]),

@@ -30,7 +30,7 @@ done
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_server_may_not_reach_is_in_the_audit() {
     let image = testkit::image().await;
-    let act = "wget -T 10 -q -O- http://refused.example:81/x 2>&1 | head -1 | tr -d '\\\\\"'";
+    let act = r"P=${HTTP_PROXY#http://}; H=${P%:*}; N=${P#*:}; printf 'GET http://refused.example:81/x HTTP/1.1\r\nHost: x\r\n\r\n' | timeout 10 nc $H $N | head -1 | tr -d '\r'";
     let further = "hosts = [\"allowed.example:443\"]\n[profiles.default.servers.curious]\n";
     let dockmaster = Dockmaster::new().configured(&acting("curious", image, act, further));
     let client = dockmaster.client(&[]);
@@ -103,11 +103,6 @@ async fn a_configuration_that_its_schema_refuses_starts_nothing() {
         assert!(line.contains("lacks") && line.contains(said), "{line}");
         let tested = dockmaster.run(&["server", "test", "picky"]);
         assert_eq!(tested.code(), 1, "{}", tested.transcript());
-        let client = dockmaster.client(&[]);
-        client.initialize(VERSION).await;
-        let answer = client.call("act", json!({})).await;
-        assert!(!format!("{answer:?}").contains("depth 12"), "{answer:?}");
-        client.close().await;
     }
     let dockmaster = Dockmaster::new().configured(&format!(
         "{text}[profiles.default.servers.picky]\nconfig = {{ depth = 3 }}\n"
@@ -128,7 +123,7 @@ async fn a_secret_is_redacted_in_whatever_it_is_wrapped() {
     let url = "p%2Fss%20%22w%C3%B6rd%22%2B7%26x";
     let form = "p%2Fss+%22w%C3%B6rd%22%2B7%26x";
     let act = format!(
-        "printf 'b64 %s url {} form {} hex %s' \"$(printf %s \"$TOKEN\" | base64)\" \"$(printf %s \"$TOKEN\" | od -An -tx1 | tr -d ' \\\\n')\"; printf ' json %s' \"$(printf %s \"$TOKEN\" | sed 's/\"/\\\\\\\\\\\\\"/g')\"",
+        "printf 'b64 %s url {} form {} hex %s' \"$(printenv TOKEN | tr -d '\\n' | base64)\" \"$(printenv TOKEN | tr -d '\\n' | od -An -tx1 | tr -d ' \\\\n')\"; printf ' json %s' \"$(printenv TOKEN | tr -d '\\n' | sed 's/\"/\\\\\\\\\\\\\"/g')\"",
         url.replace('%', "%%"),
         form.replace('%', "%%"),
     );
