@@ -1,5 +1,6 @@
 //! Old and new clients meet old and new servers.
 
+use gateway::Origin;
 use serde_json::{Value, json};
 use testkit::{McpClient, eventually};
 
@@ -14,8 +15,13 @@ fn all() -> Value {
 }
 
 fn rig(manner: Manner) -> (Rig, Actor) {
+    rig_from(Origin::BuiltIn, manner)
+}
+
+fn rig_from(origin: Origin, manner: Manner) -> (Rig, Actor) {
     let actor = Actor::new(manner);
-    let server = actor.server();
+    let mut server = actor.server();
+    server.origin = origin;
     (
         Rig::before(Fake::new(), |parts| parts.servers = vec![server]),
         actor,
@@ -506,7 +512,7 @@ async fn a_server_of_one_session_may_ask_at_any_time() {
 #[tokio::test]
 async fn what_only_an_extension_knows_goes_to_the_only_server() {
     for manner in SERVERS {
-        let (rig, actor) = rig(manner);
+        let (rig, actor) = rig_from(Origin::Catalog, manner);
         for version in CLIENTS {
             let client = rig.client(Over::Stdio, version, json!({})).await;
             let params = json!({"a": 12_345_678_901_234_567_890_u64, "_meta": {"traceparent": "00-1"}});
@@ -527,13 +533,19 @@ async fn what_only_an_extension_knows_goes_to_the_only_server() {
         }
         assert!(rig.end().await);
     }
-    let (one, two) = (Fake::new(), Fake::new());
-    let servers = vec![one.server("one"), two.server("two")];
-    let rig = Rig::before(Fake::new(), |parts| parts.servers = servers);
-    let client = rig.client(Over::Stdio, "2025-11-25", json!({})).await;
-    let error = client.request("vendor/do", json!({})).await.unwrap_err();
-    assert_eq!(error.code, -32601);
-    assert!(error.message.contains("here are 2"), "{error}");
-    assert!(one.lines_of("vendor/do").is_empty());
-    assert!(rig.end().await);
+    // The built-in server knows no extensions, and which of two is meant nobody knows.
+    for (origin, said) in [(Origin::BuiltIn, "no method"), (Origin::Catalog, "here are 2")] {
+        let (one, two) = (Fake::new(), Fake::new());
+        let mut servers = vec![one.server("one"), two.server("two")];
+        for server in &mut servers {
+            server.origin = origin;
+        }
+        let rig = Rig::before(Fake::new(), |parts| parts.servers = servers);
+        let client = rig.client(Over::Stdio, "2025-11-25", json!({})).await;
+        let error = client.request("vendor/do", json!({})).await.unwrap_err();
+        assert_eq!(error.code, -32601);
+        assert!(error.message.contains(said), "{error}");
+        assert!(one.lines_of("vendor/do").is_empty());
+        assert!(rig.end().await);
+    }
 }
