@@ -11,19 +11,21 @@ const VERSION: &str = "2025-11-25";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_input_ends_it() {
-    let client = Dockmaster::new().client(&[]);
+    let dockmaster = Dockmaster::new();
+    let client = dockmaster.client(&[]);
     client.initialize(VERSION).await;
     let begun = Instant::now();
     assert!(client.close().await.success());
     assert!(begun.elapsed() < Duration::from_secs(3));
     // Also when nothing was said at all.
-    assert!(Dockmaster::new().client(&[]).close().await.success());
+    assert!(dockmaster.client(&[]).close().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_ends_it() {
     for signal in ["TERM", "INT"] {
-        let client = Dockmaster::new().client(&[]);
+        let dockmaster = Dockmaster::new();
+        let client = dockmaster.client(&[]);
         client.initialize(VERSION).await;
         let killed = std::process::Command::new("kill")
             .args(["-s", signal, &client.pid().to_string()])
@@ -39,7 +41,8 @@ async fn a_signal_ends_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn standard_output_has_nothing_but_messages() {
-    let client = Dockmaster::new().client(&["--print-client", "--log-level", "trace"]);
+    let dockmaster = Dockmaster::new();
+    let client = dockmaster.client(&["--print-client", "--log-level", "trace"]);
     client.initialize(VERSION).await;
     client.call("list_containers", json!({})).await.ok();
     assert_eq!(client.strays(), Vec::<String>::new());
@@ -49,7 +52,8 @@ async fn standard_output_has_nothing_but_messages() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_is_no_json_is_answered_and_the_next_one_served() {
-    let client = Dockmaster::new().client(&[]);
+    let dockmaster = Dockmaster::new();
+    let client = dockmaster.client(&[]);
     client.initialize(VERSION).await;
     client
         .send_line("{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\":")
