@@ -90,6 +90,11 @@ impl Error {
         }
     }
 
+    /// Whether another process holds the file.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self, Self::Sqlite { cause, .. } if cause.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
+    }
+
     pub(crate) fn sqlite(path: &Path, cause: rusqlite::Error) -> Self {
         let advice = match cause.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => "the disk is full: free some space",

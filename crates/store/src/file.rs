@@ -1,7 +1,7 @@
 //! Opening the file: its permissions, its pragmas, its schema.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
@@ -12,6 +12,9 @@ const SCHEMA: i64 = 3;
 
 /// How long one process waits for another's transaction. Ours take well under a millisecond.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
+
+/// Between two attempts to open a file that another process is making.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// Version 1. `audit_head` repeats the last row's number and hash, so that rows cut off the end are missed.
 pub(crate) const VERSION_1: &str = "
@@ -73,8 +76,20 @@ const VERSION_3: &str = "
     PRAGMA user_version = 3;
 ";
 
-/// Opens the file to write, making folder, file and schema where they are missing.
+/// Opens the file to write, making folder, file and schema where they are missing. May wait some seconds for another
+/// process that is doing the same.
 pub(crate) fn open(path: &Path) -> Result<Connection, Error> {
+    let deadline = Instant::now() + BUSY;
+    loop {
+        match open_once(path) {
+            // SQLite itself doesn't wait where two change a new file to WAL.
+            Err(error) if error.is_busy() && Instant::now() < deadline => std::thread::sleep(AGAIN),
+            opened => return opened,
+        }
+    }
+}
+
+fn open_once(path: &Path) -> Result<Connection, Error> {
     make_private(path).map_err(|cause| Error::unreachable(path, cause))?;
     let sqlite = |cause| Error::sqlite(path, cause);
     let mut connection = Connection::open(path).map_err(sqlite)?;

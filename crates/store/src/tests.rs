@@ -311,6 +311,21 @@ async fn the_log_is_brought_into_the_file_from_time_to_time() {
     assert!(!folder.path.with_file_name("dockmaster.db-wal").exists());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn processes_that_make_the_file_at_once_wait_for_one_another() {
+    for _ in 0..20 {
+        let folder = folder();
+        let mut opening = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let store = Store::open(&folder.path);
+            opening.spawn(async move { store.ready().await });
+        }
+        for opened in opening.join_all().await {
+            opened.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_cannot_be_used_is_named_with_what_to_do() {
     for (content, wanted) in [
