@@ -22,7 +22,7 @@ pub(crate) fn reference(text: &str) -> Option<Result<Reference>> {
     Some(Reference::parse(rest).map_err(Into::into))
 }
 
-/// As [`reference`], where nothing else will do.
+/// As [`reference()`], where nothing else will do.
 pub(crate) fn only_reference(text: &str) -> Result<Reference> {
     match reference(text) {
         Some(reference) => reference,
