@@ -68,16 +68,7 @@ pub(super) fn docker_options(arguments: &[Argument], run: &mut Run, inputs: &mut
             _ => refused.push(name),
         }
     }
-    if !refused.is_empty() {
-        let options = refused
-            .iter()
-            .map(|name| base::text::clean(base::text::cut(name, 40)).into_owned())
-            .collect::<Vec<_>>()
-            .join(", ");
-        inputs.note(format!(
-            "options for `docker run` that are not followed here: {options}"
-        ));
-    }
+    note_refused(inputs, "`docker run`", &refused);
 }
 
 /// An option's name and value, from `{flag, value}`, from `--flag=value`, or from a word alone.
@@ -180,14 +171,19 @@ pub(super) fn runner_options(
             _ => refused.push(name),
         }
     }
-    if !refused.is_empty() {
-        let options = refused
-            .iter()
-            .map(|name| base::text::clean(base::text::cut(name, 40)).into_owned())
-            .collect::<Vec<_>>()
-            .join(", ");
-        inputs.note(format!(
-            "options for its runner that are not followed here: {options}"
-        ));
+    note_refused(inputs, "its runner", &refused);
+}
+
+fn note_refused(inputs: &mut Inputs, program: &str, refused: &[impl AsRef<str>]) {
+    if refused.is_empty() {
+        return;
     }
+    let options: Vec<_> = refused
+        .iter()
+        .map(|name| base::text::clean(base::text::cut(name.as_ref(), 40)).into_owned())
+        .collect();
+    let options = options.join(", ");
+    inputs.note(format!(
+        "options for {program} that are not followed here: {options}"
+    ));
 }

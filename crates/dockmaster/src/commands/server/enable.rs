@@ -24,7 +24,7 @@ pub(super) async fn enable(
 ) -> Result<Exit> {
     let desk = Desk::open(settings, profile)?;
     if servers.len() > 1 && !config.is_empty() {
-        bail!("--config is for one server; enable the others by themselves");
+        bail!("--set is for one server; enable the others by themselves");
     }
     let mut lacking = false;
     for server in servers {
