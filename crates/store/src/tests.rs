@@ -259,11 +259,11 @@ async fn another_process_that_is_writing_is_waited_for_without_holding_anybody_u
     let other = Connection::open(&folder.path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut waiting = tokio::task::JoinSet::new();
-    for tool in ["a", "b"] {
+    for number in 0..100 {
         let store = store.clone();
-        waiting.spawn(async move { store.audit().append(entry(tool)).await });
+        waiting.spawn(async move { store.audit().append(entry(&number.to_string())).await });
     }
-    for _ in 0..100 {
+    for _ in 0..1000 {
         tokio::task::yield_now().await;
     }
     assert!(waiting.try_join_next().is_none());
@@ -272,7 +272,7 @@ async fn another_process_that_is_writing_is_waited_for_without_holding_anybody_u
         row.unwrap();
     }
     let report = store.audit().verify().unwrap();
-    assert_eq!((report.rows, report.problem), (3, None));
+    assert_eq!((report.rows, report.problem), (101, None));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! the runtime's for such work: opening the file, waiting for another process's transaction, flushing to the disk.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -34,6 +35,8 @@ pub(crate) struct Writer {
 struct Shared {
     waiting: Mutex<Vec<Waiting>>,
     work: Mutex<Work>,
+    /// Whether a thread is on its way that will commit what waits.
+    called: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -52,6 +55,7 @@ impl Writer {
                     path: path.to_owned(),
                     file: None,
                 }),
+                called: AtomicBool::new(false),
             }),
         }
     }
@@ -135,9 +139,15 @@ impl Shared {
             }
             Ok(_) | Err(_) => {}
         }
+        // One thread for all that wait, not one each.
+        if self.called.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let shared = Arc::clone(self);
         let patiently = move || {
             let mut work = lock(&shared.work);
+            // Who comes later calls again; the rows of who came before are among those that wait now.
+            shared.called.swap(false, Ordering::AcqRel);
             shared.commit(&mut work, Patience::Waits);
             work.checkpoint();
         };
