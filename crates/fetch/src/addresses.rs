@@ -114,7 +114,8 @@ fn of_v6(address: Ipv6Addr) -> Class {
 }
 
 /// Addresses with a common prefix: `10.0.0.0/8`, `fd00::/8`, `192.0.2.7`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub struct Range {
     first: IpAddr,
     bits: u8,
@@ -135,6 +136,20 @@ impl Range {
             }
             _ => false,
         }
+    }
+
+    /// Whether every address of it lies in `outer`.
+    #[must_use]
+    pub fn is_within(&self, outer: &Self) -> bool {
+        self.bits >= outer.bits && outer.contains(self.first)
+    }
+}
+
+impl TryFrom<String> for Range {
+    type Error = RangeError;
+
+    fn try_from(text: String) -> Result<Self, RangeError> {
+        text.parse()
     }
 }
 
@@ -276,6 +291,18 @@ mod tests {
             let address = address.parse().unwrap();
             assert_eq!(range.contains(address), inside, "{range:?} {address}");
             assert_eq!(Addresses::Only(vec![range]).permit(address), inside);
+        }
+        for (inner, outer, within) in [
+            ("10.9.0.0/16", "10.0.0.0/8", true),
+            ("10.0.0.0/8", "10.0.0.0/8", true),
+            ("10.0.0.0/7", "10.0.0.0/8", false),
+            ("11.0.0.0/16", "10.0.0.0/8", false),
+            ("fd12::/64", "fc00::/7", true),
+            ("::/0", "fc00::/7", false),
+            ("10.0.0.1", "::/0", false),
+        ] {
+            let range = |text: &str| text.parse::<Range>().unwrap();
+            assert_eq!(range(inner).is_within(&range(outer)), within, "{inner} {outer}");
         }
         for bad in [
             "",

@@ -201,6 +201,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("hosts.local.guard.volume_types", "[]", "File systems that volumes of the driver `local` may mount, beside `tmpfs`."),
     setting("hosts.local.guard.publish", "[]", "Addresses of the host on which ports may be published, beside the loopback; `0.0.0.0` and `::` stand for all of their family."),
     setting("hosts.local.guard.network_drivers", "[]", "Network drivers beside `bridge`, `overlay` and `null`."),
+    setting("hosts.local.guard.network_subnets", "[]", "Ranges in which the subnets of networks may lie, beside the private ones."),
     setting("hosts.local.guard.network_options", "[]", "Driver options of networks and endpoints, by name, beside the harmless ones."),
     found("hosts.local.guard.registries", "any", "Where images may come from and go to: `[\"docker.io/library/*\"]`."),
     setting("hosts.local.guard.build", "false", "Builds and commits although `registries` confines images."),

@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use fetch::Range;
 use serde::{Deserialize, Deserializer, de};
 
 use super::mode::Mode;
@@ -80,6 +81,8 @@ pub struct Policy {
     pub network_drivers: Vec<String>,
     /// Driver options that may be set on networks and endpoints, by name, beside the harmless ones.
     pub network_options: Vec<String>,
+    /// Ranges in which the subnets of networks may lie, beside the private ones.
+    pub network_subnets: Vec<Range>,
 
     // Images.
     /// Where images may come from and go to (`docker.io/library/*`). Absent: anywhere.

@@ -1,6 +1,7 @@
 //! Networks: which ones containers may join, what new ones are made of.
 
 use base::names::NetworkRef;
+use fetch::Range;
 use serde_json::Value;
 
 use super::super::lookup::Object;
@@ -25,6 +26,9 @@ const OPTIONS: [&str; 9] = [
     "encrypted",
 ];
 
+/// Where the subnets of networks lie: RFC 1918, RFC 4193.
+const PRIVATE: [&str; 4] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
+
 impl Case<'_> {
     pub(super) async fn network_create(&self, body: &Value) -> Result<(), Refusal> {
         self.must_bear_label("Labels", body.at("Labels"))?;
@@ -39,6 +43,7 @@ impl Case<'_> {
         self.network_driver("Driver", network.text("Driver"))?;
         self.network_driver("IPAM.Driver", network.at("IPAM").text("Driver"))?;
         self.network_options("Options", network.at("Options"))?;
+        self.subnets("IPAM", network.at("IPAM"))?;
         let from = network.at("ConfigFrom").text("Network");
         if from.is_empty() {
             return Ok(());
@@ -46,7 +51,31 @@ impl Case<'_> {
         let source = self.must_look_up(self.network("ConfigFrom", from)?).await?;
         self.in_scope("ConfigFrom", from, source.at("Labels"))?;
         self.network_driver("ConfigFrom: IPAM.Driver", source.at("IPAM").text("Driver"))?;
-        self.network_options("ConfigFrom: Options", source.at("Options"))
+        self.network_options("ConfigFrom: Options", source.at("Options"))?;
+        self.subnets("ConfigFrom: IPAM", source.at("IPAM"))
+    }
+
+    /// The host routes what goes to a network's subnet into that network: one around addresses of the Internet would
+    /// hand the host's own traffic for them to containers.
+    fn subnets(&self, at: &str, ipam: &Value) -> Result<(), Refusal> {
+        for config in ipam.items("Config") {
+            let subnet = config.text("Subnet");
+            if subnet.is_empty() {
+                continue;
+            }
+            let at = format!("{at}.Config.Subnet");
+            let Ok(range) = subnet.parse::<Range>() else {
+                let reason = "this is no range of addresses like 10.9.0.0/16";
+                return Err(Refusal::new(Rule::Network, self.what(&at), subnet, reason));
+            };
+            let private = PRIVATE.iter().filter_map(|range| range.parse().ok());
+            let mut allowed = private.chain(self.policy.network_subnets.iter().copied());
+            if !allowed.any(|outer| range.is_within(&outer)) {
+                let reason = "the host would send what it has for these addresses into the network; take a private range";
+                return Err(self.refuse_unlisted(Rule::Network, &at, subnet, reason, "network_subnets"));
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn network_connect(&self, body: &Value) -> Result<(), Refusal> {

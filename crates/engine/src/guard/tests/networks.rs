@@ -25,6 +25,10 @@ fn engine() -> Known {
             json!({"Id": "ef", "Driver": "null", "IPAM": {"Driver": "default"}, "Options": {}}),
         ),
         (
+            network("abroad"),
+            json!({"Id": "f0", "Driver": "null", "IPAM": {"Driver": "default", "Config": [{"Subnet": "8.8.8.0/24"}]}}),
+        ),
+        (
             network("wired"),
             json!({"Id": "ef", "Driver": "null", "IPAM": {"Driver": "default"}, "Options": {"parent": "eth0"}}),
         ),
@@ -44,6 +48,17 @@ fn making() {
         (
             json!({"Name": "n", "IPAM": {"Driver": "default", "Config": [{"Subnet": "10.9.0.0/16", "Gateway": "10.9.0.1"}]}}),
             None,
+        ),
+        (subnets(&["172.31.0.0/24", "fd00:1::/64"]), None),
+        (subnets(&[""]), None),
+        (subnets(&["10.9.0.0/16", "1.1.1.0/24"]), Some(Network)),
+        (subnets(&["10.0.0.0/7"]), Some(Network)),
+        (subnets(&["100.64.0.0/24"]), Some(Network)),
+        (subnets(&["2001:4860::/32"]), Some(Network)),
+        (subnets(&["169.254.169.0/24"]), Some(Network)),
+        (
+            json!({"Name": "n", "ConfigFrom": {"Network": "abroad"}}),
+            Some(Network),
         ),
         (
             json!({"Name": "n", "Driver": "overlay", "Attachable": true}),
@@ -106,6 +121,38 @@ fn making() {
     ] {
         check_with("", &post("/networks/create").json(&body), &engine(), wanted);
     }
+    for (subnet, wanted) in [
+        ("203.0.113.64/26", None),
+        ("10.0.0.0/8", None),
+        ("203.0.112.0/23", Some(Network)),
+    ] {
+        let ask = post("/networks/create").json(&subnets(&[subnet]));
+        check_with("network_subnets = [\"203.0.113.0/24\"]", &ask, &engine(), wanted);
+    }
+}
+
+#[test]
+fn what_is_no_subnet() {
+    for text in [
+        "somewhere",
+        "10.0.0.0/",
+        "10.0.0.0/99",
+        "::ffff:10.0.0.0/104",
+        "10.9.0.0/16,1.1.1.0/24",
+    ] {
+        let ask = post("/networks/create").json(&subnets(&[text]));
+        check_never(
+            "network_subnets = [\"0.0.0.0/0\", \"::/0\"]",
+            &ask,
+            &engine(),
+            Rule::Network,
+        );
+    }
+}
+
+fn subnets(subnets: &[&str]) -> Value {
+    let config: Vec<Value> = subnets.iter().map(|subnet| json!({"Subnet": subnet})).collect();
+    json!({"Name": "n", "IPAM": {"Config": config}})
 }
 
 /// Each way in which a container gets into a network.
