@@ -157,7 +157,9 @@ impl Engine {
     pub async fn json<T: DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
         let what = request.what();
         let body = self.raw(request).await?;
-        serde_json::from_slice(&body).map_err(|error| Error::protocol(what, error))
+        // Looked through once as a whole: `from_slice` does it anew for each text in it.
+        let text = std::str::from_utf8(&body).map_err(|error| Error::protocol(&what, error))?;
+        serde_json::from_str(text).map_err(|error| Error::protocol(what, error))
     }
 
     /// Sends a request whose answer is JSON values one after another (progress, events, statistics). An object with

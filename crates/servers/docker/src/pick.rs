@@ -58,14 +58,16 @@ pub(crate) fn members<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item
 
 /// The name of a container as it is listed or inspected, without the slash.
 pub(crate) fn container_name(value: &Value) -> &str {
-    let name = match value.get("Name").and_then(Value::as_str) {
-        Some(name) => name,
-        // A name with a second slash is a link's alias for the container.
-        None => texts(value, "/Names")
-            .find(|name| !name[1.min(name.len())..].contains('/'))
-            .unwrap_or_default(),
-    };
-    name.strip_prefix('/').unwrap_or(name)
+    match value.get("Name").and_then(Value::as_str) {
+        Some(name) => name.strip_prefix('/').unwrap_or(name),
+        None => own_name(texts(value, "/Names")),
+    }
+}
+
+/// A container's own one of its names, without the slash: one with a second slash is a link's alias for it.
+pub(crate) fn own_name<'a>(names: impl Iterator<Item = &'a str>) -> &'a str {
+    let mut names = names.map(|name| name.strip_prefix('/').unwrap_or(name));
+    names.find(|name| !name.contains('/')).unwrap_or_default()
 }
 
 /// An id as people write it: 12 digits, without the algorithm.

@@ -155,7 +155,7 @@ impl DockerServer {
     ) -> Result<T, ErrorData> {
         let ctx = Ctx::new(Arc::clone(&self.state), context);
         let engine = ctx.engine().clone();
-        let work = self.state.tasks.track_future(work(ctx));
+        let work = self.state.tasks.track_future(Box::pin(work(ctx)));
         let error = tokio::select! {
             result = work => match result {
                 Ok(done) => return Ok(done),
@@ -164,7 +164,7 @@ impl DockerServer {
             () = context.ct.cancelled() => ToolError::new(Code::Cancelled, "the client cancelled this request"),
             () = self.state.closing.cancelled() => ToolError::new(Code::Cancelled, "the server is closing"),
         };
-        let error = explain::improve(&engine, error).await;
+        let error = Box::pin(explain::improve(&engine, error)).await;
         let text = self.state.error_text(&error);
         Err(match error.code {
             Code::InvalidArguments => ErrorData::invalid_params(text, None),
@@ -197,7 +197,7 @@ impl DockerServer {
         };
         match result {
             Ok(answer) => Ok(self.state.pages.first(answer)),
-            Err(error) => Err(explain::improve(ctx.engine(), error).await),
+            Err(error) => Err(Box::pin(explain::improve(ctx.engine(), error)).await),
         }
     }
 }
@@ -296,7 +296,9 @@ impl ServerHandler for DockerServer {
             return Err(unknown_tool(&request.name));
         }
         // Tracked, because rmcp does not wait for its handlers when the stream ends.
-        let result = self.state.tasks.track_future(self.call(request, &context)).await;
+        // Boxed, like all work below: rmcp moves the future of a request several times, and it holds room for each kind.
+        let work = Box::pin(self.call(request, &context));
+        let result = self.state.tasks.track_future(work).await;
         Ok(result.into())
     }
 
@@ -417,7 +419,8 @@ impl ServerHandler for DockerServer {
     ) -> Result<CompleteResult, ErrorData> {
         let ctx = Ctx::new(Arc::clone(&self.state), &context);
         let argument = &request.argument;
-        let found = completion::complete(&ctx, &request.r#ref, &argument.name, &argument.value).await;
+        let found = completion::complete(&ctx, &request.r#ref, &argument.name, &argument.value);
+        let found = Box::pin(found).await;
         Ok(CompleteResult::new(found))
     }
 

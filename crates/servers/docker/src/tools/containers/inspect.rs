@@ -36,21 +36,19 @@ impl Call for InspectContainer {
     }
 
     async fn run(self, ctx: Ctx) -> Result<Answer, ToolError> {
-        let is_digest = self.fields.is_empty() && !self.full;
-        let mut details = if is_digest {
-            let Details(read) = ctx.engine().container_inspect_as(&self.container).await?;
-            read
-        } else {
-            ctx.engine().container_inspect(&self.container).await?
-        };
-        // Before anything is chosen from it: a projection must not be a way round the redaction.
-        base::redact::json(&mut details);
-        let answer = if is_digest {
+        let engine = ctx.engine();
+        let answer = if self.fields.is_empty() && !self.full {
+            let details: Details = engine.container_inspect_as(&self.container).await?;
             digest::of(&details).into()
-        } else if self.fields.is_empty() {
-            Answer::json(pick::without_empty(details)).narrow("fields")
         } else {
-            Answer::text(fields::project(&details, &self.fields)?).narrow("fewer fields")
+            let mut details = engine.container_inspect(&self.container).await?;
+            // Before anything is chosen from it: a projection must not be a way round the redaction.
+            base::redact::json(&mut details);
+            if self.fields.is_empty() {
+                Answer::json(pick::without_empty(details)).narrow("fields")
+            } else {
+                Answer::text(fields::project(&details, &self.fields)?).narrow("fewer fields")
+            }
         };
         Ok(answer.untrusted(format!("details of container {}", self.container)))
     }

@@ -4,14 +4,13 @@ use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
 use crate::list::List;
-use crate::only::Only;
+use crate::read::Or;
 use crate::tool::{Call, Spec, Toolset};
 use crate::values::Filters;
 use crate::{pick, status};
 use engine::ops::containers::ContainerQuery;
 use schemars::JsonSchema;
-use serde::de::DeserializeSeed;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 
 /// Ports shown of one container; a range of hundreds says nothing more.
@@ -62,38 +61,31 @@ impl Call for ListContainers {
             header: &["name", "image", "status", "ports"],
             limit: self.limit,
         };
-        Ok(list.of(&listed, |Listed(container)| row(container)))
+        Ok(list.of(&listed, row))
     }
 }
 
 /// What a line shows of a container: a tenth of what the engine tells.
-struct Listed(Value);
-
-impl<'de> Deserialize<'de> for Listed {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const READ: Only = Only::Members(&[
-            ("Names", Only::All),
-            ("Image", Only::All),
-            ("Status", Only::All),
-            ("Ports", Only::All),
-        ]);
-        READ.deserialize(deserializer).map(Self)
-    }
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Listed {
+    names: Or<Vec<String>>,
+    image: Or<String>,
+    status: Or<String>,
+    ports: Or<Vec<Value>>,
 }
 
-fn row(container: &Value) -> Vec<String> {
-    let image = pick::text(container, "/Image");
-    let image = if image.starts_with("sha256:") {
-        pick::short_id(image)
-    } else {
-        image
+fn row(container: &Listed) -> Vec<String> {
+    let image = match container.image.as_str() {
+        id if id.starts_with("sha256:") => pick::short_id(id),
+        name => name,
     };
     let mut row = vec![
-        pick::container_name(container).to_owned(),
+        pick::own_name(container.names.iter().map(String::as_str)).to_owned(),
         image.to_owned(),
-        status::short(pick::text(container, "/Status")),
+        status::short(&container.status),
     ];
-    let ports = ports(pick::list(container, "/Ports"));
+    let ports = ports(&container.ports);
     if !ports.is_empty() {
         row.push(ports);
     }
@@ -151,10 +143,11 @@ mod tests {
             "up 3h (healthy)",
             "*:8080->80, 127.0.0.1:53->53/udp, 443",
         ];
-        assert_eq!(row(&container), expected);
+        let row = |container: Value| row(&serde_json::from_value(container).unwrap());
+        assert_eq!(row(container), expected);
         let stopped = json!({
             "Names": ["/old"], "Image": "sha256:0123456789abcdef0123", "Status": "Exited (0) 2 days ago", "Ports": [],
         });
-        assert_eq!(row(&stopped), ["old", "0123456789ab", "exited (0) 2d"]);
+        assert_eq!(row(stopped), ["old", "0123456789ab", "exited (0) 2d"]);
     }
 }
