@@ -1,11 +1,11 @@
-//! Signatures of publishers: which keys have to have signed which images, as the table `[signers.NAME]` says it, and the
-//! check that `instances` makes before an image is pulled and before it runs.
+//! Signatures of publishers: which keys or identities have to have signed which images, as the table `[signers.NAME]`
+//! says it, and the check that `instances` makes before an image is pulled and before it runs.
 //!
-//! What was found signed once stays so: the digest is what was signed, and is remembered with the keys, so that a start
-//! needs no registry. Key files are read at each check, so that one that is gone or replaced counts at once.
+//! What was found signed once stays so: the digest is what was signed, and is remembered with the keys (or
+//! identity, issuer and trusted root), so that a start needs no registry. Files are read at each check, so that one that is gone or replaced counts at once.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -14,7 +14,8 @@ use engine::guard::ImagePattern;
 use fs_err as fs;
 use futures_util::FutureExt;
 use instances::{SignatureCheck, Signed};
-use oci::sign::{PublicKey, Verdict};
+use oci::sign::keyless::TrustedRoot;
+use oci::sign::{Keyless, PublicKey, Publisher, Verdict};
 use oci::{Digest, Reference, Registries};
 use serde::Deserialize;
 use store::Store;
@@ -32,6 +33,12 @@ const FOUND: &str = "signature";
 pub(crate) struct Signer {
     /// Files with public keys in PEM; a signature by any of them will do.
     pub(crate) keys: Vec<PathBuf>,
+    /// Who may have signed without a key, in which `*` stands for any text.
+    pub(crate) identity: Option<String>,
+    /// Who has to have vouched for that identity.
+    pub(crate) issuer: Option<String>,
+    /// File with the authorities and logs that make it believable.
+    pub(crate) trusted_root: Option<PathBuf>,
     /// Images that have to be signed.
     pub(crate) images: Vec<ImagePattern>,
     /// Catalogs of which all images have to be.
@@ -106,9 +113,11 @@ impl Desk {
         if image.is_built {
             bail!("it is made here from a package, and packages bear no signature that can be checked");
         }
-        let keys = keys(&self.settings, signer)?;
+        let publisher = publisher(&self.settings, signer)?;
         let reference = Self::reference(image)?;
-        let ids: Vec<_> = keys.iter().map(PublicKey::id).collect();
+        let keyless = publisher.keyless.as_ref().map(Keyless::id);
+        let mut ids: Vec<_> = publisher.keys.iter().map(PublicKey::id).collect();
+        ids.extend(keyless.as_deref());
         let remembered =
             |digest: &Digest| format!("{name} {}@{digest} {}", reference.repository, ids.join(" "));
         if let oci::Target::Digest(digest) = &reference.target
@@ -116,7 +125,7 @@ impl Desk {
         {
             return Ok(());
         }
-        let checked = self.registries.verify(&reference, &keys).await?;
+        let checked = self.registries.verify(&reference, &publisher).await?;
         match &checked.verdict {
             Verdict::Signed(_) => {
                 let verdict = checked.verdict.to_string();
@@ -145,23 +154,42 @@ impl Desk {
     }
 }
 
-/// The keys of a signer.
-fn keys(settings: &Settings, signer: &Signer) -> Result<Vec<PublicKey>> {
+/// Whose signature will do.
+fn publisher(settings: &Settings, signer: &Signer) -> Result<Publisher> {
     let mut keys = Vec::new();
     for file in &signer.keys {
-        let path = match (file.strip_prefix("~"), &settings.folders.home) {
-            (Ok(below), Some(home)) => home.join(below),
-            // Beside the file that names it.
-            _ => settings
-                .file
-                .parent()
-                .map_or_else(|| file.clone(), |folder| folder.join(file)),
-        };
-        let pem = fs::read_to_string(&path)?;
+        let (path, pem) = read(settings, file)?;
         keys.push(PublicKey::from_pem(&pem).with_context(|| path.display().to_string())?);
     }
-    if keys.is_empty() {
-        bail!("it names no keys; write keys = [\"/path/to/cosign.pub\"]");
+    let keyless = match (&signer.identity, &signer.issuer, &signer.trusted_root) {
+        (None, None, None) => None,
+        (Some(identity), Some(issuer), Some(file)) => {
+            let (path, text) = read(settings, file)?;
+            let root = TrustedRoot::from_json(&text).with_context(|| path.display().to_string())?;
+            Some(Keyless::new(identity, issuer, root)?)
+        }
+        _ => bail!(
+            "identity, issuer and trusted_root go together: a signature without a key is checked by all three"
+        ),
+    };
+    if keys.is_empty() && keyless.is_none() {
+        bail!(
+            "it names no keys and no identity; write keys = [\"/path/to/cosign.pub\"], or identity, issuer and trusted_root for \
+             signatures without a key"
+        );
     }
-    Ok(keys)
+    Ok(Publisher { keys, keyless })
+}
+
+/// Relative paths are beside the file that names them.
+fn read(settings: &Settings, file: &Path) -> Result<(PathBuf, String)> {
+    let path = match (file.strip_prefix("~"), &settings.folders.home) {
+        (Ok(below), Some(home)) => home.join(below),
+        _ => settings
+            .file
+            .parent()
+            .map_or_else(|| file.to_owned(), |folder| folder.join(file)),
+    };
+    let text = fs::read_to_string(&path)?;
+    Ok((path, text))
 }

@@ -1,5 +1,5 @@
 //! What the tests of several rooms share: the real engine and a scope on it that cleans up behind itself, an engine
-//! that a test may kill, a base image made without any registry, a registry, a scripted stand-in for a daemon, a relay in front of
+//! that a test may kill, a base image made without any registry, a registry, a Sigstore, a scripted stand-in for a daemon, a relay in front of
 //! one, and an MCP client that speaks raw JSON-RPC.
 //!
 //! Nothing here goes through the code under test: the fixtures talk to the daemon and to MCP servers with
@@ -29,6 +29,7 @@ mod peer;
 mod registry;
 mod relay;
 mod scope;
+pub mod sigstore;
 
 pub use child::OwnChild;
 pub use daemon::{Answer, Daemon, all_engines, endpoint};

@@ -50,7 +50,7 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
     ),
     (
         "signers.*",
-        "A publisher whose signature (cosign, with a key) images have to bear before they are pulled and run; see [servers](servers.md). An image that several of these mean needs the signature of each.",
+        "A publisher whose signature (cosign, with a key or keyless) images have to bear before they are pulled and run; see [servers](servers.md). An image that several of these mean needs the signature of each.",
     ),
     (
         "secrets",
@@ -169,6 +169,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     found("servers.*.description", "none", "For people."),
     found("servers.*.config", "none", "JSON Schema of its configuration, for `{{NAME.key}}` in its templates."),
     found("signers.*.keys", "none", "Files with the publisher's public keys, as `cosign generate-key-pair` writes `cosign.pub`; relative paths are beside this file. A signature by one of them will do."),
+    found("signers.*.identity", "none", "Who may sign without a key (keyless), as the certificate names him: a URI or an e-mail address, in which `*` stands for any text. Goes together with `issuer` and `trusted_root`; where there are `keys` as well, either will do."),
+    found("signers.*.issuer", "none", "The OIDC issuer that has to have vouched for that identity: `\"https://token.actions.githubusercontent.com\"`."),
+    found("signers.*.trusted_root", "none", "A file with the certificate authorities and logs by which such signatures are believed: Sigstore's `trusted_root.json`, or one that `cosign trusted-root create` writes."),
     found("signers.*.images", "none", "Images that have to be signed: `[\"ghcr.io/acme/*\"]`."),
     found("signers.*.catalogs", "none", "Catalogs of which all images have to be signed."),
     found("signers.*.servers", "none", "Servers of which the images have to be signed."),

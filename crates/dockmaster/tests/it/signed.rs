@@ -1,10 +1,13 @@
 //! Images that have to bear a publisher's signature, in a real registry, and newer images of a tag.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use oci::{Artifact, Layer, Reference, Registries, Target};
 use serde_json::{Value, json};
+use testkit::sigstore::{Holder, Sigstore};
 use testkit::{Registry, Scope};
 
 use crate::artifacts::registries;
@@ -29,30 +32,68 @@ impl Publisher {
     }
 
     async fn sign(&self, client: &Registries, image: &Reference) {
-        let digest = client.manifest(image).await.unwrap().descriptor.digest;
-        let payload = json!({"critical": {
-            "identity": {"docker-reference": image.repository.to_string()},
-            "image": {"docker-manifest-digest": digest},
-            "type": "cosign container image signature",
-        }, "optional": null});
-        let payload = Bytes::from(payload.to_string());
-        let signature = STANDARD.encode(rcgen::SigningKey::sign(&self.0, &payload).unwrap());
-        let holder = Artifact {
-            kind: "application/vnd.oci.image.config.v1+json".to_owned(),
-            layers: vec![Layer {
-                media_type: "application/vnd.dev.cosign.simplesigning.v1+json".to_owned(),
-                content: payload,
-                annotations: [("dev.cosignproject.cosign/signature".to_owned(), signature)].into(),
-            }],
-            annotations: [].into(),
-            subject: None,
-        };
-        let tag = Reference {
-            repository: image.repository.clone(),
-            target: Target::Tag(format!("sha256-{}.sig", digest.hex())),
-        };
-        client.push_artifact(&tag, holder).await.unwrap();
+        sign(client, image, |payload| {
+            let signature = STANDARD.encode(rcgen::SigningKey::sign(&self.0, payload).unwrap());
+            [("dev.cosignproject.cosign/signature".to_owned(), signature)].into()
+        })
+        .await;
     }
+}
+
+/// Stores a signed payload as cosign does, with what stands beside it.
+async fn sign(
+    client: &Registries,
+    image: &Reference,
+    beside: impl FnOnce(&[u8]) -> BTreeMap<String, String>,
+) {
+    let digest = client.manifest(image).await.unwrap().descriptor.digest;
+    let payload = json!({"critical": {
+        "identity": {"docker-reference": image.repository.to_string()},
+        "image": {"docker-manifest-digest": digest},
+        "type": "cosign container image signature",
+    }, "optional": null});
+    let payload = Bytes::from(payload.to_string());
+    let holder = Artifact {
+        kind: "application/vnd.oci.image.config.v1+json".to_owned(),
+        layers: vec![Layer {
+            media_type: "application/vnd.dev.cosign.simplesigning.v1+json".to_owned(),
+            annotations: beside(&payload),
+            content: payload,
+        }],
+        annotations: [].into(),
+        subject: None,
+    };
+    let tag = Reference {
+        repository: image.repository.clone(),
+        target: Target::Tag(format!("sha256-{}.sig", digest.hex())),
+    };
+    client.push_artifact(&tag, holder).await.unwrap();
+}
+
+/// The base image in a registry, under a name of this test; gives the name.
+async fn published(registry: &Registry, scope: &Scope) -> String {
+    let image = format!("{}/{}", registry.authority(), scope.image("signed"));
+    let (repository, tag) = image.rsplit_once(':').unwrap();
+    let path = format!(
+        "/images/{}/tag?repo={repository}&tag={tag}",
+        testkit::image().await
+    );
+    scope.daemon().post(&path, &Value::Null).await.ok();
+    push(scope, &image).await;
+    image
+}
+
+/// Enabling is refused with these words, and leaves the configuration as it was.
+fn refused(dockmaster: &Dockmaster, wanted: &str) {
+    let enabled = dockmaster.run(&["server", "enable", "vouched", "--yes"]);
+    assert_eq!(enabled.code(), 1, "{}", enabled.transcript());
+    assert!(
+        enabled.stderr().contains(wanted),
+        "{wanted}: {}",
+        enabled.transcript()
+    );
+    let config = fs_err::read_to_string(dockmaster.file("config.toml")).unwrap();
+    assert!(!config.contains("profiles"), "{config}");
 }
 
 async fn push(scope: &Scope, image: &str) {
@@ -76,18 +117,8 @@ fn digest(dockmaster: &Dockmaster) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_the_publisher_signed_is_pulled_and_run() {
     let (registry, scope) = (Registry::start().await, Scope::new("signed"));
-    let image = format!("{}/{}", registry.authority(), scope.image("signed"));
+    let image = published(&registry, &scope).await;
     let (repository, tag) = image.rsplit_once(':').unwrap();
-    let base = testkit::image().await;
-    scope
-        .daemon()
-        .post(
-            &format!("/images/{base}/tag?repo={repository}&tag={tag}"),
-            &Value::Null,
-        )
-        .await
-        .ok();
-    push(&scope, &image).await;
     let signers = format!(
         "[signers.acme]\nkeys = [\"acme.pub\"]\nimages = [\"{}/dockmaster-test/*\"]\n",
         registry.authority()
@@ -95,22 +126,11 @@ async fn only_what_the_publisher_signed_is_pulled_and_run() {
     let dockmaster = Dockmaster::new().configured(&acting("vouched", &image, "echo works", &signers));
     let (acme, other) = (Publisher::new(), Publisher::new());
     let (client, reference) = (registries(), Reference::parse(&image).unwrap());
-    let refused = |wanted: &str| {
-        let enabled = dockmaster.run(&["server", "enable", "vouched", "--yes"]);
-        assert_eq!(enabled.code(), 1, "{}", enabled.transcript());
-        assert!(
-            enabled.stderr().contains(wanted),
-            "{wanted}: {}",
-            enabled.transcript()
-        );
-        let config = fs_err::read_to_string(dockmaster.file("config.toml")).unwrap();
-        assert!(!config.contains("profiles"), "{config}");
-    };
-    refused("acme.pub");
+    refused(&dockmaster, "acme.pub");
     fs_err::write(dockmaster.file("acme.pub"), acme.pem()).unwrap();
-    refused("not signed");
+    refused(&dockmaster, "not signed");
     other.sign(&client, &reference).await;
-    refused("no signature counts");
+    refused(&dockmaster, "no signature counts");
     acme.sign(&client, &reference).await;
     let enabled = dockmaster.run(&["server", "enable", "vouched", "--yes"]);
     assert_eq!(enabled.code(), 0, "{}", enabled.transcript());
@@ -168,5 +188,61 @@ async fn only_what_the_publisher_signed_is_pulled_and_run() {
     // The first image has no tag any more, by which the scope would find it.
     let path = format!("/images/{repository}@{first}");
     scope.daemon().delete(&path).await.ok();
+    scope.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_the_wanted_identity_signed_is_run() {
+    const IDENTITY: &str = "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1";
+    const ISSUER: &str = "https://token.actions.githubusercontent.com";
+    let (registry, scope) = (Registry::start().await, Scope::new("keyless"));
+    let image = published(&registry, &scope).await;
+    let (ours, theirs) = (Sigstore::new(), Sigstore::new());
+    let holder = Holder::new(IDENTITY, ISSUER);
+    let signers = format!(
+        "[signers.acme]\nservers = [\"vouched\"]\nissuer = \"{ISSUER}\"\n\
+         identity = \"https://github.com/acme/app/.github/workflows/*@refs/tags/v*\"\n"
+    );
+    let dockmaster = Dockmaster::new().configured(&acting("vouched", &image, "echo works", &signers));
+    refused(&dockmaster, "identity, issuer and trusted_root go together");
+    let mut config = fs_err::read_to_string(dockmaster.file("config.toml")).unwrap();
+    config.push_str("trusted_root = \"root.json\"\n");
+    fs_err::write(dockmaster.file("config.toml"), config).unwrap();
+    refused(&dockmaster, "root.json");
+    fs_err::write(dockmaster.file("root.json"), "{}").unwrap();
+    refused(&dockmaster, "no trusted_root.json");
+    fs_err::write(dockmaster.file("root.json"), ours.trusted_root().to_string()).unwrap();
+    refused(&dockmaster, "not signed");
+
+    let (client, reference) = (registries(), Reference::parse(&image).unwrap());
+    let signed_by = async |sigstore: &Sigstore, holder: &Holder| {
+        sign(&client, &reference, |payload| {
+            sigstore.sign(holder, payload).annotations()
+        })
+        .await;
+    };
+    signed_by(&theirs, &holder).await;
+    refused(&dockmaster, "which is not in the trusted root");
+    signed_by(&ours, &Holder::new("anna@evil.example", ISSUER)).await;
+    refused(&dockmaster, "it was made by anna@evil.example, not by");
+    Publisher::new().sign(&client, &reference).await;
+    refused(&dockmaster, "not made by any of the given keys");
+    signed_by(&ours, &holder).await;
+    let enabled = dockmaster.run(&["server", "enable", "vouched", "--yes"]);
+    assert_eq!(enabled.code(), 0, "{}", enabled.transcript());
+
+    // What was found signed needs no registry any more; by another root it has to be asked about.
+    drop(registry);
+    let tested = dockmaster.run(&["server", "test", "vouched"]);
+    assert_eq!(tested.code(), 0, "{}", tested.transcript());
+    fs_err::write(dockmaster.file("root.json"), theirs.trusted_root().to_string()).unwrap();
+    let tested = dockmaster.run(&["server", "test", "vouched"]);
+    assert_eq!(tested.code(), 1, "{}", tested.transcript());
+    assert!(
+        tested.stderr().contains("[signers.acme]"),
+        "{}",
+        tested.transcript()
+    );
+    gone("vouched").await;
     scope.finish().await;
 }

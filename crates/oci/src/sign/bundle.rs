@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::{BY_NO_KEY, Finding, Image, KEYLESS};
+use super::keyless::{BundleEntry, Entry, Evidence, Made, Refused};
+use super::{Finding, Image};
 
 const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const STATEMENT: &str = "application/vnd.in-toto+json";
@@ -24,8 +25,23 @@ struct Bundle {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 struct Material {
-    certificate: Option<serde_json::Value>,
-    x509_certificate_chain: Option<serde_json::Value>,
+    certificate: Option<Certificate>,
+    /// As bundles before version 0.3 have it; readers of 0.3 are asked to take it.
+    x509_certificate_chain: Option<Chain>,
+    #[serde(default)]
+    tlog_entries: Vec<BundleEntry>,
+    timestamp_verification_data: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Certificate {
+    raw_bytes: String,
+}
+
+#[derive(Deserialize)]
+struct Chain {
+    certificates: Vec<Certificate>,
 }
 
 #[derive(Deserialize)]
@@ -66,23 +82,56 @@ pub(super) fn check(image: &Image<'_>, content: &[u8]) -> Finding {
     if bundle.media_type != MEDIA_TYPE {
         return bad("it is a bundle of a version other than 0.3");
     }
-    let material = &bundle.verification_material;
-    let is_keyless = material.certificate.is_some() || material.x509_certificate_chain.is_some();
-    let unknown = || bad(if is_keyless { KEYLESS } else { BY_NO_KEY });
+    let evidence = || bundle.verification_material.evidence();
     match (bundle.dsse_envelope, bundle.message_signature) {
-        (Some(envelope), None) => envelope.check(image, unknown),
+        (Some(envelope), None) => envelope.check(image, evidence),
         (None, Some(message)) => {
             let signature = STANDARD.decode(message.signature).unwrap_or_default();
+            let made = Made {
+                message: image.bytes,
+                signature: &signature,
+                enveloped: None,
+            };
             image
-                .signer(image.bytes, &signature)
-                .map_or_else(unknown, Finding::Good)
+                .signer(made, evidence)
+                .map_or_else(Finding::Bad, Finding::Good)
         }
         _ => bad("it holds not exactly one signature"),
     }
 }
 
+impl Material {
+    /// `None` if the signature is not keyless.
+    fn evidence(self) -> Option<Result<Evidence, Refused>> {
+        let in_chain = |chain: Chain| chain.certificates.into_iter().next();
+        let certificate = self
+            .certificate
+            .or_else(|| self.x509_certificate_chain.and_then(in_chain))?;
+        let mut entries = self.tlog_entries.into_iter();
+        let entry = match (entries.next(), entries.next()) {
+            (Some(entry), None) => Entry::of_bundle(entry),
+            (None, _) if self.timestamp_verification_data.is_some() => Err(Refused::NoPromise),
+            (None, _) => Err(Refused::NotLogged),
+            (Some(_), Some(_)) => Err(Refused::Entry("there are several")),
+        };
+        let certificate = STANDARD
+            .decode(certificate.raw_bytes)
+            .map_err(|_| Refused::Certificate("it is no Base64"));
+        Some(entry.and_then(|entry| {
+            Ok(Evidence {
+                certificate: certificate?,
+                entry,
+            })
+        }))
+    }
+}
+
 impl Envelope {
-    fn check(&self, image: &Image<'_>, unknown: impl Fn() -> Finding) -> Finding {
+    fn check(
+        &self,
+        image: &Image<'_>,
+        evidence: impl FnOnce() -> Option<Result<Evidence, Refused>>,
+    ) -> Finding {
         let bad = |reason: &str| Finding::Bad(reason.to_owned());
         let Ok(payload) = STANDARD.decode(&self.payload) else {
             return bad("its statement is no Base64");
@@ -95,15 +144,18 @@ impl Envelope {
             return Finding::Other;
         }
         let message = pre_authentication(&self.payload_type, &payload);
-        let signed = self
-            .signatures
-            .iter()
-            .filter_map(|signature| STANDARD.decode(&signature.sig).ok());
-        let Some(key) = signed
-            .into_iter()
-            .find_map(|signature| image.signer(&message, &signature))
-        else {
-            return unknown();
+        let [one] = self.signatures.as_slice() else {
+            return bad("it holds not exactly one signature");
+        };
+        let signature = STANDARD.decode(&one.sig).unwrap_or_default();
+        let made = Made {
+            message: &message,
+            signature: &signature,
+            enveloped: Some(&payload),
+        };
+        let signer = match image.signer(made, evidence) {
+            Ok(signer) => signer,
+            Err(reason) => return Finding::Bad(reason),
         };
         if self.payload_type != STATEMENT {
             return bad("what was signed is a statement of another kind");
@@ -118,7 +170,7 @@ impl Envelope {
                 .is_some_and(|hex| hex == image.digest.hex())
         };
         if statement.subject.iter().any(names) {
-            Finding::Good(key)
+            Finding::Good(signer)
         } else {
             bad("it is a signature of something else")
         }

@@ -73,7 +73,11 @@ impl PublicKey {
             .split_once("-----END PUBLIC KEY-----")
             .ok_or(KeyError::Damaged)?;
         let body: String = body.split_whitespace().collect();
-        let der = STANDARD.decode(body).map_err(|_| KeyError::Damaged)?;
+        Self::from_der(STANDARD.decode(body).map_err(|_| KeyError::Damaged)?)
+    }
+
+    /// Reads a `SubjectPublicKeyInfo`.
+    pub(super) fn from_der(der: Vec<u8>) -> Result<Self, KeyError> {
         let is = |(start, length): (&[u8], usize)| der.starts_with(start) && der.len() == length;
         let head = der.get(..24).unwrap_or_default();
         let kind = if is(P256) {
@@ -95,6 +99,11 @@ impl PublicKey {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The SHA-256 of the key, by which logs name themselves.
+    pub(super) fn fingerprint(&self) -> [u8; 32] {
+        Sha256::digest(&self.der).into()
     }
 
     /// Whether this key made this signature.

@@ -1,24 +1,33 @@
-//! Signatures of images and artifacts, as cosign makes them with a key.
+//! Signatures of images and artifacts, as cosign makes them with a key or keyless.
 //!
 //! Two layouts are in the field and both are read: the tag `sha256-….sig` with signed payloads ("simple signing"), and
-//! bundles (version 0.3) that refer to the image. What counts is a signature by one of the given keys over a statement
-//! that names exactly this digest; the first layout names the repository, too, and it has to be this one.
-//!
-//! Keyless signatures (a certificate of a few minutes, proven by a transparency log) are recognised and **not** verified:
-//! an image that has no other is [`Verdict::Bad`] and says so. Checking them without the log's and the authority's roots,
-//! or without the time of signing, would be no check. Attestations (bills of materials, provenance) are no signatures and
-//! are passed over, even if they are signed by the right key.
+//! bundles (version 0.3) that refer to the image. What counts is a signature by one of the given keys, or by the wanted
+//! identity as [`keyless`] checks it, over a statement that names exactly this digest; the first layout names the
+//! repository, too, and it has to be this one. Attestations (bills of materials, provenance) are no signatures and are
+//! passed over, even if they are signed by the right key.
 
 mod bundle;
 mod key;
+pub mod keyless;
 mod simple;
 
 use std::fmt;
 
 pub use key::{KeyError, PublicKey};
+pub use keyless::Keyless;
+use keyless::{Evidence, Made, Refused};
 
 use crate::client::{Action, At, Registries};
 use crate::{Descriptor, Digest, Error, Fetched, Reference, Repository, Target, media};
+
+/// Whose signature is wanted. One by any of the keys will do, or one by the identity; without either none counts.
+#[derive(Debug, Clone, Default)]
+pub struct Publisher {
+    /// Keys.
+    pub keys: Vec<PublicKey>,
+    /// The identity behind keyless signatures.
+    pub keyless: Option<Keyless>,
+}
 
 /// What was found out about an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +38,7 @@ pub struct Checked {
     pub verdict: Verdict,
 }
 
-/// Whether an image is signed by one of the keys.
+/// Whether an image is signed by the publisher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// By these, at least one.
@@ -43,8 +52,8 @@ pub enum Verdict {
 /// A signature that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
-    /// The key that made it: [`PublicKey::id`].
-    pub key: String,
+    /// Who made it: [`PublicKey::id`], or identity and issuer.
+    pub by: String,
     /// How it is stored.
     pub layout: Layout,
     /// The manifest that holds it.
@@ -84,12 +93,12 @@ struct Image<'a> {
     digest: &'a Digest,
     /// The manifest's own bytes; some bundles sign them directly.
     bytes: &'a [u8],
-    keys: &'a [PublicKey],
+    publisher: &'a Publisher,
 }
 
 /// What one signature turned out to be.
 enum Finding {
-    /// By the key of this id.
+    /// By this key or identity.
     Good(String),
     Bad(String),
     /// Not a signature of an image.
@@ -101,14 +110,14 @@ impl Registries {
     ///
     /// # Errors
     /// The registry failed, so that nothing is known; never a missing or bad signature.
-    pub async fn verify(&self, image: &Reference, keys: &[PublicKey]) -> Result<Checked, Error> {
+    pub async fn verify(&self, image: &Reference, publisher: &Publisher) -> Result<Checked, Error> {
         let fetched = self.manifest(image).await?;
         let digest = fetched.descriptor.digest.clone();
         let image = Image {
             repository: &image.repository,
             digest: &digest,
             bytes: &fetched.bytes,
-            keys,
+            publisher,
         };
         let (mut proofs, mut flaws) = (Vec::new(), Vec::new());
         for holder in self.holders(&image).await? {
@@ -119,11 +128,7 @@ impl Registries {
                 };
                 let found_in = found_in.clone();
                 match finding {
-                    Finding::Good(key) => proofs.push(Proof {
-                        key,
-                        layout,
-                        found_in,
-                    }),
+                    Finding::Good(by) => proofs.push(Proof { by, layout, found_in }),
                     Finding::Bad(reason) => flaws.push(Flaw { found_in, reason }),
                     Finding::Other => {}
                 }
@@ -211,10 +216,24 @@ fn may_hold_signatures(referrer: &Descriptor) -> bool {
 }
 
 impl Image<'_> {
-    /// The id of the key that signed this, if one did.
-    fn signer(&self, message: &[u8], signature: &[u8]) -> Option<String> {
-        let key = self.keys.iter().find(|key| key.has_signed(message, signature))?;
-        Some(key.id().to_owned())
+    /// Who of those that are wanted made this signature. What it brings along when it is keyless (`None` if it is not)
+    /// is read only when no key made it.
+    fn signer(
+        &self,
+        made: Made<'_>,
+        evidence: impl FnOnce() -> Option<Result<Evidence, Refused>>,
+    ) -> Result<String, String> {
+        let made_it = |key: &&PublicKey| key.has_signed(made.message, made.signature);
+        if let Some(key) = self.publisher.keys.iter().find(made_it) {
+            return Ok(key.id().to_owned());
+        }
+        match (evidence(), &self.publisher.keyless) {
+            (None, _) => Err(BY_NO_KEY.to_owned()),
+            (Some(_), None) => Err(KEYLESS.to_owned()),
+            (Some(evidence), Some(keyless)) => evidence
+                .and_then(|evidence| keyless.signer(made, &evidence))
+                .map_err(|refused| refused.to_string()),
+        }
     }
 }
 
@@ -222,10 +241,10 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Signed(proofs) => {
-                let mut keys: Vec<&str> = proofs.iter().map(|proof| proof.key.as_str()).collect();
-                keys.sort_unstable();
-                keys.dedup();
-                write!(f, "signed by {}", keys.join(" and "))
+                let mut signers: Vec<&str> = proofs.iter().map(|proof| proof.by.as_str()).collect();
+                signers.sort_unstable();
+                signers.dedup();
+                write!(f, "signed by {}", signers.join(" and "))
             }
             Self::NotSigned => f.write_str("not signed"),
             Self::Bad(flaws) => {
@@ -238,7 +257,7 @@ impl fmt::Display for Verdict {
 }
 
 const BY_NO_KEY: &str = "it was not made by any of the given keys, or was changed";
-const KEYLESS: &str = "it was made with a short-lived certificate (keyless), which is not verified here";
+const KEYLESS: &str = "it is keyless (made with a short-lived certificate), and identity, issuer and trusted root to check it by are not given";
 
 #[cfg(test)]
 mod tests;

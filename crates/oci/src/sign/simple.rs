@@ -6,11 +6,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::{BY_NO_KEY, Finding, Image, KEYLESS};
+use super::keyless::{Entry, Evidence, Made, Refused, certificate_of};
+use super::{Finding, Image};
 use crate::Reference;
 
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
+const ENTRY: &str = "dev.sigstore.cosign/bundle";
+const TIME_STAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 /// What the payload of an image's signature calls itself.
 const KIND: &str = "cosign container image signature";
 
@@ -48,11 +51,16 @@ pub(super) fn check(image: &Image<'_>, payload: &[u8], annotations: &BTreeMap<St
     else {
         return bad("its signature is missing or no Base64");
     };
-    let Some(key) = image.signer(payload, &signature) else {
-        let is_keyless = annotations.get(CERTIFICATE).is_some_and(|text| !text.is_empty());
-        return bad(if is_keyless { KEYLESS } else { BY_NO_KEY });
+    let made = Made {
+        message: payload,
+        signature: &signature,
+        enveloped: None,
     };
-    // Signed by a good key from here on; but for what?
+    let signer = match image.signer(made, || evidence(annotations)) {
+        Ok(signer) => signer,
+        Err(reason) => return Finding::Bad(reason),
+    };
+    // Signed by whom it should be from here on; but for what?
     let Ok(Payload { critical }) = serde_json::from_slice(payload) else {
         return bad("what was signed is no statement about an image");
     };
@@ -70,7 +78,30 @@ pub(super) fn check(image: &Image<'_>, payload: &[u8], annotations: &BTreeMap<St
             image.repository
         ));
     }
-    Finding::Good(key)
+    Finding::Good(signer)
+}
+
+/// What stands beside a keyless signature; the authority's chain, too, but the trusted root has it.
+fn evidence(annotations: &BTreeMap<String, String>) -> Option<Result<Evidence, Refused>> {
+    let given = |name| {
+        annotations
+            .get(name)
+            .map(String::as_str)
+            .filter(|text| !text.is_empty())
+    };
+    let pem = given(CERTIFICATE)?;
+    let read = || {
+        let entry = match (given(ENTRY), given(TIME_STAMP)) {
+            (Some(entry), _) => Entry::of_annotation(entry)?,
+            (None, Some(_)) => return Err(Refused::NoPromise),
+            (None, None) => return Err(Refused::NotLogged),
+        };
+        Ok(Evidence {
+            certificate: certificate_of(pem)?,
+            entry,
+        })
+    };
+    Some(read())
 }
 
 fn shown(text: &str) -> String {

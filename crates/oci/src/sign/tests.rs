@@ -25,7 +25,7 @@ const BUNDLE_TEXT: &str = r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v
 struct Case {
     image: Reference,
     digest: Digest,
-    keys: Vec<PublicKey>,
+    publisher: Publisher,
 }
 
 impl Case {
@@ -37,7 +37,10 @@ impl Case {
         Self {
             image,
             digest,
-            keys: keys.iter().map(|key| PublicKey::from_pem(key).unwrap()).collect(),
+            publisher: Publisher {
+                keys: keys.iter().map(|key| PublicKey::from_pem(key).unwrap()).collect(),
+                keyless: None,
+            },
         }
     }
 
@@ -46,7 +49,7 @@ impl Case {
             repository: &self.image.repository,
             digest: &self.digest,
             bytes: b"",
-            keys: &self.keys,
+            publisher: &self.publisher,
         };
         match check(&image) {
             Finding::Good(key) => format!("good: {key}"),
@@ -125,7 +128,7 @@ fn bundles() {
         r#"{"predicateType":"https://sigstore.dev/cosign/sign/v1","subject":[{"digest":{"sha256":"00"}}],"predicate":{}}"#,
     );
     let other_type = BUNDLE_TEXT.replace("vnd.in-toto+json", "x");
-    let keyless = BUNDLE_TEXT.replace("publicKey", "certificate");
+    let keyless = BUNDLE_TEXT.replace(r#""publicKey":{"hint":"#, r#""certificate":{"rawBytes":"#);
     let version = BUNDLE_TEXT.replace("v0.3", "v0.2");
     for (image, keys, bundle, wanted) in [
         (IMAGE, &[KEY][..], BUNDLE_TEXT, GOOD),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use oci::sign::{Layout, PublicKey, Verdict};
+use oci::sign::{Layout, PublicKey, Publisher, Verdict};
 use oci::{Artifact, Layer, Reference, Registries, media};
 use testkit::Registry;
 
@@ -193,7 +193,13 @@ async fn signatures_of_both_layouts() {
         .push_artifact(&image, artifact("application/x-image", "{}"))
         .await
         .unwrap();
-    let verdict = async |keys: &[PublicKey]| client.verify(&image, keys).await.unwrap().verdict;
+    let verdict = async |keys: &[PublicKey]| {
+        let publisher = Publisher {
+            keys: keys.to_vec(),
+            keyless: None,
+        };
+        client.verify(&image, &publisher).await.unwrap().verdict
+    };
     assert_eq!(verdict(&[good.key()]).await, Verdict::NotSigned);
 
     good.sign_by_tag(&client, &image, &reference(&registry, "test/elsewhere"))
@@ -208,7 +214,7 @@ async fn signatures_of_both_layouts() {
         panic!("signed");
     };
     assert_eq!(
-        (proofs.len(), proofs[0].layout, proofs[0].key.as_str()),
+        (proofs.len(), proofs[0].layout, proofs[0].by.as_str()),
         (1, Layout::Payload, good.key().id())
     );
     assert!(matches!(verdict(&[other.key()]).await, Verdict::Bad(flaws) if flaws.len() == 1));
@@ -274,13 +280,17 @@ async fn signatures_of_real_cosign() {
         let (is_signed, said) = run(&sign).await;
         assert!(is_signed, "{program:?}: {said}");
         let key = fs_err::read_to_string(folder.path().join("cosign.pub")).unwrap();
-        let keys = [PublicKey::from_pem(&key).unwrap()];
-        let checked = client.verify(&image, &keys).await.unwrap();
+        let by = |key| Publisher {
+            keys: vec![key],
+            keyless: None,
+        };
+        let publisher = by(PublicKey::from_pem(&key).unwrap());
+        let checked = client.verify(&image, &publisher).await.unwrap();
         assert!(
             matches!(&checked.verdict, Verdict::Signed(proofs) if proofs.len() == 1),
             "{program:?}: {checked:?}"
         );
-        let checked = client.verify(&image, &[Signer::new().key()]).await.unwrap();
+        let checked = client.verify(&image, &by(Signer::new().key())).await.unwrap();
         assert!(
             matches!(checked.verdict, Verdict::Bad(_)),
             "{program:?}: {checked:?}"

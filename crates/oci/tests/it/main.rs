@@ -3,6 +3,7 @@
 
 mod artifacts;
 mod content;
+mod keyless;
 mod login;
 mod scripted;
 mod tokens;
