@@ -3,8 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::keyless::{BundleEntry, Entry, Evidence, Made, Refused};
+use super::keyless::{Entry, Evidence, Made, Refused};
 use super::{Finding, Image};
 
 const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -29,7 +30,7 @@ struct Material {
     /// As bundles before version 0.3 have it; readers of 0.3 are asked to take it.
     x509_certificate_chain: Option<Chain>,
     #[serde(default)]
-    tlog_entries: Vec<BundleEntry>,
+    tlog_entries: Vec<Value>,
     timestamp_verification_data: Option<serde::de::IgnoredAny>,
 }
 

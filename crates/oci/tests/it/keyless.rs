@@ -159,6 +159,7 @@ async fn bundles_that_do_not_count() {
         (elsewhere, "it is a signature of something else"),
         (with(entries, json!([])), "no entry of a transparency log"),
         (with(entries, second), "there are several"),
+        (with(entries, json!([{}])), "not what bundles of version 0.3 hold"),
         (
             with(&format!("{entries}/0/inclusionPromise"), Value::Null),
             "Rekor 2",

@@ -49,7 +49,7 @@ struct AnnotationPayload {
 /// As it stands in a Sigstore bundle.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::sign) struct BundleEntry {
+struct BundleEntry {
     #[serde(default, deserialize_with = "number")]
     log_index: i64,
     log_id: LogId,
@@ -141,7 +141,9 @@ impl Entry {
     }
 
     /// Reads an entry of a bundle's `tlogEntries`.
-    pub(in crate::sign) fn of_bundle(entry: BundleEntry) -> Result<Self, Refused> {
+    pub(in crate::sign) fn of_bundle(entry: Value) -> Result<Self, Refused> {
+        let entry: BundleEntry = serde_json::from_value(entry)
+            .map_err(|_| Refused::Entry("it is not what bundles of version 0.3 hold"))?;
         let id = STANDARD.decode(entry.log_id.key_id);
         let id = id.map_err(|_| Refused::Entry("its log's id is no Base64"))?;
         let given = entry.inclusion_promise.ok_or(Refused::NoPromise)?;

@@ -20,7 +20,7 @@ use pki_types::CertificateDer;
 use pki_types::pem::PemObject as _;
 use wildmatch::WildMatchPattern;
 
-pub(super) use entry::{BundleEntry, Entry};
+pub(super) use entry::Entry;
 pub(super) use refused::Refused;
 pub use root::{RootError, TrustedRoot};
 
