@@ -4,6 +4,7 @@
 //! uses belongs in that room.
 
 pub mod clock;
+mod finder;
 pub mod names;
 pub mod redact;
 mod spotter;

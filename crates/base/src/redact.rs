@@ -9,9 +9,10 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
 use serde_json::Value;
 use zeroize::Zeroize as _;
+
+use crate::finder::Finder;
 
 /// What stands where a secret was.
 pub const REDACTED: &str = "[redacted]";
@@ -112,7 +113,7 @@ pub fn is_secret_name(name: &str) -> bool {
         return false;
     }
     // Nearly every name has nothing of the kind, and is told by one look.
-    if !STEM.as_ref().is_none_or(|stem| stem.is_match(name)) {
+    if !STEM.finds(name) {
         return false;
     }
     let words = words(name);
@@ -254,14 +255,7 @@ const STEMS: [&str; 11] = [
     "pass", "pwd", "pw", "secret", "token", "key", "cred", "auth", "bearer", "cookie", "dsn",
 ];
 
-static STEM: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| finder(&STEMS));
-
-fn finder(beginnings: &[&str]) -> Option<AhoCorasick> {
-    AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .build(beginnings)
-        .ok()
-}
+static STEM: LazyLock<Finder> = LazyLock::new(|| Finder::new(STEMS));
 
 /// How a secret of known shape begins.
 #[derive(Clone, Copy)]
@@ -305,28 +299,29 @@ const SHAPES: [(&str, Shape); 25] = [
 ];
 
 /// The beginnings of [`SHAPES`], and then the [`STEMS`].
-static TRACES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-    let shapes = SHAPES.map(|(beginning, _)| beginning);
-    finder(&[&shapes[..], &STEMS].concat())
-});
+static TRACES: LazyLock<Finder> = LazyLock::new(|| Finder::new(traces()));
+
+/// What every text has in it of which [`text`] changes anything.
+pub(crate) fn traces() -> impl Iterator<Item = &'static str> {
+    SHAPES.into_iter().map(|(beginning, _)| beginning).chain(STEMS)
+}
 
 /// Where secrets of known shape are, and values assigned to a secret's name. One pass, and a closer look only where it
 /// finds something: a list of containers is hundreds of texts, an answer may be megabytes, and most hold none.
 fn spans(text: &str) -> Vec<(usize, usize)> {
     let mut spans = Vec::new();
     let mut names = 0;
-    let traces = TRACES.as_ref().map(|traces| traces.find_overlapping_iter(text));
-    for found in traces.into_iter().flatten() {
-        let (start, end) = (found.start(), found.end());
-        let Some((beginning, shape)) = SHAPES.get(found.pattern().as_usize()) else {
+    for (start, trace) in TRACES.find(text) {
+        let Some((beginning, shape)) = SHAPES.get(trace) else {
             // A name may have several stems.
             if start >= names {
-                let name = name_around(text, start, end);
+                let name = name_around(text, start);
                 names = name.end;
                 spans.extend(assigned(text, name));
             }
             continue;
         };
+        let end = start + beginning.len();
         spans.extend(match shape {
             Shape::Pem => pem_key(text, start),
             Shape::Url => url_password(text, end),
@@ -379,13 +374,13 @@ fn token(text: &str, start: usize, least: usize) -> Option<(usize, usize)> {
     (end - start >= least).then_some((start, end))
 }
 
-/// The name that has the bytes from `start` to `end` in it.
-fn name_around(text: &str, start: usize, end: usize) -> Range<usize> {
+/// The name that has the byte at `start` in it.
+fn name_around(text: &str, start: usize) -> Range<usize> {
     let is_outside = |byte: &u8| !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
     let bytes = text.as_bytes();
     let before = bytes[..start].iter().rposition(is_outside);
-    let after = bytes[end..].iter().position(is_outside);
-    before.map_or(0, |before| before + 1)..after.map_or(bytes.len(), |after| end + after)
+    let after = bytes[start..].iter().position(is_outside);
+    before.map_or(0, |before| before + 1)..after.map_or(bytes.len(), |after| start + after)
 }
 
 /// The value given to a secret's name: `NAME=value`, `name: value`, `"name": "value"`, `--name value` after `=`.

@@ -21,15 +21,19 @@ pub const SHORTEST: usize = 8;
 
 /// Knows some secret values and finds them in text.
 ///
-/// One pass, whatever the number of values: each eight bytes of the text are looked up in a table of 8 KiB, which
-/// stays in the processor's first cache, and only what is found there is compared. An automaton over the same forms
-/// of fifty values would fill 20 MB.
+/// One pass, whatever the number of values: eight bytes of the text are looked up in a table of 8 KiB, which stays in the
+/// processor's first cache, and only what is found there is compared. An automaton over the same forms of fifty values
+/// would fill 20 MB. As long as there are few values and no short ones, a step is of several bytes.
 pub struct Spotter {
     /// Bits at the hashes of all anchors.
     filter: Box<[u64; FILTER_WORDS]>,
     /// Eight bytes of a form → the form and where in it they stand.
     anchors: HashMap<u64, Vec<(usize, usize)>>,
     forms: Vec<Form>,
+    /// So many bytes further on in the text is the next look.
+    stride: usize,
+    /// In JSON some form may stand with an escape in each of its parts that are looked up.
+    hides_in_escapes: bool,
 }
 
 /// The secret values that this process has come to know. A handle: who looks a value up adds it to a clone, before the
@@ -112,7 +116,9 @@ impl Spotter {
         let mut spotter = Self {
             filter: Box::new([0; FILTER_WORDS]),
             anchors: HashMap::new(),
+            stride: stride(&forms),
             forms: Vec::with_capacity(forms.len()),
+            hides_in_escapes: false,
         };
         for (text, writing) in forms {
             spotter.add(Form {
@@ -127,6 +133,26 @@ impl Spotter {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.forms.is_empty()
+    }
+
+    /// Whether a string of a JSON text may have a value in it. It looks at the text as it is written, where nothing is
+    /// escaped but control characters, `"`, `\`, `&` and what is not ASCII; see
+    /// [`suspect::is_innocent_json`](crate::suspect::is_innocent_json).
+    #[must_use]
+    pub fn may_be_in_json(&self, json: &str) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        if self.hides_in_escapes && json.contains('\\') {
+            return true;
+        }
+        json.as_bytes()
+            .windows(ANCHOR)
+            .step_by(self.stride)
+            .any(|window| {
+                let key = anchor_key(window);
+                self.may_have(key) && self.anchors.contains_key(&key)
+            })
     }
 
     /// The text with [`REDACTED`] for each value; `None` if there is none in it.
@@ -169,7 +195,7 @@ impl Spotter {
         if self.is_empty() {
             return spans;
         }
-        for (at, window) in text.windows(ANCHOR).enumerate() {
+        for (at, window) in text.windows(ANCHOR).enumerate().step_by(self.stride) {
             let key = anchor_key(window);
             if !self.may_have(key) {
                 continue;
@@ -192,7 +218,20 @@ impl Spotter {
     }
 
     fn add(&mut self, form: Form) {
-        for within in form.anchors() {
+        let whole = self.stride + ANCHOR - 1;
+        let is_plain = |within: usize| form.text.get(within..within + whole).is_some_and(is_unescaped);
+        let mut runs = form.runs(whole);
+        // One of them at least has to stand in JSON as it is; those of Base64 always do.
+        if !runs.iter().all(|within| is_plain(*within)) {
+            let plain = (0..form.text.len()).find(|within| is_plain(*within));
+            self.hides_in_escapes |= plain.is_none();
+            runs.extend(plain);
+        }
+        let anchors: BTreeSet<_> = runs
+            .into_iter()
+            .flat_map(|within| within..within + self.stride)
+            .collect();
+        for within in anchors {
             let Some(window) = form.text.get(within..within + ANCHOR) else {
                 continue;
             };
@@ -228,10 +267,10 @@ impl fmt::Debug for Spotter {
 }
 
 impl Form {
-    /// Where eight bytes are taken. Base64 may be broken into lines, at one place or more; with anchors at both ends
-    /// and in the middle, one of them is nearly always whole.
-    fn anchors(&self) -> BTreeSet<usize> {
-        let last = self.text.len().saturating_sub(ANCHOR);
+    /// Where runs of so many bytes begin that are looked up. Base64 may be broken into lines, at one place or more; with
+    /// runs at both ends and in the middle, one of them is nearly always whole.
+    fn runs(&self, whole: usize) -> BTreeSet<usize> {
+        let last = self.text.len().saturating_sub(whole);
         match self.writing {
             Writing::Plain => BTreeSet::from([0]),
             Writing::Base64 { .. } => BTreeSet::from([0, last / 2, last]),
@@ -245,8 +284,9 @@ impl Form {
             bits_behind,
         } = self.writing
         else {
-            let is_here = text.get(at..)?.starts_with(&self.text);
-            return is_here.then_some((at, at + self.text.len()));
+            let start = at.checked_sub(within)?;
+            let is_here = text.get(start..)?.starts_with(&self.text);
+            return is_here.then_some((start, start + self.text.len()));
         };
         let is_break = |byte: u8| matches!(byte, b'\n' | b'\r');
         let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
@@ -278,6 +318,25 @@ impl Form {
         }
         Some((start, end))
     }
+}
+
+/// The longest step at which a look falls into each form: all of eight bytes in it that begin at one of so many places in
+/// a row are known. That takes room, in the filter too, so with many forms it is one byte.
+fn stride(forms: &Forms) -> usize {
+    const LONGEST: usize = 4;
+    const FEW: usize = 400;
+    let shortest = forms.iter().map(|(text, _)| text.len()).min().unwrap_or(ANCHOR);
+    match forms.len() {
+        0..=FEW => (shortest + 1).saturating_sub(ANCHOR).clamp(1, LONGEST),
+        _ => 1,
+    }
+}
+
+/// Whether these bytes are never escaped in JSON, or only in ways that tell.
+fn is_unescaped(window: &[u8]) -> bool {
+    window
+        .iter()
+        .all(|byte| matches!(byte, 0x20..0x7f) && !matches!(byte, b'"' | b'\\' | b'&'))
 }
 
 fn anchor_key(window: &[u8]) -> u64 {
@@ -571,6 +630,8 @@ mod tests {
                 prop_assert!(clean.contains(REDACTED));
                 let json = serde_json::json!({"k": &value}).to_string();
                 prop_assert!(found.replace(&json).is_some());
+                let json = serde_json::json!([format!("{before}{value}{behind}")]).to_string();
+                prop_assert!(found.may_be_in_json(&json));
     let encoded = STANDARD.encode(format!("{before}{value}{behind}"));
                 prop_assert!(found.replace(&encoded).is_some());
             }

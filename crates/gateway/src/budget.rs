@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use base::text::{cut, tokens};
 use serde_json::json;
-use wire::edit::{Object, items};
+use wire::edit::{Object, Written, may_name};
 use wire::{Fault, Raw, code, to_raw};
 
 use crate::caller::{Caller, Length};
@@ -96,10 +96,15 @@ impl Kept {
 
     /// `None`: there is nothing to cut.
     fn cut_text(&self, caller: &Caller, result: &Raw) -> Option<Raw> {
+        if !may_name(result, "text") {
+            return None;
+        }
         let mut object = Object::parse(result).ok()?;
-        let blocks: Vec<Object<'_>> = items(object.get("content")?)?
+        let blocks: Vec<Object<'_>> = object
+            .written("content")?
+            .items()?
             .into_iter()
-            .map(Object::parse)
+            .map(Written::members)
             .collect::<Result<_, _>>()
             .ok()?;
         let texts: Vec<_> = blocks

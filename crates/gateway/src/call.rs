@@ -8,7 +8,7 @@ use policy::{Ask, Decision, Effect, WhenUnable};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 use wire::bridge::task;
-use wire::edit::Object;
+use wire::edit::{Object, may_name};
 use wire::{Fault, Raw, code, meta, method, mrtr, strict_value, to_raw};
 
 use crate::budget::Kept;
@@ -497,7 +497,9 @@ fn refusal(kind: Kind, why: &str) -> Result<Raw, Fault> {
 }
 
 fn is_error(result: &Raw) -> bool {
-    Object::parse(result).is_ok_and(|result| result.get("isError").is_some_and(|flag| flag.get() == "true"))
+    may_name(result, "isError")
+        && Object::parse(result)
+            .is_ok_and(|result| result.get("isError").is_some_and(|flag| flag.get() == "true"))
 }
 
 fn one_line(text: &str) -> String {

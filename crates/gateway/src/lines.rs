@@ -49,7 +49,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             if chunk.is_empty() {
                 return Ok((self.length > 0).then(|| self.take()));
             }
-            let end = chunk.iter().position(|&b| b == b'\n');
+            let end = memchr::memchr(b'\n', chunk);
             let part = end.unwrap_or(chunk.len());
             self.length += part;
             if self.length <= self.limit {

@@ -7,6 +7,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use crate::scan::{Walk, decode, known};
 use crate::{Raw, to_raw};
 
 /// The members of a raw object, in their order.
@@ -18,7 +19,61 @@ pub struct Object<'a> {
 #[derive(Debug, Clone)]
 struct Member<'a> {
     name: Cow<'a, str>,
-    value: Cow<'a, RawValue>,
+    value: Value<'a>,
+}
+
+/// Read as raw values only where they are asked for: that walks them once more.
+#[derive(Debug, Clone)]
+enum Value<'a> {
+    /// As it is written where it came from.
+    Written(&'a str),
+    /// One that was set.
+    Set(Raw),
+}
+
+impl Value<'_> {
+    fn text(&self) -> &str {
+        match self {
+            Self::Written(text) => text,
+            Self::Set(raw) => raw.get(),
+        }
+    }
+
+    fn raw(&self) -> &RawValue {
+        match self {
+            // It is a part of a raw value.
+            Self::Written(text) => serde_json::from_str(text).unwrap_or(RawValue::NULL),
+            Self::Set(raw) => raw,
+        }
+    }
+}
+
+/// A value within a raw one, as it is written there. Looking into it walks only along what is passed over.
+#[derive(Debug, Clone, Copy)]
+pub struct Written<'a>(&'a str);
+
+impl<'a> Written<'a> {
+    /// The items of an array.
+    #[must_use]
+    pub fn items(self) -> Option<Vec<Self>> {
+        let mut items = Vec::new();
+        Walk::along(self.0).items(|item| items.push(Self(item)))?;
+        Some(items)
+    }
+
+    /// The members of an object.
+    ///
+    /// # Errors
+    /// As [`Object::parse`].
+    pub fn members(self) -> Result<Object<'a>, NotAnObject> {
+        Object::of_text(self.0)
+    }
+
+    /// The text of a string.
+    #[must_use]
+    pub fn text(self) -> Option<Cow<'a, str>> {
+        decode(self.0)
+    }
 }
 
 /// Why a raw value can't be taken as an object.
@@ -39,7 +94,26 @@ impl<'a> Object<'a> {
     /// # Errors
     /// [`NotAnObject`].
     pub fn parse(raw: &'a RawValue) -> Result<Self, NotAnObject> {
-        let Members(members) = serde_json::from_str(raw.get()).map_err(|_| NotAnObject::Other)?;
+        Self::of_text(raw.get())
+    }
+
+    fn of_text(text: &'a str) -> Result<Self, NotAnObject> {
+        if !text.starts_with('{') {
+            return Err(NotAnObject::Other);
+        }
+        let mut members = Vec::with_capacity(8);
+        let mut is_named = true;
+        let walked = Walk::along(text).members(|name, value| match decode(name) {
+            Some(name) => members.push(Member {
+                name,
+                value: Value::Written(value),
+            }),
+            None => is_named = false,
+        });
+        if walked.is_none() || !is_named {
+            // Deeper than what is walked, or a name with half of a surrogate pair.
+            Members(members) = serde_json::from_str(text).map_err(|_| NotAnObject::Other)?;
+        }
         match duplicate(&members) {
             Some(name) => Err(NotAnObject::Duplicate(name)),
             None => Ok(Self { members }),
@@ -55,21 +129,31 @@ impl<'a> Object<'a> {
     /// The member of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&RawValue> {
-        self.members
-            .iter()
-            .find(|member| member.name == name)
-            .map(|member| &*member.value)
+        self.find(name).map(Value::raw)
+    }
+
+    /// The same to look into.
+    #[must_use]
+    pub fn written(&self, name: &str) -> Option<Written<'_>> {
+        self.find(name).map(|value| Written(value.text()))
     }
 
     /// The member of that name, if it is a string.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.get(name).and_then(text)
+        self.written(name)?.text()
+    }
+
+    fn find(&self, name: &str) -> Option<&Value<'a>> {
+        let member = self.members.iter().find(|member| member.name == name)?;
+        Some(&member.value)
     }
 
     /// Names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
-        self.members.iter().map(|member| (&*member.name, &*member.value))
+        self.members
+            .iter()
+            .map(|member| (&*member.name, member.value.raw()))
     }
 
     /// Whether it has no members.
@@ -89,7 +173,7 @@ impl<'a> Object<'a> {
     }
 
     fn put(&mut self, name: Cow<'a, str>, value: &(impl Serialize + ?Sized)) {
-        let value = Cow::Owned(to_raw(&value));
+        let value = Value::Set(to_raw(&value));
         match self.members.iter_mut().find(|member| member.name == name) {
             Some(member) => member.value = value,
             None => self.members.push(Member { name, value }),
@@ -106,7 +190,10 @@ impl<'a> Object<'a> {
     pub fn into_owned(self) -> Object<'static> {
         let own = |member: Member<'_>| Member {
             name: Cow::Owned(member.name.into_owned()),
-            value: Cow::Owned(member.value.into_owned()),
+            value: Value::Set(match member.value {
+                Value::Written(text) => known(text),
+                Value::Set(raw) => raw,
+            }),
         };
         Object {
             members: self.members.into_iter().map(own).collect(),
@@ -117,7 +204,19 @@ impl<'a> Object<'a> {
     /// between members are gone.
     #[must_use]
     pub fn to_raw(&self) -> Raw {
-        to_raw(self)
+        let length = |member: &Member<'_>| member.name.len() + member.value.text().len() + 4;
+        let mut text = String::with_capacity(2 + self.members.iter().map(length).sum::<usize>());
+        text.push('{');
+        for (at, Member { name, value }) in self.members.iter().enumerate() {
+            if at > 0 {
+                text.push(',');
+            }
+            text.push_str(to_raw(name).get());
+            text.push(':');
+            text.push_str(value.text());
+        }
+        text.push('}');
+        known(&text)
     }
 }
 
@@ -143,18 +242,21 @@ fn duplicate(members: &[Member<'_>]) -> Option<String> {
 
 impl Serialize for Object<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter())
+        self.to_raw().serialize(serializer)
     }
 }
 
 /// The text of a raw string.
 #[must_use]
 pub fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::from_str::<Text<'_>>(raw.get())
-        .ok()
-        .map(|text| text.0)
+    decode(raw.get())
+}
+
+/// Whether a member or a text of that name can be in a raw value, by one quick look: it stands there, or something is
+/// written in escapes. Most that is asked for is in few results, and results may be long.
+#[must_use]
+pub fn may_name(raw: &RawValue, name: &str) -> bool {
+    raw.get().contains(name) || raw.get().contains("\\u")
 }
 
 /// The items of a raw array, each raw.
@@ -182,7 +284,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
                 while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
                     members.push(Member {
                         name,
-                        value: Cow::Borrowed(value),
+                        value: Value::Written(value.get()),
                     });
                 }
                 Ok(Members(members))

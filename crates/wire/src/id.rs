@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::scan::decode;
+
 /// What ties a response to its request: a string or an integer. `null` and fractional numbers are not ids here:
 /// MCP forbids the first (Base Protocol, "Requests") and JSON-RPC 2.0 section 4 advises against the second.
 ///
@@ -21,14 +23,16 @@ impl Id {
     /// Reads an id from its JSON text; `None` if it is neither a string nor an integer.
     #[must_use]
     pub fn from_raw(raw: &RawValue) -> Option<Self> {
-        let text = raw.get();
+        Self::from_text(raw.get())
+    }
+
+    /// The same of text that is known to be JSON.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
         if text.starts_with('"') {
-            return serde_json::from_str::<String>(text)
-                .ok()
-                .map(|text| Self::Text(text.into()));
+            return decode(text).map(|text| Self::Text(text.into()));
         }
         let digits = text.strip_prefix('-').unwrap_or(text);
-        // RawValue is valid JSON already, so all digits means an integer of JSON's grammar.
+        // It is valid JSON already, so all digits means an integer of JSON's grammar.
         (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then(|| Self::Number(text.into()))
     }
 

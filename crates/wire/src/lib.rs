@@ -21,6 +21,7 @@ mod message;
 pub mod meta;
 pub mod method;
 pub mod mrtr;
+mod scan;
 mod strict;
 pub mod strings;
 mod version;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::scan::{Walk, decode, known};
 use crate::{Fault, Id, Raw, code};
 
 /// Bounds on what is read.
@@ -124,6 +125,10 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Frame, Malformed> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| Malformed::new(code::PARSE_ERROR, format!("the message is not UTF-8: {error}")))?
         .trim_ascii();
+    // One walk for what is right; what is wrong is then found out by others.
+    if let Some(envelope) = Envelope::walk(text, limits.depth) {
+        return of(envelope).map(Frame::Single);
+    }
     if is_deeper_than(text.as_bytes(), limits.depth) {
         return Err(Malformed::new(
             code::INVALID_REQUEST,
@@ -161,21 +166,80 @@ fn parse_batch(text: &str, limits: &Limits) -> Result<Frame, Malformed> {
     }
 }
 
-/// The envelope. Serde refuses a member that stands twice, so no two readers can disagree about it.
-#[derive(Deserialize)]
+/// The envelope: texts, and bodies as they are written.
+#[derive(Default)]
 struct Envelope<'a> {
-    #[serde(borrow)]
     jsonrpc: Option<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
+    id: Option<&'a str>,
     method: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    params: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    result: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
+    params: Option<&'a str>,
+    result: Option<&'a str>,
+    error: Option<&'a str>,
+}
+
+impl<'a> Envelope<'a> {
+    /// `None`: it is no message, is too deep, or is written in an unusual way.
+    fn walk(text: &'a str, depth: usize) -> Option<Self> {
+        let mut envelope = Self::default();
+        let (mut jsonrpc, mut method) = (None, None);
+        let mut is_usual = true;
+        Walk::checking(text, depth).members(|name, value| {
+            let place = match name {
+                r#""jsonrpc""# => &mut jsonrpc,
+                r#""id""# => &mut envelope.id,
+                r#""method""# => &mut method,
+                r#""params""# => &mut envelope.params,
+                r#""result""# => &mut envelope.result,
+                r#""error""# => &mut envelope.error,
+                other => {
+                    is_usual &= !other.contains('\\');
+                    return;
+                }
+            };
+            // No two readers can disagree about a member that stands once.
+            is_usual &= place.replace(value).is_none();
+        })?;
+        if !is_usual {
+            return None;
+        }
+        for (literal, text) in [(jsonrpc, &mut envelope.jsonrpc), (method, &mut envelope.method)] {
+            if let Some(literal) = literal {
+                *text = Some(decode(literal)?);
+            }
+        }
+        let is_there = |value: &&str| *value != "null";
+        envelope.params = envelope.params.filter(is_there);
+        envelope.error = envelope.error.filter(is_there);
+        Some(envelope)
+    }
+
+    /// Slower, with a reason. Serde refuses a member that stands twice, too.
+    fn read(text: &'a str) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Read<'a> {
+            #[serde(borrow)]
+            jsonrpc: Option<Cow<'a, str>>,
+            #[serde(borrow, default, deserialize_with = "present")]
+            id: Option<&'a RawValue>,
+            #[serde(borrow)]
+            method: Option<Cow<'a, str>>,
+            #[serde(borrow)]
+            params: Option<&'a RawValue>,
+            #[serde(borrow, default, deserialize_with = "present")]
+            result: Option<&'a RawValue>,
+            #[serde(borrow)]
+            error: Option<&'a RawValue>,
+        }
+        let read: Read<'_> = serde_json::from_str(text)?;
+        Ok(Self {
+            jsonrpc: read.jsonrpc,
+            id: read.id.map(RawValue::get),
+            method: read.method,
+            params: read.params.map(RawValue::get),
+            result: read.result.map(RawValue::get),
+            error: read.error.map(RawValue::get),
+        })
+    }
 }
 
 /// Tells `null` from a member that is not there.
@@ -184,19 +248,23 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 }
 
 fn parse_one(text: &str) -> Result<Message, Malformed> {
-    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| match error.classify() {
+    let envelope = Envelope::read(text).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => Malformed {
             id: id_of(text),
             ..Malformed::new(code::INVALID_REQUEST, format!("not a JSON-RPC message: {error}"))
         },
         _ => Malformed::new(code::PARSE_ERROR, format!("the message is not JSON: {error}")),
     })?;
+    of(envelope)
+}
+
+fn of(envelope: Envelope<'_>) -> Result<Message, Malformed> {
     let id = match envelope.id {
         None => None,
-        Some(raw) => match Id::from_raw(raw) {
+        Some(text) => match Id::from_text(text) {
             Some(id) => Some(id),
             // The only null id that JSON-RPC has is that of an error about an unreadable request.
-            None if raw.get() == "null" && envelope.error.is_some() => None,
+            None if text == "null" && envelope.error.is_some() => None,
             None => {
                 return Err(Malformed::new(
                     code::INVALID_REQUEST,
@@ -216,8 +284,8 @@ fn parse_one(text: &str) -> Result<Message, Malformed> {
     }
     let Some(method) = envelope.method else {
         let outcome = match (envelope.result, envelope.error) {
-            (Some(result), None) if id.is_some() => Ok(result.to_owned()),
-            (None, Some(error)) => Err(error.to_owned()),
+            (Some(result), None) if id.is_some() => Ok(known(result)),
+            (None, Some(error)) => Err(known(error)),
             _ => {
                 return refuse(
                     code::INVALID_REQUEST,
@@ -233,13 +301,10 @@ fn parse_one(text: &str) -> Result<Message, Malformed> {
             "a message with a `method` has no `result` and no `error`",
         );
     }
-    if envelope
-        .params
-        .is_some_and(|params| !params.get().starts_with('{'))
-    {
+    if envelope.params.is_some_and(|params| !params.starts_with('{')) {
         return refuse(code::INVALID_PARAMS, "`params` has to be an object");
     }
-    let (method, params) = (method.into_owned(), envelope.params.map(ToOwned::to_owned));
+    let (method, params) = (method.into_owned(), envelope.params.map(known));
     Ok(match id {
         Some(id) => Message::Request(Request { id, method, params }),
         None => Message::Notification(Notification { method, params }),
@@ -350,9 +415,13 @@ fn write(id: Option<&Id>, method: Option<&str>, body: Option<(&str, &RawValue)>)
         line.push(b':');
         let start = line.len();
         line.extend_from_slice(body.get().as_bytes());
-        for byte in &mut line[start..] {
-            if matches!(byte, b'\n' | b'\r') {
-                *byte = b' ';
+        // Hardly any body has them.
+        let body = &mut line[start..];
+        if memchr::memchr2(b'\n', b'\r', body).is_some() {
+            for byte in body {
+                if matches!(byte, b'\n' | b'\r') {
+                    *byte = b' ';
+                }
             }
         }
     }

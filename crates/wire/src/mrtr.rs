@@ -5,11 +5,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::edit::Object;
+use crate::edit::{Object, may_name};
 use crate::{Raw, method, to_raw};
 
 /// Member of a result: `complete`, `input_required`, or an extension's own.
 pub const RESULT_TYPE: &str = "resultType";
+/// The type of a result that asks for input.
+const INPUT_REQUIRED: &str = "input_required";
 /// Member of a result or a task: what is wanted, by keys.
 pub const INPUT_REQUESTS: &str = "inputRequests";
 /// Member of a retry: the answers, by the keys of the requests.
@@ -21,7 +23,7 @@ pub const REQUEST_STATE: &str = "requestState";
 #[must_use]
 pub fn input_required(key: &str, elicitation: &Value, state: &str) -> Raw {
     to_raw(&json!({
-        RESULT_TYPE: "input_required",
+        RESULT_TYPE: INPUT_REQUIRED,
         "inputRequests": { key: {"method": method::ELICIT, "params": elicitation} },
         REQUEST_STATE: state,
     }))
@@ -52,8 +54,11 @@ impl InputRequired {
     /// # Errors
     /// It does, but not in a way that can be answered; what is wrong with it.
     pub fn read(result: &RawValue) -> Option<Result<Self, String>> {
+        if !may_name(result, INPUT_REQUIRED) {
+            return None;
+        }
         let object = Object::parse(result).ok()?;
-        (object.text(RESULT_TYPE)? == "input_required").then(|| Self::of(&object))
+        (object.text(RESULT_TYPE)? == INPUT_REQUIRED).then(|| Self::of(&object))
     }
 
     /// The `inputRequests` and `requestState` of a result, or of a task.
@@ -87,7 +92,7 @@ impl InputRequired {
     #[must_use]
     pub fn to_raw(&self) -> Raw {
         let mut result = Object::empty();
-        result.set(RESULT_TYPE, "input_required");
+        result.set(RESULT_TYPE, INPUT_REQUIRED);
         result.set(INPUT_REQUESTS, &self.requests_raw());
         if let Some(state) = &self.state {
             result.set(REQUEST_STATE, state);

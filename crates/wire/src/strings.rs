@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::Raw;
+use crate::scan::{decode, known, string_end};
 
 /// Gives every string value of `raw` to `replace`, with the name of the member that it stands under (that of
 /// the nearest object around it; `None` at the top). Where it returns a text, that stands there instead.
@@ -70,33 +71,11 @@ pub fn rewrite(raw: &RawValue, mut replace: impl FnMut(Option<&str>, &str) -> Op
         return None;
     }
     out.push_str(&json[copied..]);
-    RawValue::from_string(out).ok()
+    Some(known(&out))
 }
 
 struct Level<'a> {
     name: Option<Cow<'a, str>>,
     wants_name: bool,
     is_object: bool,
-}
-
-/// Where the string that opens at `start` ends, past its closing quote.
-fn string_end(bytes: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-    bytes.len()
-}
-
-/// The text of a string literal; `None` for one that holds half of a surrogate pair, which is left alone.
-fn decode(literal: &str) -> Option<Cow<'_, str>> {
-    let inner = literal.get(1..literal.len().checked_sub(1)?)?;
-    if !inner.contains('\\') {
-        return Some(Cow::Borrowed(inner));
-    }
-    serde_json::from_str::<String>(literal).ok().map(Cow::Owned)
 }

@@ -519,6 +519,35 @@ fn id() -> impl Strategy<Value = Id> {
     ]
 }
 
+/// Members in order, by `serde_json` alone.
+mod indexed {
+    use super::RawValue;
+
+    pub(super) struct Members(pub(super) Vec<(String, String)>);
+
+    impl<'de> serde::Deserialize<'de> for Members {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Reader;
+            impl<'de> serde::de::Visitor<'de> for Reader {
+                type Value = Members;
+
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("an object")
+                }
+
+                fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                    let mut members = Vec::new();
+                    while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
+                        members.push((name, value.get().to_owned()));
+                    }
+                    Ok(Members(members))
+                }
+            }
+            deserializer.deserialize_map(Reader)
+        }
+    }
+}
+
 /// Whether all strings are `*`.
 fn is_marked(value: &Value) -> bool {
     match value {
@@ -529,7 +558,137 @@ fn is_marked(value: &Value) -> bool {
     }
 }
 
+/// Whether the walk takes this for an object or an array, and whether `serde_json` does.
+fn walked(text: &str) -> (bool, bool) {
+    let members = scan::Walk::checking(text, 100).members(|_, _| {});
+    let items = scan::Walk::checking(text, 100).items(|_| {});
+    let is_raw = serde_json::from_str::<&RawValue>(text).is_ok();
+    let is_open = text.trim_ascii_start().starts_with(['[', '{']);
+    (members.or(items).is_some(), is_raw && is_open)
+}
+
+#[test]
+fn the_walk_takes_what_is_json_and_nothing_else() {
+    for inner in [
+        "",
+        "0",
+        "-0",
+        "00",
+        "-",
+        "01",
+        "1.",
+        ".1",
+        "1.5",
+        "1e",
+        "1e+",
+        "1E-7",
+        "1e5.",
+        "+1",
+        "0x1",
+        "true",
+        "tru",
+        "truex",
+        "nul",
+        "NULL",
+        "\"",
+        "\"\"",
+        "\"\\\"",
+        "\"\\\\\"",
+        "\"\\u00e9\"",
+        "\"\\u00g9\"",
+        "\"\\u00\"",
+        "\"\\x\"",
+        "\"\n\"",
+        "\"\u{1f}\"",
+        "\"\u{7f}é\"",
+        "\"\\ud800\"",
+        "[",
+        "]",
+        "[]",
+        "[ ]",
+        "[,]",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "[1,2]",
+        "{}",
+        "{ }",
+        "{,}",
+        "{1:2}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{\"a\":1 \"b\":2}",
+        "{\"a\" : 1 , \"b\":[{}]}",
+        "[}",
+        "{]",
+        "[[[]]",
+        "\u{a0}1",
+        "1\u{b}",
+        "\"long enough for eight\u{2} at a time\"",
+        "\"long enough for eight\\/ at a time, é\"",
+    ] {
+        for text in [
+            inner.to_owned(),
+            format!("[{inner}]"),
+            format!(" [0, {inner} ]\n"),
+            format!("{{\"m\":{inner}}}"),
+            format!("[{inner}] 1"),
+        ] {
+            let (walk, serde) = walked(&text);
+            assert_eq!(walk, serde, "{text}");
+        }
+    }
+}
+
+#[test]
+fn long_messages_are_read_at_once() {
+    // As deep as is allowed, and one more.
+    for (levels, is_read) in [(99, true), (100, false)] {
+        let body = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{body}}}"#);
+        assert_eq!(
+            parse(text.as_bytes(), &Limits::default()).is_ok(),
+            is_read,
+            "{levels}"
+        );
+    }
+}
+
 proptest! {
+    #[test]
+    fn the_walk_agrees_about_what_is_nearly_json(
+        json in json_text(), at in any::<prop::sample::Index>(), other in "[\\[\\]{}:,\"\\\\0-9a-z \n\t\u{1}.eE+-]{0,2}", gone in 0..3usize,
+    ) {
+        let mut text: Vec<char> = json.chars().collect();
+        let at = at.index(text.len());
+        let behind = (at + gone).min(text.len());
+        text.splice(at..behind, other.chars());
+        for text in [json, text.into_iter().collect()] {
+            let (walk, serde) = walked(&text);
+            prop_assert_eq!(walk, serde, "{}", text);
+        }
+    }
+
+    #[test]
+    fn the_walk_finds_the_members_and_items(members in object_text(json_text()), items in prop::collection::vec(json_text(), 0..5)) {
+        let given = raw(&members);
+        let wanted: indexed::Members = serde_json::from_str(given.get()).unwrap();
+        let object = Object::parse(&given).unwrap();
+        let found: Vec<_> = object.iter().map(|(name, value)| (name.to_owned(), value.get().to_owned())).collect();
+        prop_assert_eq!(found, wanted.0);
+        let given = raw(&format!("{{\"items\": [{}]}}", items.join(" , ")));
+        let object = Object::parse(&given).unwrap();
+        let written = object.written("items").unwrap().items().unwrap();
+        let wanted = edit::items(object.get("items").unwrap()).unwrap();
+        prop_assert_eq!(written.len(), wanted.len());
+        for (written, wanted) in written.iter().zip(wanted) {
+            let text = serde_json::from_str::<String>(wanted.get()).ok();
+            prop_assert_eq!(written.text().map(std::borrow::Cow::into_owned), text);
+            prop_assert_eq!(written.members().is_ok(), Object::parse(wanted).is_ok());
+        }
+    }
+
     #[test]
     fn bodies_come_back_byte_for_byte(
         id in id(), method in "\\PC{1,12}", params in object_text(json_text()), result in json_text(), error in object_text(json_text()),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::edit::Object;
+use crate::edit::{Object, may_name};
 use crate::meta::{META, RELATED_TASK, TASKS_EXTENSION};
 use crate::mrtr::{INPUT_REQUESTS, InputRequired, RESULT_TYPE};
 use crate::{Raw, code, to_raw};
@@ -21,7 +21,7 @@ pub const TASK: &str = "task";
 #[must_use]
 pub fn created(result: &RawValue) -> Option<Raw> {
     // Long answers are no tasks, and need not be walked through to see that.
-    if !result.get().contains("taskId") {
+    if !may_name(result, "taskId") {
         return None;
     }
     let object = Object::parse(result).ok()?;

@@ -1,0 +1,401 @@
+//! Walking JSON text once, without making anything of it: where values begin and end.
+//!
+//! `serde_json` walks as well, but for each level anew, and it reads escapes and numbers for what they mean. An answer
+//! may be megabytes. What is found here is what it would find ([`crate::tests`] compare the two); where something is
+//! wrong with a text, it is asked what.
+
+use std::borrow::Cow;
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde_json::value::RawValue;
+
+use crate::Raw;
+
+/// `text`, which is known to be JSON, as a raw value without walking it once more. If it can't be had this way it is
+/// walked, and what is no JSON after all is `null`.
+pub(crate) fn known(text: &str) -> Raw {
+    /// How `serde_json` writes a raw value itself. It is not said to stay so, hence the comparison below.
+    struct Known<'a>(&'a str);
+
+    impl Serialize for Known<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            const TOKEN: &str = "$serde_json::private::RawValue";
+            let mut raw = serializer.serialize_struct(TOKEN, 1)?;
+            raw.serialize_field(TOKEN, self.0)?;
+            raw.end()
+        }
+    }
+
+    let raw = crate::to_raw(&Known(text));
+    if raw.get().len() == text.len() {
+        return raw;
+    }
+    RawValue::from_string(text.to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// So far is looked byte by byte before it is worth while to begin something faster.
+const NEAR: usize = 16;
+
+/// A walk along a JSON text.
+pub(crate) struct Walk<'a> {
+    text: &'a str,
+    at: usize,
+    /// Most levels inside each other; at most 128.
+    depth: usize,
+    /// The text was found to be JSON before, so nothing need be looked for but ends.
+    is_known: bool,
+}
+
+/// So many levels fit into the bits that say which of them are objects.
+const DEEPEST: usize = 128;
+
+impl<'a> Walk<'a> {
+    /// Along text that may be anything.
+    pub(crate) fn checking(text: &'a str, depth: usize) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth: depth.min(DEEPEST),
+            is_known: false,
+        }
+    }
+
+    /// Along text that is known to be JSON: of a raw value, or a part of one.
+    pub(crate) fn along(text: &'a str) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth: DEEPEST,
+            is_known: true,
+        }
+    }
+
+    /// Gives each member of the object that the text is: its name as it is written, with quotes, and its value. `None`:
+    /// it is no object, is too deep, or has something behind it; what was given until then counts for nothing.
+    pub(crate) fn members(mut self, mut each: impl FnMut(&'a str, &'a str)) -> Option<()> {
+        self.blanks();
+        self.expect(b'{')?;
+        self.blanks();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return self.end();
+        }
+        loop {
+            self.blanks();
+            let name = self.string()?;
+            self.blanks();
+            self.expect(b':')?;
+            self.blanks();
+            each(name, self.value(1)?);
+            self.blanks();
+            match self.next()? {
+                b',' => {}
+                b'}' => return self.end(),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Gives each item of the array that the text is; `None` as with [`Walk::members`].
+    pub(crate) fn items(mut self, mut each: impl FnMut(&'a str)) -> Option<()> {
+        self.blanks();
+        self.expect(b'[')?;
+        self.blanks();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return self.end();
+        }
+        loop {
+            self.blanks();
+            each(self.value(1)?);
+            self.blanks();
+            match self.next()? {
+                b',' => {}
+                b']' => return self.end(),
+                _ => return None,
+            }
+        }
+    }
+
+    /// The value that begins here, below so many levels.
+    fn value(&mut self, above: usize) -> Option<&'a str> {
+        let start = self.at;
+        // Whether each open level is an object, the innermost in the lowest bit.
+        let (mut levels, mut open) = (0u128, 0);
+        loop {
+            match self.peek()? {
+                b'"' => {
+                    self.string()?;
+                }
+                bracket @ (b'{' | b'[') => {
+                    self.at += 1;
+                    open += 1;
+                    if above + open > self.depth {
+                        return None;
+                    }
+                    let is_object = bracket == b'{';
+                    levels = levels << 1 | u128::from(is_object);
+                    self.blanks();
+                    if self.peek()? != if is_object { b'}' } else { b']' } {
+                        if is_object {
+                            self.name()?;
+                        }
+                        continue;
+                    }
+                }
+                b'-' | b'0'..=b'9' => self.number()?,
+                b't' => self.literal("true")?,
+                b'f' => self.literal("false")?,
+                b'n' => self.literal("null")?,
+                _ => return None,
+            }
+            // Behind a value, or before the end of what is empty.
+            loop {
+                if open == 0 {
+                    return self.text.get(start..self.at);
+                }
+                self.blanks();
+                let is_object = levels & 1 == 1;
+                match (self.next()?, is_object) {
+                    (b',', true) => {
+                        self.blanks();
+                        self.name()?;
+                        break;
+                    }
+                    (b',', false) => {
+                        self.blanks();
+                        break;
+                    }
+                    (b'}', true) | (b']', false) => {
+                        levels >>= 1;
+                        open -= 1;
+                    }
+                    _ => return None,
+                }
+            }
+        }
+    }
+
+    /// A member's name and the colon behind it.
+    #[inline]
+    fn name(&mut self) -> Option<()> {
+        self.string()?;
+        self.blanks();
+        self.expect(b':')?;
+        self.blanks();
+        Some(())
+    }
+
+    /// The string literal that begins here, with its quotes.
+    #[inline]
+    fn string(&mut self) -> Option<&'a str> {
+        let (start, bytes) = (self.at, self.text.as_bytes());
+        self.expect(b'"')?;
+        self.at = if self.is_known {
+            string_end(bytes, start)
+        } else {
+            checked_end(bytes, start)?
+        };
+        self.text.get(start..self.at)
+    }
+
+    /// RFC 8259 section 6.
+    #[inline]
+    fn number(&mut self) -> Option<()> {
+        let bytes = self.text.as_bytes();
+        let byte = |at: usize| bytes.get(at).copied();
+        let digits = |at: usize| {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            (count > 0).then_some(at + count)
+        };
+        let start = self.at + usize::from(byte(self.at) == Some(b'-'));
+        let mut end = digits(start)?;
+        // No zeros before others.
+        if byte(start) == Some(b'0') && end > start + 1 {
+            return None;
+        }
+        if byte(end) == Some(b'.') {
+            end = digits(end + 1)?;
+        }
+        if matches!(byte(end), Some(b'e' | b'E')) {
+            end += 1 + usize::from(matches!(byte(end + 1), Some(b'+' | b'-')));
+            end = digits(end)?;
+        }
+        self.at = end;
+        Some(())
+    }
+
+    fn literal(&mut self, wanted: &str) -> Option<()> {
+        let is_it = self.rest().starts_with(wanted.as_bytes());
+        self.at += wanted.len();
+        is_it.then_some(())
+    }
+
+    #[inline]
+    fn blanks(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\n' | b'\t' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// Nothing is behind it but blanks.
+    fn end(&mut self) -> Option<()> {
+        self.blanks();
+        (self.at == self.text.len()).then_some(())
+    }
+
+    #[inline]
+    fn expect(&mut self, wanted: u8) -> Option<()> {
+        (self.next()? == wanted).then_some(())
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+}
+
+/// Where the string that opens at `start` ends, past its closing quote, if it is one.
+#[inline]
+fn checked_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    loop {
+        at = plain_end(bytes, at);
+        match *bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => match *bytes.get(at + 1)? {
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => at += 2,
+                b'u' => {
+                    let digits = bytes.get(at + 2..at + 6)?;
+                    if !digits.iter().all(u8::is_ascii_hexdigit) {
+                        return None;
+                    }
+                    at += 6;
+                }
+                _ => return None,
+            },
+            // A control character.
+            _ => return None,
+        }
+    }
+}
+
+/// The place from `at` on of the next quote, backslash or control character: eight bytes at a time.
+#[inline]
+fn plain_end(bytes: &[u8], mut at: usize) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    // The high bit of each byte that is zero; above the lowest of them others may be set in vain.
+    let zeros = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let chunk = u64::from_le_bytes(*chunk);
+        let control = chunk.wrapping_sub(ONES * 0x20) & !chunk;
+        let quotes = zeros(chunk ^ (ONES * u64::from(b'"')));
+        let found = (control | quotes | zeros(chunk ^ (ONES * u64::from(b'\\')))) & HIGH;
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let is_end = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().position(is_end).unwrap_or(rest.len())
+}
+
+/// The same in text that is known to be JSON.
+#[inline]
+pub(crate) fn string_end(bytes: &[u8], start: usize) -> usize {
+    // Most are short.
+    let mut at = start + 1;
+    while at <= start + NEAR {
+        match bytes.get(at) {
+            Some(b'"') => return at + 1,
+            Some(b'\\') => at += 2,
+            Some(_) => at += 1,
+            None => return bytes.len(),
+        }
+    }
+    let inner = bytes.get(at..).unwrap_or_default();
+    for quote in memchr::memchr_iter(b'"', inner) {
+        let before = inner.iter().take(quote).rev();
+        let backslashes = before.take_while(|byte| **byte == b'\\').count();
+        if backslashes.is_multiple_of(2) {
+            return at + quote + 1;
+        }
+    }
+    bytes.len()
+}
+
+/// The text of a string literal; `None` for one that holds half of a surrogate pair, and for what is no string.
+pub(crate) fn decode(literal: &str) -> Option<Cow<'_, str>> {
+    let inner = literal.strip_prefix('"')?.strip_suffix('"')?;
+    let Some(first) = memchr::memchr(b'\\', inner.as_bytes()) else {
+        return Some(Cow::Borrowed(inner));
+    };
+    let mut text = String::with_capacity(inner.len());
+    text.push_str(inner.get(..first)?);
+    let (bytes, mut at) = (inner.as_bytes(), first);
+    while let Some(&byte) = bytes.get(at) {
+        if byte != b'\\' {
+            // Escapes come in flocks, between which it is not worth while to look far ahead.
+            if byte.is_ascii() && bytes.get(at + 1).is_none_or(|next| *next == b'\\') {
+                text.push(char::from(byte));
+                at += 1;
+                continue;
+            }
+            let rest = inner.get(at..)?;
+            let near = rest.bytes().take(NEAR).position(|byte| byte == b'\\');
+            let end = near.or_else(|| memchr::memchr(b'\\', rest.as_bytes()));
+            let plain = rest.get(..end.unwrap_or(rest.len()))?;
+            text.push_str(plain);
+            at += plain.len();
+            continue;
+        }
+        at += 2;
+        text.push(match *bytes.get(at - 1)? {
+            b'n' => '\n',
+            b't' => '\t',
+            b'r' => '\r',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            c @ (b'"' | b'\\' | b'/') => char::from(c),
+            b'u' => {
+                let high = unit(bytes, at)?;
+                at += 4;
+                match high {
+                    0xd800..0xdc00 => {
+                        let is_pair = bytes.get(at..at + 2)? == br"\u";
+                        let low = unit(bytes, at + 2).filter(|unit| (0xdc00..0xe000).contains(unit));
+                        at += 6;
+                        char::from_u32(
+                            0x1_0000 + ((high - 0xd800) << 10) + (low.filter(|_| is_pair)? - 0xdc00),
+                        )?
+                    }
+                    _ => char::from_u32(high)?,
+                }
+            }
+            _ => return None,
+        });
+    }
+    Some(Cow::Owned(text))
+}
+
+/// The number that four hexadecimal digits write.
+fn unit(bytes: &[u8], at: usize) -> Option<u32> {
+    let digits = bytes.get(at..at + 4)?;
+    digits.iter().try_fold(0, |number, digit| {
+        Some(number << 4 | char::from(*digit).to_digit(16)?)
+    })
+}
