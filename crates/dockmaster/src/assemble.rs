@@ -23,7 +23,7 @@ use store::Store;
 use crate::env::Var;
 use crate::exit::{Exit, Failure};
 use crate::fleet::{self, Fleet};
-use crate::settings::Settings;
+use crate::settings::{Config, Settings};
 use crate::user;
 
 /// The name of the one host there is so far, as the configuration writes it.
@@ -41,6 +41,10 @@ pub(crate) struct House {
     /// Set once there are servers beside the built-in one.
     pub(crate) fleet: OnceLock<Arc<Fleet>>,
     known: KnownSecrets,
+    /// As it was at the start, which some of it is for good.
+    began: Config,
+    /// As it holds now.
+    holds: tokio::sync::Mutex<Config>,
 }
 
 /// Remembers the last decision that was written down, since a command's exit code depends on it and the answer of a
@@ -196,6 +200,8 @@ fn with(
         witness,
         fleet: fleet.map(OnceLock::from).unwrap_or_default(),
         known,
+        began: settings.config.clone(),
+        holds: tokio::sync::Mutex::new(settings.config.clone()),
     })
 }
 
@@ -343,7 +349,7 @@ fn docker(settings: &Settings, engine: Engine, toolset: Toolset) -> Result<Serve
             };
             Ok(Link {
                 wire: Wire::Pipe(Box::new(near)),
-                driver: Some(serving.boxed()),
+                driver: Some(serving.map(|()| None).boxed()),
             })
         }
         .boxed()
@@ -388,21 +394,50 @@ impl Describe for DockerTools {
 pub(crate) const SHUTDOWN: Duration = Duration::from_secs(10);
 
 impl House {
-    /// Has the gateway run the servers that the configuration names now. The built-in one, the rules and all else that is
-    /// set hold as they were at the start.
-    pub(crate) async fn renew(&self, settings: &Settings) -> Result<()> {
-        if self.fleet.get().is_none() && fleet::enabled(settings).next().is_some() {
-            let (engine, _) = engine(settings)?;
-            let opened = Fleet::open(settings, Some(&engine), &self.store, self.known.clone())?;
-            // Whoever was first has the one that counts.
-            drop(self.fleet.set(Arc::new(opened)));
+    /// Has the gateway go on as the configuration says now: its servers, its rules, where secrets come from, whose
+    /// signatures are wanted, what the guard lets pass. Gives the settings that have changed and hold from the next start.
+    ///
+    /// What can fail comes first; after an error all is as it was.
+    pub(crate) async fn renew(&self, settings: &Settings) -> Result<Vec<&'static str>> {
+        let mut holds = self.holds.lock().await;
+        let mut settings = settings.clone();
+        let later = settings.config.keep_what_holds_for_good(&self.began);
+        let (config, before) = (&settings.config, &*holds);
+        let runs = fleet::enabled(&settings).next().is_some();
+        let engine = (config.docker.enabled || runs || self.fleet.get().is_some())
+            .then(|| engine(&settings).map(|(engine, _)| engine))
+            .transpose()?;
+        // A new built-in server ends the streams of the old one, so it stays as long as nothing of it changes.
+        let same_docker = (&config.docker, &config.hosts) == (&before.docker, &before.hosts);
+        let docker = match &engine {
+            Some(engine) if config.docker.enabled && !same_docker => {
+                Some(docker(&settings, engine.clone(), config.docker.toolset)?)
+            }
+            _ => None,
+        };
+        match (self.fleet.get(), &engine) {
+            (Some(fleet), Some(engine)) => fleet.renew(&settings, engine, &self.store)?,
+            (None, Some(engine)) if runs => {
+                let opened = Fleet::open(&settings, Some(engine), &self.store, self.known.clone())?;
+                // Whoever was first has the one that counts.
+                drop(self.fleet.set(Arc::new(opened)));
+            }
+            _ => {}
         }
         let servers = match self.fleet.get() {
-            Some(fleet) => fleet.servers(settings, &self.store)?,
+            Some(fleet) => fleet.servers(&settings, &self.store)?,
             None => Vec::new(),
         };
-        self.gateway.set_servers_from_outside(servers).await;
-        Ok(())
+        self.gateway.set_rules(config.policy.clone());
+        if same_docker {
+            self.gateway.set_servers_from_outside(servers).await;
+        } else {
+            self.gateway
+                .set_servers(docker.into_iter().chain(servers).collect())
+                .await;
+        }
+        *holds = settings.config;
+        Ok(later)
     }
 
     /// Ends what runs, and waits for it.

@@ -43,7 +43,7 @@ pub(crate) enum Order {
     Status,
     /// The instances of a server stopped; the next use starts them anew.
     Restart { server: String },
-    /// The servers that the configuration names now, set up as it says now.
+    /// To go on as the configuration says now.
     Renew,
 }
 
@@ -55,8 +55,8 @@ pub(crate) enum Reply {
     Status(Box<Told>),
     /// Whether it has such a server, and it was restarted.
     Restarted(bool),
-    /// It has the servers that the configuration names.
-    Renewed,
+    /// It goes on as the configuration says; but for these settings, which have changed and hold from its next start.
+    Renewed { later: Vec<String> },
     /// Nothing was done, and why.
     Failed(String),
 }
@@ -87,30 +87,52 @@ pub(crate) async fn gateways(settings: &Settings) -> Vec<Told> {
     let mut told: Vec<_> = told
         .filter_map(|reply| match reply {
             Reply::Status(told) => Some(*told),
-            Reply::Restarted(_) | Reply::Renewed | Reply::Failed(_) => None,
+            Reply::Restarted(_) | Reply::Renewed { .. } | Reply::Failed(_) => None,
         })
         .collect();
     told.sort_by_key(|told| told.pid);
     told
 }
 
-/// Has the gateways that run take over what the configuration says of servers now, and tells of those that did not.
-pub(crate) async fn renew(settings: &Settings) -> std::io::Result<()> {
-    let replies = ask(settings, &Order::Renew).await;
-    let count = replies
-        .iter()
-        .filter(|reply| matches!(reply, Reply::Renewed))
-        .count();
-    for reply in replies {
-        if let Reply::Failed(why) = reply {
-            output::note(&format!("a gateway that runs goes on as before: {why}"))?;
+/// What became of the order to go on as the configuration says now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Renewed {
+    /// So many gateways do.
+    pub(crate) done: usize,
+    /// So many go on as before.
+    pub(crate) failed: usize,
+}
+
+/// Has the gateways that run go on as the configuration says now, and tells of those that do not, and of what holds later.
+pub(crate) async fn renew(settings: &Settings) -> std::io::Result<Renewed> {
+    let mut renewed = Renewed { done: 0, failed: 0 };
+    let mut later = std::collections::BTreeSet::new();
+    for reply in ask(settings, &Order::Renew).await {
+        match reply {
+            Reply::Renewed { later: of_this } => {
+                renewed.done += 1;
+                later.extend(of_this);
+            }
+            Reply::Failed(why) => {
+                renewed.failed += 1;
+                output::note(&format!("a gateway that runs goes on as before: {why}"))?;
+            }
+            Reply::Status(_) | Reply::Restarted(_) => {}
         }
     }
-    match count {
-        0 => Ok(()),
-        1 => output::note("the gateway that runs has taken it over"),
-        _ => output::note(&format!("{count} gateways that run have taken it over")),
+    match renewed.done {
+        0 => {}
+        1 => output::note("the gateway that runs has taken it over")?,
+        count => output::note(&format!("{count} gateways that run have taken it over"))?,
     }
+    if !later.is_empty() {
+        let names: Vec<_> = later.into_iter().collect();
+        output::note(&format!(
+            "but for {}: what that says holds from the next `dockmaster gateway run`",
+            names.join(", ")
+        ))?;
+    }
+    Ok(renewed)
 }
 
 /// Serves clients, and beside them the commands of this user. `address`: where the clients connect, by HTTP.
@@ -278,7 +300,9 @@ mod unix {
                 })),
                 Order::Restart { server } => self.restart(&server).await,
                 Order::Renew => match self.renew().await {
-                    Ok(()) => Reply::Renewed,
+                    Ok(later) => Reply::Renewed {
+                        later: later.into_iter().map(str::to_owned).collect(),
+                    },
                     Err(error) => Reply::Failed(format!("{error:#}")),
                 },
             }
@@ -296,7 +320,7 @@ mod unix {
             }
         }
 
-        async fn renew(&self) -> anyhow::Result<()> {
+        async fn renew(&self) -> anyhow::Result<Vec<&'static str>> {
             let settings = self.settings.again()?;
             self.note("servers.renew", "").await?;
             self.house.renew(&settings).await

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context, Result};
 use base::names::ServerName;
@@ -17,7 +17,7 @@ use fetch::{Addresses, Plain};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use gateway::{Describe, Life, Link, Origin, Server, Share, Wire};
-use instances::{Instances, Start};
+use instances::{Instances, Start, Terms};
 use policy::Effect;
 use secrets::{SecretName, Sources};
 use serde_json::Value;
@@ -34,15 +34,20 @@ pub(crate) const PIN: &str = "image-pin";
 
 /// What servers are run with.
 pub(crate) struct Fleet {
-    instances: Option<Instances>,
-    sources: Sources,
+    given: RwLock<Arc<Given>>,
     /// What must not come out of any tool; grows with each secret that a server is given.
     known: KnownSecrets,
     logs: Logs,
     client: fetch::Client,
+    refusals: Refusals,
+}
+
+/// What the configuration says, as it was when it was read last. Each start takes what is given then.
+struct Given {
+    instances: Option<Instances>,
+    sources: Sources,
     /// Servers that the user described himself, and no catalog.
     of_the_user: BTreeSet<ServerName>,
-    refusals: Refusals,
 }
 
 /// A server as it is switched on in a profile.
@@ -151,18 +156,43 @@ impl Fleet {
             .map(open)
             .transpose()
             .context("can't prepare to run servers")?;
-        Ok(Self {
+        let given = Given {
             instances,
             sources: keep::sources(settings)?,
+            of_the_user: settings.config.servers.keys().cloned().collect(),
+        };
+        Ok(Self {
+            given: RwLock::new(Arc::new(given)),
             logs: Logs::new(settings.folders.state.join("logs"), known.clone()),
             known,
             client: fetch::Client::new(fetch::Options {
                 user_agent: concat!("dockmaster/", env!("CARGO_PKG_VERSION")).to_owned(),
                 ..fetch::Options::default()
             }),
-            of_the_user: settings.config.servers.keys().cloned().collect(),
             refusals,
         })
+    }
+
+    /// Takes over where secrets come from, whose signatures are wanted, and what the guard of `engine` lets servers be
+    /// given; it holds from the next start of each on.
+    pub(crate) fn renew(&self, settings: &Settings, engine: &Engine, store: &Store) -> Result<()> {
+        let terms = Terms {
+            engine: engine.clone(),
+            private_hosts: hosts_of_the_user(settings),
+            signature: signatures::check(settings, store)?,
+        };
+        let before = self.given();
+        let given = Given {
+            instances: before.instances.as_ref().map(|instances| instances.on(terms)),
+            sources: keep::sources(settings)?,
+            of_the_user: settings.config.servers.keys().cloned().collect(),
+        };
+        *self.given.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(given);
+        Ok(())
+    }
+
+    fn given(&self) -> Arc<Given> {
+        Arc::clone(&self.given.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The servers that are switched on, in all profiles.
@@ -254,13 +284,15 @@ impl Fleet {
     /// Fetches or makes the image, which takes as long as it takes and is no part of a start.
     async fn prepare(&self, plan: &Plan) -> Result<()> {
         if let Target::Container(container) = &plan.target {
-            self.instances()?.image(&plan.server, container, None).await?;
+            let given = self.given();
+            given.instances()?.image(&plan.server, container, None).await?;
         }
         Ok(())
     }
 
     async fn connect(&self, plan: &Plan, share: &Share) -> Result<Link> {
-        let secrets = self.secrets(plan).await?;
+        let given = self.given();
+        let secrets = self.secrets(&given, plan).await?;
         let secret = |name: &str| secrets.get(name).cloned();
         let server = plan.server.as_str();
         match &plan.target {
@@ -274,17 +306,20 @@ impl Fleet {
                     stderr: Some(lines),
                     progress: None,
                 };
-                let mut running = self.instances()?.start(start).await?;
+                let mut running = given.instances()?.start(start).await?;
                 let stdio = running.take_stdio().context("the server has no pipes")?;
+                let known = self.known.clone();
                 let driver = async move {
                     tokio::pin!(stderr);
-                    tokio::select! {
-                        ended = running.exited() => tracing::debug!("{ended}"),
-                        () = &mut stderr => {}
-                    }
+                    let ended = tokio::select! {
+                        ended = running.exited() => Some(ended),
+                        () = &mut stderr => None,
+                    };
                     // It holds the other end of the log, whose last lines are written when it has gone.
                     drop(running);
                     stderr.await;
+                    let ended = ended.filter(|ended| !ended.was_told_to());
+                    ended.map(|ended| fit_to_tell(&known, &ended.to_string()))
                 };
                 Ok(Link {
                     wire: Wire::Pipe(Box::new(stdio)),
@@ -294,7 +329,7 @@ impl Fleet {
             Target::PerCall(tools) => Ok(percall::link(percall::Calls {
                 server: plan.server.clone(),
                 tools: tools.clone(),
-                instances: self.instances()?.clone(),
+                instances: given.instances()?.clone(),
                 secrets,
             })),
             Target::Remote(remote) => {
@@ -314,7 +349,7 @@ impl Fleet {
                         plan::RemoteTransport::Sse => gateway::RemoteTransport::Sse,
                     },
                     headers: remote.headers.iter().map(header).collect::<Result<_>>()?,
-                    client: if self.of_the_user.contains(&plan.server) {
+                    client: if given.of_the_user.contains(&plan.server) {
                         // Who wrote the address means that host, wherever it is.
                         self.client.with_rules(Addresses::Private, Plain::Permitted)
                     } else {
@@ -338,23 +373,24 @@ impl Fleet {
                     grace: std::time::Duration::from_secs(3),
                     stderr: self.logs.lines(server),
                 };
-                Ok(process.start()?)
+                let mut link = process.start()?;
+                let known = self.known.clone();
+                link.driver = link.driver.map(|driver| {
+                    driver
+                        .map(move |why| why.map(|why| fit_to_tell(&known, &why)))
+                        .boxed()
+                });
+                Ok(link)
             }
             Target::BuiltIn => anyhow::bail!("{server} is built in"),
         }
     }
 
-    fn instances(&self) -> Result<&Instances> {
-        self.instances
-            .as_ref()
-            .context("no Docker Engine is configured to run it on")
-    }
-
     /// The values of a plan's secrets; a missing one is an error that says which command sets it.
-    async fn secrets(&self, plan: &Plan) -> Result<BTreeMap<String, Secret>> {
+    async fn secrets(&self, given: &Given, plan: &Plan) -> Result<BTreeMap<String, Secret>> {
         let mut values = BTreeMap::new();
         for name in &plan.secrets {
-            let value = self.sources.require(&SecretName::parse(name)?).await?;
+            let value = given.sources.require(&SecretName::parse(name)?).await?;
             self.known.learn([value.clone()]);
             values.insert(name.clone(), value);
         }
@@ -363,7 +399,10 @@ impl Fleet {
 
     /// What earlier gateways that were killed left behind is removed.
     pub(crate) async fn reap(&self) {
-        let Some(instances) = &self.instances else { return };
+        let given = self.given();
+        let Some(instances) = &given.instances else {
+            return;
+        };
         match instances.reap().await {
             Ok(reaped) => tracing::debug!("{reaped:?}"),
             Err(error) => {
@@ -374,7 +413,7 @@ impl Fleet {
 
     /// Ends what runs, and waits for it.
     pub(crate) async fn close(&self, within: std::time::Duration) -> bool {
-        let all_gone = match &self.instances {
+        let all_gone = match &self.given().instances {
             Some(instances) => instances.close(within).await,
             None => true,
         };
@@ -384,9 +423,23 @@ impl Fleet {
     }
 
     /// The instances, for commands that start one by themselves.
-    pub(crate) fn runner(&self) -> Option<&Instances> {
-        self.instances.as_ref()
+    pub(crate) fn runner(&self) -> Option<Instances> {
+        self.given().instances.clone()
     }
+}
+
+impl Given {
+    fn instances(&self) -> Result<&Instances> {
+        self.instances
+            .as_ref()
+            .context("no Docker Engine is configured to run it on")
+    }
+}
+
+/// A server's words without secrets, for clients and the status.
+fn fit_to_tell(known: &KnownSecrets, text: &str) -> String {
+    let text = base::redact::text(&base::text::clean(text)).replace('\n', " ");
+    known.spotter().replace(&text).unwrap_or(text)
 }
 
 /// The hosts that the user himself named, by server: they may be in private networks, as those of a catalog may not.

@@ -44,7 +44,7 @@ pub(crate) fn link(tools: Calls) -> Link {
     };
     Link {
         wire: Wire::Pipe(Box::new(near)),
-        driver: Some(serving.boxed()),
+        driver: Some(serving.map(|()| None).boxed()),
     }
 }
 

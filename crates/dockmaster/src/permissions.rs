@@ -1,19 +1,29 @@
 //! Whether the lists of `[policy]` name what there is. A denial of a tool that has another name would deny nothing,
 //! and nobody would notice; so that is an error, like a key that is not known.
+//!
+//! A server that is not switched on now may be another time, so a name like no other is taken as it is.
 
+use base::names::ServerName;
 use docker_server::describe;
-use policy::Rules;
 
-/// The one server there is so far.
+use crate::settings::{Config, nearest};
+
+/// The server that is always there.
 const DOCKER: &str = "docker";
 /// What can be called beside tools.
 const BESIDE_TOOLS: [&str; 2] = ["resources.read", "prompts.get"];
 
 /// Fails with the first name in the lists that means nothing, and its key. Patterns with `*` are taken as they are.
-pub(crate) fn check(rules: &Rules) -> Result<(), (&'static str, String)> {
+pub(crate) fn check(config: &Config) -> Result<(), (&'static str, String)> {
+    let rules = &config.policy;
+    let on = config
+        .profiles
+        .values()
+        .flat_map(|profile| profile.servers.keys());
+    let others: Vec<_> = on.chain(config.servers.keys()).map(ServerName::as_str).collect();
     for (key, patterns) in [("policy.allow", &rules.allow), ("policy.deny", &rules.deny)] {
         for pattern in patterns {
-            if let Some(fault) = fault(pattern.as_str()) {
+            if let Some(fault) = fault(pattern.as_str(), &others) {
                 return Err((key, format!("\"{pattern}\" {fault}")));
             }
         }
@@ -21,13 +31,20 @@ pub(crate) fn check(rules: &Rules) -> Result<(), (&'static str, String)> {
     Ok(())
 }
 
-fn fault(pattern: &str) -> Option<String> {
+/// What is wrong with a pattern, where there are these servers beside the built-in one.
+fn fault(pattern: &str, others: &[&str]) -> Option<String> {
     let (server, tool) = pattern.split_once('/')?;
     if server.contains('*') {
         return None;
     }
-    if ![DOCKER, env!("CARGO_PKG_NAME")].contains(&server) {
-        return Some(format!("names no server; there is {DOCKER}"));
+    let known = || {
+        [DOCKER, env!("CARGO_PKG_NAME")]
+            .into_iter()
+            .chain(others.iter().copied())
+    };
+    if !known().any(|known| known == server) {
+        let near = nearest(server, known())?;
+        return Some(format!("names no server; did you mean \"{near}/{tool}\"?"));
     }
     if server != DOCKER || tool.contains('*') || BESIDE_TOOLS.contains(&tool) {
         return None;
@@ -59,9 +76,16 @@ mod tests {
                 "docker/remove_contaner",
                 Some("names no tool; `dockmaster tools list --toolset full` lists them"),
             ),
-            ("dokcer/*", Some("names no server; there is docker")),
+            ("dokcer/*", Some("names no server; did you mean \"docker/*\"?")),
+            ("memory/read_graph", None),
+            (
+                "memroy/read_graph",
+                Some("names no server; did you mean \"memory/read_graph\"?"),
+            ),
+            ("browserbase/anything", None),
         ] {
-            assert_eq!(fault(pattern).as_deref(), expected, "{pattern}");
+            let found = fault(pattern, &["memory"]);
+            assert_eq!(found.as_deref(), expected, "{pattern}");
         }
     }
 }

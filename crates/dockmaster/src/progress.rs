@@ -22,9 +22,41 @@ struct Progress {
     message: Option<String>,
 }
 
-/// Shows the progress that comes through the channel until it is closed. Without a person it only takes it in.
-/// It begins once nothing else is on the screen.
-pub(crate) async fn show(mut updates: mpsc::Receiver<Raw>, screen: Screen) {
+/// Shows the progress of a call until the channel is closed. Without a person it only takes it in. It begins once nothing
+/// else is on the screen.
+pub(crate) async fn show(updates: mpsc::Receiver<Raw>, screen: Screen) {
+    let read = |update: Raw| serde_json::from_str(update.get()).ok();
+    follow(updates, screen, None, read).await;
+}
+
+/// The same for an image that is fetched or made. `doing`: what is said until there is more to say.
+pub(crate) async fn show_image(updates: mpsc::Receiver<instances::Progress>, doing: String) {
+    let read = |update| match update {
+        instances::Progress::Pulling { moved, total } => Some(Progress {
+            done: in_columns(moved),
+            total: Some(in_columns(total)),
+            message: Some(format!(
+                "{doing}: {} of {}",
+                base::text::bytes(moved),
+                base::text::bytes(total)
+            )),
+        }),
+        instances::Progress::Building(line) => Some(Progress {
+            done: 0.0,
+            total: None,
+            message: Some(format!("{doing}: {line}")),
+        }),
+        _ => None,
+    };
+    follow(updates, Screen::default(), Some(&doing), read).await;
+}
+
+async fn follow<T>(
+    mut updates: mpsc::Receiver<T>,
+    screen: Screen,
+    begins: Option<&str>,
+    read: impl Fn(T) -> Option<Progress>,
+) {
     let mut bar: Option<ProgressBar> = None;
     let patience = async {
         tokio::time::sleep(PATIENCE).await;
@@ -36,19 +68,28 @@ pub(crate) async fn show(mut updates: mpsc::Receiver<Raw>, screen: Screen) {
         tokio::select! {
             update = updates.recv() => {
                 let Some(update) = update else { break };
-                if let (Some(bar), Ok(progress)) = (&bar, serde_json::from_str::<Progress>(update.get())) {
+                if let (Some(bar), Some(progress)) = (&bar, read(update)) {
                     draw(bar, &progress);
                 }
             }
             _mine = &mut patience, if waiting => {
                 waiting = false;
-                bar = Some(spinner());
+                let begun = spinner();
+                if let Some(text) = begins {
+                    begun.set_message(text.to_owned());
+                }
+                bar = Some(begun);
             }
         }
     }
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a bar has fewer columns than that")]
+fn in_columns(bytes: u64) -> f64 {
+    bytes as f64
 }
 
 fn spinner() -> ProgressBar {

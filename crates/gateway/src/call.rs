@@ -330,7 +330,7 @@ async fn resolve(core: &Core, caller: &Caller, call: &Call<'_>) -> Result<Target
 
 /// What the rules say now. Lists hide what is denied, but that is a courtesy; this is the boundary.
 fn decide(core: &Core, caller: &Caller, target: &Target) -> Decision {
-    core.rules.decide(&Ask {
+    core.rules().decide(&Ask {
         principal: caller.principal.as_str(),
         server: &target.server_name,
         tool: &target.tool,
@@ -400,7 +400,7 @@ async fn confirm(
             row.decided("ask");
             Err(Stop::Cancelled)
         }
-        Asked::Unable if core.rules.when_unable == WhenUnable::Allow => {
+        Asked::Unable if core.rules().when_unable == WhenUnable::Allow => {
             row.decided("unable to ask, allowed");
             Ok(())
         }

@@ -45,7 +45,7 @@ pub(crate) struct Core {
     /// Counts changes of what servers list.
     pub(crate) changes: Arc<AtomicU64>,
     around: Arc<Surroundings>,
-    pub(crate) rules: policy::Rules,
+    rules: RwLock<Arc<policy::Rules>>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) limits: Limits,
     pub(crate) screen: Arc<Screen>,
@@ -157,7 +157,7 @@ impl Gateway {
                 set: RwLock::new(Arc::new(Set::new(upstreams, profile))),
                 changes,
                 around,
-                rules,
+                rules: RwLock::new(Arc::new(rules)),
                 journal,
                 limits,
                 screen,
@@ -323,13 +323,22 @@ impl Gateway {
         }
         core.changes.fetch_add(1, Ordering::Release);
         core.prepare().await;
-        for event in [
-            Event::ToolsChanged,
-            Event::PromptsChanged,
-            Event::ResourcesChanged,
-        ] {
-            core.hub.publish_to_all(&event);
+        core.tell_of_changes();
+    }
+
+    /// Puts `rules` in the place of those there are: they decide from the next call on. Clients are told that lists have
+    /// changed, as they show what the rules let pass.
+    pub fn set_rules(&self, rules: policy::Rules) {
+        let core = &self.core;
+        {
+            let mut present = core.rules.write().unwrap_or_else(PoisonError::into_inner);
+            if **present == rules {
+                return;
+            }
+            *present = Arc::new(rules);
         }
+        core.changes.fetch_add(1, Ordering::Release);
+        core.tell_of_changes();
     }
 
     /// The tools of servers from outside that are held back until they are approved, with their old and new
@@ -422,6 +431,21 @@ impl Core {
     /// The servers there are now.
     pub(crate) fn set(&self) -> Arc<Set> {
         Arc::clone(&self.set.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The rules that hold now.
+    pub(crate) fn rules(&self) -> Arc<policy::Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn tell_of_changes(&self) {
+        for event in [
+            Event::ToolsChanged,
+            Event::PromptsChanged,
+            Event::ResourcesChanged,
+        ] {
+            self.hub.publish_to_all(&event);
+        }
     }
 
     /// Reads what was kept of the servers' lists, so that the first client is answered without starting any; and

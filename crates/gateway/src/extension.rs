@@ -113,7 +113,7 @@ fn permitted(
     row: &mut Row,
 ) -> Result<(), Stop> {
     let name = &server.name;
-    let decision = core.rules.decide(&Ask {
+    let decision = core.rules().decide(&Ask {
         principal: asked.caller.principal.as_str(),
         server: name,
         tool,
@@ -127,7 +127,7 @@ fn permitted(
                 "{name}/{tool} is not permitted: {rule}. {how_to_allow}"
             )));
         }
-        Decision::Ask { .. } if core.rules.when_unable == WhenUnable::Allow => {
+        Decision::Ask { .. } if core.rules().when_unable == WhenUnable::Allow => {
             row.decided("unable to ask, allowed");
         }
         Decision::Ask { why } => {

@@ -66,7 +66,7 @@ pub(crate) fn may_use(core: &Core, principal: &Principal, tool: &Tool) -> bool {
             tool: &own,
             effect,
         };
-        matches!(core.rules.decide(&ask), Decision::Deny { .. })
+        matches!(core.rules().decide(&ask), Decision::Deny { .. })
     };
     // With most rules the worst passes, and what the mildest is need not be found out.
     !denied(Effect::Destroy) || !denied(tool.mildest(&*upstream.describe, &own))

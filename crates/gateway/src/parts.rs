@@ -223,8 +223,12 @@ pub struct Link {
     pub wire: Wire,
     /// Work that has to go on for the connection to live (an in-memory server, a child process's watcher). The
     /// gateway runs it as a task of its own and waits for it at shutdown. It should end when the wire does.
-    pub driver: Option<BoxFuture<'static, ()>>,
+    pub driver: Option<Driver>,
 }
+
+/// Runs until a connection has ended. Gives why, on one line without secrets, if the server ended by itself and that is
+/// known: "it ended by itself with exit code 3".
+pub type Driver = BoxFuture<'static, Option<String>>;
 
 /// What carries messages between gateway and server.
 pub enum Wire {

@@ -74,6 +74,19 @@ pub struct Instances {
     pub(crate) inner: Arc<Inner>,
 }
 
+/// What the user may change while instances run; it holds from the next start on.
+#[derive(Clone)]
+pub struct Terms {
+    /// As [`Options::engine`]. One at another endpoint is another engine, and not taken.
+    pub engine: Engine,
+    /// As [`Options::private_hosts`].
+    pub private_hosts: BTreeMap<ServerName, Vec<HostPort>>,
+    /// As [`Options::signature`].
+    pub signature: Option<SignatureCheck>,
+}
+
+/// What one start needs. Those of a time with other terms share all that is not of the terms.
+#[derive(Clone)]
 pub(crate) struct Inner {
     pub(crate) options: Options,
     /// Behind the user's guard; only to be put behind others.
@@ -83,12 +96,12 @@ pub(crate) struct Inner {
     /// For images only.
     pub(crate) images: Engine,
     pub(crate) locks: PathBuf,
-    pub(crate) claim: Claim,
+    pub(crate) claim: Arc<Claim>,
     pub(crate) tasks: TaskTracker,
     pub(crate) closing: CancellationToken,
-    host: OnceCell<Host>,
+    host: Arc<OnceCell<Host>>,
     /// Something could not be removed; whoever comes next has to.
-    incomplete: AtomicBool,
+    incomplete: Arc<AtomicBool>,
 }
 
 impl Instances {
@@ -106,16 +119,34 @@ impl Instances {
             images: user.behind(guards::images(guard)),
             user,
             locks,
-            claim,
+            claim: Arc::new(claim),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
-            host: OnceCell::new(),
-            incomplete: AtomicBool::new(false),
+            host: Arc::default(),
+            incomplete: Arc::default(),
             options,
         };
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// The same instances, of which further ones are started on these terms. Those that run stay as they were made.
+    #[must_use]
+    pub fn on(&self, terms: Terms) -> Self {
+        let mut inner = Inner::clone(&self.inner);
+        if terms.engine.endpoint() == inner.user.endpoint() {
+            let guard = &terms.engine.options().guard;
+            inner.engine = terms.engine.behind(guards::keeper(guard));
+            inner.images = terms.engine.behind(guards::images(guard));
+            inner.user = terms.engine.clone();
+            inner.options.engine = terms.engine;
+        }
+        inner.options.private_hosts = terms.private_hosts;
+        inner.options.signature = terms.signature;
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// This gateway's id, as its containers' labels name it.

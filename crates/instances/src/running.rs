@@ -30,6 +30,8 @@ const PAUSES: [Duration; 4] = [
 ];
 /// How often a container is looked at whose end the engine failed to report.
 const POLL: Duration = Duration::from_secs(2);
+/// The exit code of what was killed: 128 and the signal.
+const KILLED: i64 = 137;
 /// Failed looks in a row after which it is given up.
 const POLLS: u32 = 30;
 
@@ -61,12 +63,24 @@ pub struct Exited {
     pub end: End,
     /// The exit code; 128 + n after signal n. `None` if the engine could not tell.
     pub code: Option<i64>,
-    /// It was killed because it used more memory than it may.
-    pub out_of_memory: bool,
+    /// Whether it was killed for the memory that it used.
+    pub out_of_memory: OutOfMemory,
     /// The last lines of its standard error, cleaned but not redacted.
     pub stderr: Vec<String>,
     /// What the reader may try.
     pub hint: Option<&'static str>,
+}
+
+/// Whether an instance was killed because it used more memory than it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutOfMemory {
+    /// It was not.
+    No,
+    /// It was killed, and the engine does not say by whom. Engines lose the kernel's word of it (20.10 on cgroup v1 and
+    /// Podman, now and then), and every instance has a bound on its memory.
+    Perhaps,
+    /// The engine says so.
+    Yes,
 }
 
 /// What ended an instance.
@@ -94,9 +108,13 @@ impl fmt::Display for Exited {
         if let Some(code) = self.code {
             write!(f, " with exit code {code}")?;
         }
-        if self.out_of_memory {
-            f.write_str(" because it used more memory than it may (raise `memory`)")?;
-        }
+        f.write_str(match self.out_of_memory {
+            OutOfMemory::No => "",
+            OutOfMemory::Perhaps => {
+                ": it was killed, and the limit on its memory may be why (if it is, raise `memory`)"
+            }
+            OutOfMemory::Yes => " because it used more memory than it may (raise `memory`)",
+        })?;
         if let Some(last) = self.stderr.last() {
             write!(f, "; its last words: {}", base::text::cut(last, 400))?;
         }
@@ -104,6 +122,13 @@ impl fmt::Display for Exited {
             Some(hint) => write!(f, "; {hint}"),
             None => Ok(()),
         }
+    }
+}
+
+impl Exited {
+    /// Whether it ended because it was told to.
+    pub fn was_told_to(&self) -> bool {
+        matches!(self.end, End::Input | End::Signal)
     }
 }
 
@@ -169,7 +194,7 @@ async fn reached(mut stage: watch::Receiver<Stage>, take: impl Fn(&Stage) -> Opt
     exited.unwrap_or_else(|| Exited {
         end: End::Lost,
         code: None,
-        out_of_memory: false,
+        out_of_memory: OutOfMemory::No,
         stderr: Vec::new(),
         hint: None,
     })
@@ -229,10 +254,17 @@ impl Owner {
         }
         let state = engine.container_inspect(&id).await.unwrap_or_default();
         let stderr = pipes.stderr.last();
+        let code = code.or_else(|| exit_code(&state));
         let exited = Exited {
             end,
-            code: code.or_else(|| exit_code(&state)),
-            out_of_memory: state["State"]["OOMKilled"] == Value::Bool(true),
+            code,
+            out_of_memory: if state["State"]["OOMKilled"] == Value::Bool(true) {
+                OutOfMemory::Yes
+            } else if end == End::Itself && code == Some(KILLED) {
+                OutOfMemory::Perhaps
+            } else {
+                OutOfMemory::No
+            },
             hint: hint(end, code, &stderr, other_user),
             stderr,
         };

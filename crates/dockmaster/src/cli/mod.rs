@@ -131,6 +131,8 @@ Examples:
         #[command(flatten)]
         json: Json,
     },
+    /// Have the gateways that run go on as the configuration says now; changes by commands do so by themselves
+    Reload,
     /// Print what to paste into an MCP client
     #[command(after_help = "\
 Examples:

@@ -98,13 +98,17 @@ Examples:
     #[command(after_help = "\
 Examples:
   dockmaster server inspect github-official
-  dockmaster server inspect memory --plan      the exact container that would run")]
+  dockmaster server inspect memory --plan      the exact container that would run
+  dockmaster server inspect memory --updates   what its registry has now, and what changed")]
     Inspect {
         /// Which, of a catalog or your own
         server: String,
         /// Print the plan: exactly what would run, as JSON
         #[arg(long)]
         plan: bool,
+        /// Ask the registry what the image's tag means now, and show what changed since it was pinned
+        #[arg(long, conflicts_with = "plan")]
+        updates: bool,
         #[command(flatten)]
         profile: InProfile,
         #[command(flatten)]

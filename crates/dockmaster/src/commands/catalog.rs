@@ -3,16 +3,18 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use catalog::plan::Plan;
 use catalog::{Entry, read};
 use serde_json::json;
 use store::Store;
 
 use crate::cli::{Catalog, Json};
+use crate::commands::images;
 use crate::exit::{Exit, Failure};
 use crate::fleet;
 use crate::settings::Settings;
 use crate::shelf::{Found, Imported, OURS, OWN, Shelf, Shelved, catalog_name};
-use crate::{output, registry};
+use crate::{control, output, registry};
 
 /// Most pages of a registry that are read at one import.
 const PAGES: usize = 500;
@@ -312,6 +314,7 @@ async fn update(settings: &Settings, store: &Store, wanted: Option<&str>, yes: b
     if let (Some(wanted), true) = (wanted, imported.is_empty()) {
         bail!("there is no imported catalog {wanted:?}; `dockmaster catalog list` lists them");
     }
+    let mut reached = false;
     for shelved in imported {
         let fresh = fetch_catalog(settings, &shelved.source)
             .await
@@ -319,6 +322,7 @@ async fn update(settings: &Settings, store: &Store, wanted: Option<&str>, yes: b
         let (before, after) = (&*shelved.catalog, fresh.read()?);
         let mut changes = Vec::new();
         let mut asks = Vec::new();
+        let mut wanted: Vec<Plan> = Vec::new();
         for entry in &after.entries {
             match before.get(entry.name.as_str()) {
                 None => changes.push(format!("+ {}", entry.name)),
@@ -331,7 +335,11 @@ async fn update(settings: &Settings, store: &Store, wanted: Option<&str>, yes: b
                         .find(entry.name.as_str())
                         .is_ok_and(|found| found.catalog == shelved.name)
                     {
-                        asks.extend(further_asks(settings, store, old, entry)?);
+                        for plans in plans(settings, store, old, entry)? {
+                            asks.extend(plans.further_asks());
+                            wanted.extend(plans.other_images());
+                            reached = true;
+                        }
                     }
                 }
                 Some(_) => {}
@@ -347,6 +355,9 @@ async fn update(settings: &Settings, store: &Store, wanted: Option<&str>, yes: b
         for change in changes {
             output::line(&format!("  {change}"))?;
         }
+        // Two profiles may ask for the same.
+        asks.sort();
+        asks.dedup();
         if !asks.is_empty() {
             output::note(&format!(
                 "switched-on servers ask for more:\n  {}",
@@ -363,7 +374,21 @@ async fn update(settings: &Settings, store: &Store, wanted: Option<&str>, yes: b
                 return Err(Failure::new(Exit::Refused, message).into());
             }
         }
+        for plan in wanted {
+            // What a server ran until now still runs if this fails.
+            images::prepare(settings, store, &plan)
+                .await
+                .with_context(|| {
+                    format!(
+                        "the catalog {} stays as it is; `dockmaster server disable {}` leaves that server out of it",
+                        shelved.name, plan.server
+                    )
+                })?;
+        }
         fresh.keep(store, &shelved.name)?;
+    }
+    if reached {
+        control::renew(settings).await?;
     }
     Ok(())
 }
@@ -376,24 +401,41 @@ fn mark(settings: &Settings, entry: &Entry) -> &'static str {
     }
 }
 
-/// What a switched-on server would ask for that it did not ask for before.
-fn further_asks(settings: &Settings, store: &Store, before: &Entry, now: &Entry) -> Result<Vec<String>> {
-    let mut further = Vec::new();
-    for enabled in fleet::enabled(settings).filter(|enabled| *enabled.name == now.name) {
-        let around = fleet::around(settings, store, enabled.profile)?;
-        let asks = |entry| {
-            let plan = catalog::plan(entry, enabled.setup, &around);
-            plan.map(|plan| plan.asks_for).unwrap_or_default()
-        };
-        let known = asks(before);
-        for ask in asks(now).into_iter().filter(|ask| !known.contains(ask)) {
-            let line = format!("{}: {ask}", now.name);
-            if !further.contains(&line) {
-                further.push(line);
-            }
-        }
+/// What a switched-on server would run before an update of its catalog and after it, where it can run at all.
+struct Plans {
+    before: Option<Plan>,
+    now: Option<Plan>,
+}
+
+/// The plans of a server in each profile in which it is switched on.
+fn plans(settings: &Settings, store: &Store, before: &Entry, now: &Entry) -> Result<Vec<Plans>> {
+    let enabled = fleet::enabled(settings).filter(|enabled| *enabled.name == now.name);
+    enabled
+        .map(|enabled| {
+            let around = fleet::around(settings, store, enabled.profile)?;
+            Ok(Plans {
+                before: catalog::plan(before, enabled.setup, &around).ok(),
+                now: catalog::plan(now, enabled.setup, &around).ok(),
+            })
+        })
+        .collect()
+}
+
+impl Plans {
+    /// What it would ask for that it did not ask for before.
+    fn further_asks(&self) -> impl Iterator<Item = String> {
+        let known = self.before.as_ref().map(|plan| plan.asks_for.as_slice());
+        let now = self.now.iter();
+        now.flat_map(|plan| plan.asks_for.iter().map(move |ask| (plan, ask)))
+            .filter(move |(_, ask)| !known.unwrap_or_default().contains(ask))
+            .map(|(plan, ask)| format!("{}: {ask}", plan.server))
     }
-    Ok(further)
+
+    /// The new plan, if it runs other images than the one before.
+    fn other_images(self) -> Option<Plan> {
+        let Self { before, now } = self;
+        now.filter(|now| before.is_none_or(|before| images::differ(&before, now)))
+    }
 }
 
 fn remove(settings: &Settings, store: &Store, name: &str) -> Result<()> {

@@ -1,4 +1,4 @@
-//! `gateway status` and `gateway client-config`.
+//! `gateway status`, `gateway reload` and `gateway client-config`.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use gateway::{InstanceStatus, ServerState, ServerStatus, Status, What};
 use super::status;
 use crate::cli::{Address, Json};
 use crate::control::{self, Told};
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::settings::{Settings, Transport};
 use crate::{clients, output, token};
 
@@ -42,6 +42,20 @@ pub(crate) async fn status(settings: &Settings, wanted: Address, json: Json) -> 
         serde_json::from_value(told).context("the gateway's status is of another version")?;
     output::line(&shown(&format!("at {}", clients::url(address)), &status))?;
     Ok(Exit::Done)
+}
+
+/// Has the gateways that run take the configuration over as it is now.
+pub(crate) async fn reload(settings: &Settings) -> Result<Exit> {
+    let renewed = control::renew(settings).await?;
+    match (renewed.done, renewed.failed) {
+        (_, 1..) => Ok(Exit::Failed),
+        (0, 0) => {
+            let message =
+                "no gateway runs here; what is configured now holds from the next `dockmaster gateway run`";
+            Err(Failure::new(Exit::Unavailable, message).into())
+        }
+        _ => Ok(Exit::Done),
+    }
 }
 
 fn head(told: &Told) -> String {

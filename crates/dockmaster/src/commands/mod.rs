@@ -6,6 +6,7 @@ mod catalog;
 mod config;
 mod gateway;
 mod generate;
+pub(crate) mod images;
 mod import;
 pub(crate) mod moment;
 mod profile;
@@ -36,6 +37,10 @@ pub(crate) fn run(cli: Cli, environment: &Environment) -> Result<Exit> {
         Command::Gateway(Gateway::Status { address, json }) => {
             let settings = read(address.overrides())?;
             block_on(gateway::status(&settings, address, json))
+        }
+        Command::Gateway(Gateway::Reload) => {
+            let settings = read(Overrides::default())?;
+            block_on(gateway::reload(&settings))
         }
         Command::Gateway(Gateway::ClientConfig { transport, address }) => {
             let settings = read(Overrides {

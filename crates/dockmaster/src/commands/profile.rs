@@ -16,7 +16,7 @@ use crate::cli::Profile;
 use crate::exit::Exit;
 use crate::settings::{Edit, Settings};
 use crate::shelf::{Imported, Shelf, catalog_name};
-use crate::{output, registry};
+use crate::{control, output, registry};
 
 /// Most bytes of a document.
 const MOST: u64 = 4 << 20;
@@ -25,6 +25,10 @@ const MOST: u64 = 4 << 20;
 pub(crate) async fn run(settings: &Settings, command: Profile) -> Result<Exit> {
     let profiles = &settings.config.profiles;
     let used = &settings.config.gateway.profile;
+    let changes = matches!(
+        command,
+        Profile::Use { .. } | Profile::Remove { .. } | Profile::Pull { .. } | Profile::Import { .. }
+    );
     match command {
         Profile::List(json) => {
             let mut names: Vec<&String> = profiles.keys().collect();
@@ -100,6 +104,9 @@ pub(crate) async fn run(settings: &Settings, command: Profile) -> Result<Exit> {
                 name.as_deref(),
             )?;
         }
+    }
+    if changes {
+        control::renew(settings).await?;
     }
     Ok(Exit::Done)
 }

@@ -31,6 +31,40 @@ pub(crate) struct Config {
     pub(crate) audit: Audit,
 }
 
+impl Config {
+    /// Puts back what a gateway takes once, when it starts, and gives the names of what was put back.
+    pub(crate) fn keep_what_holds_for_good(&mut self, began: &Self) -> Vec<&'static str> {
+        fn keep<T: Clone + PartialEq>(now: &mut T, began: &T) -> bool {
+            let differs = now != began;
+            now.clone_from(began);
+            differs
+        }
+        let (host, began_host) = (&mut self.hosts.local, &began.hosts.local);
+        let (bounds, began_bounds) = (&mut self.instances, &began.instances);
+        [
+            (keep(&mut self.gateway, &began.gateway), "[gateway]"),
+            (
+                keep(&mut self.docker.answer_tokens, &began.docker.answer_tokens),
+                "docker.answer_tokens",
+            ),
+            (keep(&mut bounds.most, &began_bounds.most), "instances.most"),
+            (keep(&mut bounds.memory, &began_bounds.memory), "instances.memory"),
+            (
+                keep(&mut host.endpoint, &began_host.endpoint),
+                "hosts.local.endpoint",
+            ),
+            (
+                keep(&mut host.api_version, &began_host.api_version),
+                "hosts.local.api_version",
+            ),
+            (keep(&mut self.audit, &began.audit), "audit.file"),
+        ]
+        .into_iter()
+        .filter_map(|(differs, name)| differs.then_some(name))
+        .collect()
+    }
+}
+
 /// `[gateway]`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]

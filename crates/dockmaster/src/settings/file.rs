@@ -107,7 +107,7 @@ pub(crate) fn parse(text: &str) -> Result<File, Vec<Fault>> {
         }
         faults
     })?;
-    permissions::check(&config.policy).map_err(|(key, message)| {
+    permissions::check(&config).map_err(|(key, message)| {
         let line = keys.get(key).map_or(1, |written| written.line);
         vec![Fault {
             line,
@@ -207,7 +207,7 @@ fn unknown(path: &[&str], table: &[&str]) -> String {
 }
 
 /// The name that was probably meant: at most a third of its letters differ.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let distances = known.map(|candidate| (distance(name, candidate), candidate));
     let (distance, candidate) = distances.min()?;
     (distance <= candidate.len().div_ceil(3).min(3)).then_some(candidate)

@@ -20,7 +20,7 @@ use docker_server::Toolset;
 
 pub(crate) use config::{Config, Transport};
 pub(crate) use edit::Edit;
-pub(crate) use file::FileError;
+pub(crate) use file::{FileError, nearest};
 pub(crate) use show::{Origin, Shown};
 pub(crate) use span::Span;
 

@@ -115,7 +115,7 @@ async fn a_gateway_that_runs_has_what_is_switched_on_and_off() {
 async fn the_reason_of_a_failure_is_listed_and_a_dead_socket_removed() {
     let image = testkit::image().await;
     let dockmaster = Dockmaster::new().configured(&format!(
-        "[servers.sick]\nimage = \"{image}\"\nargs = [\"sh\", \"-c\", \"exit 3\"]\n[profiles.default.servers.sick]\n"
+        "[servers.sick]\nimage = \"{image}\"\nargs = [\"sh\", \"-c\", \"echo the disk is full >&2; exit 3\"]\n[profiles.default.servers.sick]\n"
     ));
     let client = dockmaster.client(&[]);
     client.initialize(VERSION).await;
@@ -130,7 +130,10 @@ async fn the_reason_of_a_failure_is_listed_and_a_dead_socket_removed() {
         line.contains("failed").then_some(line)
     })
     .await;
-    assert!(failed.contains("ended while it worked on initialize"), "{failed}");
+    assert!(
+        failed.contains("it ended by itself with exit code 3; its last words: the disk is full"),
+        "{failed}"
+    );
     // A gateway that was killed can't take its socket along.
     let killed = std::process::Command::new("kill")
         .args(["-9", &client.pid().to_string()])

@@ -16,6 +16,8 @@ mod everything;
 mod faults;
 mod harness;
 mod live;
+mod packages;
+mod reload;
 mod servers;
 mod serving;
 mod signed;

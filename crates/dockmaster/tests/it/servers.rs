@@ -11,7 +11,7 @@ use crate::harness::Dockmaster;
 const VERSION: &str = "2025-11-25";
 
 /// An MCP server as a shell script: it lists `whoami` and `token`, and tells who it is and what it was given.
-const SCRIPT: &str = r#"
+pub(crate) const SCRIPT: &str = r#"
 reply() { printf '{"jsonrpc":"2.0","id":%s,%s}\n' "$1" "$2"; }
 echo "starting up as $(id -u) with $TOKEN" >&2
 echo "this is no message"

@@ -138,18 +138,41 @@ async fn only_what_the_publisher_signed_is_pulled_and_run() {
     assert!(first.starts_with("sha256:"), "{first}");
     let same = dockmaster.run(&["server", "update"]);
     assert!(same.stdout().contains("is the newest"), "{}", same.transcript());
+    let news = || {
+        let inspected = dockmaster.run(&["server", "inspect", "vouched", "--updates"]);
+        assert_eq!(inspected.code(), 0, "{}", inspected.transcript());
+        inspected.stdout()
+    };
+    let told = news();
+    assert!(
+        told.contains(&format!("pinned: {first}, the newest of ")),
+        "{told}"
+    );
+    // So that its tools are known.
+    assert_eq!(dockmaster.run(&["server", "test", "vouched"]).code(), 0);
 
     // The tag moves, first to what nobody has signed.
     let container = scope.create("second", json!({"Cmd": ["true"]})).await;
     scope
         .daemon()
         .post(
-            &format!("/commit?container={container}&repo={repository}&tag={tag}"),
+            &format!("/commit?container={container}&repo={repository}&tag={tag}&changes=ENV%20NEW%3Dvalue"),
             &json!({}),
         )
         .await
         .ok();
     push(&scope, &image).await;
+    let told = news();
+    for wanted in [
+        format!("pinned: {first}\nnewest: sha256:"),
+        "\n  created: ".to_owned(),
+        "\n  environment: + NEW\n".to_owned(),
+        "layers are the same".to_owned(),
+        "tools: known once it has run".to_owned(),
+        "take it with: dockmaster server update vouched".to_owned(),
+    ] {
+        assert!(told.contains(&wanted), "{wanted}: {told}");
+    }
     let asked = dockmaster.run(&["server", "update", "vouched"]);
     assert_eq!(asked.code(), 77, "{}", asked.transcript());
     assert!(
@@ -171,6 +194,23 @@ async fn only_what_the_publisher_signed_is_pulled_and_run() {
     let taken = dockmaster.run(&["server", "update", "vouched", "--yes"]);
     assert_eq!(taken.code(), 0, "{}", taken.transcript());
     assert_ne!(digest(&dockmaster), first);
+    assert_eq!(dockmaster.run(&["server", "test", "vouched"]).code(), 0);
+    // It moves back: what both list has been seen here.
+    scope
+        .daemon()
+        .post(
+            &format!("/images/{repository}@{first}/tag?repo={repository}&tag={tag}"),
+            &Value::Null,
+        )
+        .await
+        .ok();
+    push(&scope, &image).await;
+    let told = news();
+    assert!(told.contains(&format!("newest: {first}")), "{told}");
+    assert!(
+        told.contains("\n  environment: - NEW\n") && told.contains("\n  tools: the same "),
+        "{told}"
+    );
 
     // What was found signed needs no registry any more; another key has to be asked about.
     drop(registry);

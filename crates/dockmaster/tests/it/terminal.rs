@@ -12,14 +12,14 @@ use testkit::Scope;
 use crate::harness::Dockmaster;
 
 /// A command whose standard input and error are a terminal, at which this test sits.
-struct Terminal {
+pub(crate) struct Terminal {
     child: Child,
     near: File,
     shown: String,
 }
 
 impl Terminal {
-    fn run(dockmaster: &Dockmaster, arguments: &[&str]) -> Self {
+    pub(crate) fn run(dockmaster: &Dockmaster, arguments: &[&str]) -> Self {
         let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&near).unwrap();
         unlockpt(&near).unwrap();
@@ -45,7 +45,7 @@ impl Terminal {
     }
 
     /// Reads until this is shown.
-    fn expect(&mut self, wanted: &str) {
+    pub(crate) fn expect(&mut self, wanted: &str) {
         let mut bytes = [0; 1024];
         while !self.shown.contains(wanted) {
             let count = self
@@ -56,12 +56,12 @@ impl Terminal {
         }
     }
 
-    fn type_line(&mut self, line: &str) {
+    pub(crate) fn type_line(&mut self, line: &str) {
         self.near.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 
     /// Its exit code. What it still shows is read meanwhile, as it would wait for that otherwise.
-    fn end(&mut self) -> i32 {
+    pub(crate) fn end(&mut self) -> i32 {
         let mut bytes = [0; 1024];
         while let Ok(count) = self.near.read(&mut bytes) {
             self.shown.push_str(&String::from_utf8_lossy(&bytes[..count]));

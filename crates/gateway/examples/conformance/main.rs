@@ -57,7 +57,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let (ours, theirs) = tokio::io::duplex(64 << 10);
                 let link = Link {
                     wire: Wire::Pipe(Box::new(theirs)),
-                    driver: Some(Box::pin(serve(ours, era))),
+                    driver: Some(Box::pin(async move {
+                        serve(ours, era).await;
+                        None
+                    })),
                 };
                 Box::pin(std::future::ready(Ok(link)))
             }),

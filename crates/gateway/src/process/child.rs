@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::process::ExitStatus;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOw
 /// How often it is looked whether a group has gone.
 #[cfg(unix)]
 const LOOK: Duration = Duration::from_millis(20);
+/// How long a process whose output has ended is given to be found dead.
+const SOON: Duration = Duration::from_millis(100);
 /// How long the rest of standard error is read after the end.
 const REST: Duration = Duration::from_secs(1);
 
@@ -85,34 +88,47 @@ impl AsyncWrite for Pipes {
     }
 }
 
-/// Runs until the process has ended, by itself or because the stream was dropped.
-pub(super) async fn drive(mut child: Child, ends: Ends, noise: impl Future<Output = ()>, grace: Duration) {
+/// Runs until the process has ended, by itself or because the stream was dropped. Gives what it ended with in the first
+/// case.
+pub(super) async fn drive(
+    mut child: Child,
+    ends: Ends,
+    noise: impl Future<Output = ()>,
+    grace: Duration,
+) -> Option<ExitStatus> {
     let group = Group::of(&child);
     let life = async {
-        tokio::select! {
-            _status = child.wait() => {}
-            () = ends.gone.cancelled() => {
+        let ended = tokio::select! {
+            biased;
+            status = child.wait() => status.ok(),
+            // Whoever reads to the end of its output drops the stream, perhaps before the process is found dead.
+            () = ends.gone.cancelled() => match timeout(SOON, child.wait()).await {
+                Ok(status) => status.ok().filter(|status| !status.success()),
+                Err(_) => None,
+            },
+        };
+        // That a process which was told to end has ended is found out at once.
+        if ended.is_none() && timeout(grace, child.wait()).await.is_err() {
+            group.tell_to_end(&mut child);
+            if timeout(grace, child.wait()).await.is_err() {
+                group.kill(&mut child);
+                // Only a process that the kernel itself holds outlives this.
                 if timeout(grace, child.wait()).await.is_err() {
-                    group.tell_to_end(&mut child);
-                    if timeout(grace, child.wait()).await.is_err() {
-                        group.kill(&mut child);
-                        // Only a process that the kernel itself holds outlives this.
-                        if timeout(grace, child.wait()).await.is_err() {
-                            tracing::warn!("a server's process does not end, not even killed");
-                        }
-                    }
+                    tracing::warn!("a server's process does not end, not even killed");
                 }
             }
         }
         ends.exited.cancel();
         group.clear(grace).await;
+        ended
     };
     tokio::pin!(noise);
     tokio::pin!(life);
     tokio::select! {
-        () = &mut life => {
+        ended = &mut life => {
             // What it said last is often why it ended; a process left behind may hold the pipe for ever.
             let _silent = timeout(REST, noise).await;
+            ended
         }
         () = &mut noise => life.await,
     }

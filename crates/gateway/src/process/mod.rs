@@ -10,14 +10,17 @@ mod noise;
 
 use std::io;
 use std::path::PathBuf;
-use std::process::Stdio;
-use std::sync::Arc;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::Secret;
 use tokio::process::Command;
 
 use crate::parts::{Link, Wire};
+
+/// Bytes of a last line that are told with an end.
+const LAST_WORDS: usize = 400;
 
 /// Where a line of a server's standard error goes: cleaned, redacted, and of bounded length.
 pub type StderrSink = Arc<dyn Fn(&str) + Send + Sync>;
@@ -78,10 +81,16 @@ impl Process {
             return Err(io::Error::other(format!("{program} has no pipes")));
         };
         let (stream, ends) = child::stream(stdin, stdout);
-        let noise = noise::pass_on(stderr, Arc::clone(&self.stderr));
+        let last = Arc::new(Mutex::new(None));
+        let noise = noise::pass_on(stderr, remembering(&last, Arc::clone(&self.stderr)));
+        let life = child::drive(child, ends, noise, self.grace);
         Ok(Link {
             wire: Wire::Pipe(Box::new(stream)),
-            driver: Some(Box::pin(child::drive(child, ends, noise, self.grace))),
+            driver: Some(Box::pin(async move {
+                let status = life.await?;
+                let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
+                Some(told(status, last.as_deref()))
+            })),
         })
     }
 
@@ -95,5 +104,26 @@ impl Process {
             _ => String::new(),
         };
         io::Error::new(error.kind(), format!("{program} can't be started: {error}{hint}"))
+    }
+}
+
+/// Passes lines on and keeps the last.
+fn remembering(last: &Arc<Mutex<Option<String>>>, sink: StderrSink) -> StderrSink {
+    let last = Arc::clone(last);
+    Arc::new(move |line| {
+        *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(line.to_owned());
+        sink(line);
+    })
+}
+
+/// How a process ended, on one line.
+fn told(status: ExitStatus, last: Option<&str>) -> String {
+    let end = match status.code() {
+        Some(code) => format!("it ended by itself with exit code {code}"),
+        None => format!("it was killed ({status})"),
+    };
+    match last {
+        Some(line) => format!("{end}; its last words: {}", base::text::cut(line, LAST_WORDS)),
+        None => end,
     }
 }

@@ -128,7 +128,10 @@ impl Remote {
                 to_server,
                 from_server,
             },
-            driver: Some(Box::pin(driver::run(shared, from_gateway))),
+            driver: Some(Box::pin(async move {
+                driver::run(shared, from_gateway).await;
+                None
+            })),
         })
     }
 

@@ -193,7 +193,7 @@ impl About<'_> {
             place, tool, effect, ..
         } = &**self.task;
         let server = &place.upstream.name;
-        let decision = self.core.rules.decide(&Ask {
+        let decision = self.core.rules().decide(&Ask {
             principal: self.asked.caller.principal.as_str(),
             server,
             tool,

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::{oneshot, watch};
@@ -113,6 +114,21 @@ impl Drop for Lease {
         if self.instance.leave() && matches!(self.instance.key(), Key::Call(_)) {
             self.instance.close("its call has ended");
         }
+    }
+}
+
+/// Tells when an instance's driver has ended and why, if the server ended by itself. An error: there is none.
+pub(super) type Fate = oneshot::Receiver<Option<String>>;
+
+/// How long a server that ended while it was started is given to be found dead, and of what.
+const FOUND_DEAD: Duration = Duration::from_secs(2);
+
+/// Why a server can't be talked to. Of one that has ended by itself its end says more than the broken connection.
+async fn cause(refusal: Refusal, fate: Fate) -> String {
+    let ended = matches!(refusal, Refusal::Gone(_));
+    match timeout(FOUND_DEAD, fate).await {
+        Ok(Ok(Some(why))) if ended => why,
+        _ => refusal.to_string(),
     }
 }
 
@@ -353,7 +369,6 @@ impl Upstream {
         }
     }
 
-    /// Connects and shakes hands. What comes back beside the instance says when its driver has ended.
     /// Gets what has to be there before a start. Starts of one server wait for each other here, so that an image is
     /// made once.
     async fn prepared(&self) -> Result<(), String> {
@@ -370,10 +385,8 @@ impl Upstream {
         }
     }
 
-    async fn start(
-        self: &Arc<Self>,
-        owner: &Owner,
-    ) -> Result<(Arc<Instance>, oneshot::Receiver<()>), String> {
+    /// Connects and shakes hands. What comes back beside the instance tells of its end.
+    async fn start(self: &Arc<Self>, owner: &Owner) -> Result<(Arc<Instance>, Fate), String> {
         let sink = Sink::new(
             self.around.hub.hub(),
             Arc::downgrade(self),
@@ -384,7 +397,7 @@ impl Upstream {
             hub: sink.clone(),
             ..(*self.around).clone()
         });
-        let (link, mut gone) = self.open(owner).await?;
+        let (link, mut fate) = self.open(owner).await?;
         let is_asked = !self.spoken.is_legacy();
         let begun = handshake::begin(link, &self.name, &self.spoken, &around).await;
         let connection = match begun {
@@ -392,19 +405,21 @@ impl Upstream {
             Err(Refusal::Gone(why)) if is_asked => {
                 tracing::debug!(server = self.name, "{why}; connected again for initialize");
                 let (link, of_second) = self.open(owner).await?;
-                gone = of_second;
-                let greeted = handshake::greet(link, &self.name, &self.spoken, &around).await;
-                greeted.map_err(|refusal| refusal.to_string())?
+                fate = of_second;
+                match handshake::greet(link, &self.name, &self.spoken, &around).await {
+                    Ok(connection) => connection,
+                    Err(refusal) => return Err(cause(refusal, fate).await),
+                }
             }
-            Err(refusal) => return Err(refusal.to_string()),
+            Err(refusal) => return Err(cause(refusal, fate).await),
         };
         let instance = Arc::new(Instance::new(connection, owner.clone()));
         sink.is_of(&instance);
-        Ok((instance, gone))
+        Ok((instance, fate))
     }
 
-    /// Makes an instance and opens a link to it. What comes back beside it says when its driver has ended.
-    async fn open(&self, owner: &Owner) -> Result<(Link, oneshot::Receiver<()>), String> {
+    /// Makes an instance and opens a link to it. What comes back beside it tells of its end.
+    async fn open(&self, owner: &Owner) -> Result<(Link, Fate), String> {
         let share = Share {
             key: owner.key.text(),
             principal: match owner.key {
@@ -413,15 +428,15 @@ impl Upstream {
             },
         };
         let link = (self.connect)(share).await.map_err(|error| error.to_string())?;
-        let (running, gone) = oneshot::channel::<()>();
-        let driver = link.driver.map(|driver| {
-            let driver: futures_util::future::BoxFuture<'static, ()> = Box::pin(async move {
-                driver.await;
-                drop(running);
-            });
-            driver
+        let (tell, fate) = oneshot::channel();
+        let driver = link.driver.map(|driver| -> crate::Driver {
+            Box::pin(async move {
+                let why = driver.await;
+                drop(tell.send(why.clone()));
+                why
+            })
         });
-        Ok((Link { driver, ..link }, gone))
+        Ok((Link { driver, ..link }, fate))
     }
 
     /// Who hears of what happens in an instance of this owner.

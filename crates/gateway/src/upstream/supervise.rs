@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use wire::edit::Object;
 use wire::method;
 
 use super::instance::Instance;
-use super::pool::{Key, Slot};
+use super::pool::{Fate, Key, Slot};
 use super::room::Place;
 use super::{NoAnswer, Sending, Upstream, lock};
 use crate::parts::Sharing;
@@ -25,13 +24,8 @@ const STEADY: Duration = Duration::from_secs(30);
 
 impl Upstream {
     /// Looks after an instance until it has ended, and clears up behind it.
-    pub(super) async fn supervise(
-        self: Arc<Self>,
-        instance: Arc<Instance>,
-        gone: oneshot::Receiver<()>,
-        place: Place,
-    ) {
-        let (is_expected, why) = self.watch_over(&instance).await;
+    pub(super) async fn supervise(self: Arc<Self>, instance: Arc<Instance>, fate: Fate, place: Place) {
+        let (is_expected, mut why) = self.watch_over(&instance).await;
         if is_expected && why != super::STOPPING {
             // Who is in may end; there is nobody when it was idle.
             instance.shut();
@@ -40,11 +34,13 @@ impl Upstream {
         instance.connection.close();
         let key = instance.key();
         // An error means that the driver has ended, or that there is none.
-        if timeout(LEAVING, gone).await.is_err() {
-            tracing::warn!(
+        match timeout(LEAVING, fate).await {
+            Ok(Ok(Some(end))) if !is_expected => why = end,
+            Ok(_) => {}
+            Err(_) => tracing::warn!(
                 server = self.name,
                 "an instance does not end, though it was told to"
-            );
+            ),
         }
         {
             let mut slots = self.write_slots();

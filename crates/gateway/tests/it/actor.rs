@@ -54,7 +54,10 @@ impl Actor {
             let (ours, theirs) = tokio::io::duplex(4 << 10);
             let link = Link {
                 wire: Wire::Pipe(Box::new(theirs)),
-                driver: Some(Box::pin(actor.run(ours))),
+                driver: Some(Box::pin(async move {
+                    actor.run(ours).await;
+                    None
+                })),
             };
             Box::pin(std::future::ready(Ok(link))) as _
         };

@@ -93,6 +93,7 @@ impl Bot {
                         bot.0.live.fetch_add(1, Ordering::SeqCst);
                         bot.run(ours).await;
                         bot.0.live.fetch_sub(1, Ordering::SeqCst);
+                        None
                     })),
                 })
             })

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 struct Running {
     stream: Box<dyn ByteStream>,
-    driver: JoinHandle<()>,
+    driver: JoinHandle<Option<String>>,
     said: Arc<Mutex<Vec<String>>>,
 }
 

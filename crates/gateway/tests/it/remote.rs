@@ -18,7 +18,7 @@ struct Talk {
     renewals: usize,
     to: mpsc::Sender<ToServer>,
     from: mpsc::Receiver<FromServer>,
-    driver: JoinHandle<()>,
+    driver: JoinHandle<Option<String>>,
 }
 
 fn remote(peer: &Peer) -> Remote {

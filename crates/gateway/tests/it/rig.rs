@@ -78,7 +78,10 @@ impl Fake {
                 let (ours, theirs) = tokio::io::duplex(4 << 10);
                 Ok(Link {
                     wire: Wire::Pipe(Box::new(theirs)),
-                    driver: Some(Box::pin(fake.run(ours))),
+                    driver: Some(Box::pin(async move {
+                        fake.run(ours).await;
+                        None
+                    })),
                 })
             })
         });

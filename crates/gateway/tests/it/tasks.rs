@@ -31,7 +31,10 @@ fn worker(name: &str, is_modern: bool) -> Server {
         let (ours, theirs) = tokio::io::duplex(64 << 10);
         let link = Link {
             wire: Wire::Pipe(Box::new(theirs)),
-            driver: Some(Box::pin(work(ours, is_modern))),
+            driver: Some(Box::pin(async move {
+                work(ours, is_modern).await;
+                None
+            })),
         };
         Box::pin(std::future::ready(Ok(link))) as _
     };

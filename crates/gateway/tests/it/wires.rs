@@ -50,7 +50,10 @@ async fn messages_each_by_itself() {
                 to_server,
                 from_server,
             },
-            driver: Some(Box::pin(serve(incoming, outgoing))),
+            driver: Some(Box::pin(async move {
+                serve(incoming, outgoing).await;
+                None
+            })),
         };
         Box::pin(std::future::ready(Ok(link))) as _
     };

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use engine::guard::Policy;
-use instances::End;
+use instances::{End, OutOfMemory};
 use testkit::{Scope, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -145,7 +145,10 @@ async fn one_that_uses_too_much_memory_is_told_of() {
     let mut running = rig.start("echo up; x=x; while :; do x=$x$x; done").await;
     assert!(Lines::of(&mut running).rest().await.starts_with("up"));
     let exited = running.exited().await;
-    assert!(exited.out_of_memory, "{exited:?}");
+    // Engine 20.10 on cgroup v1 and Podman lose the kernel's word now and then, so the flag of one run proves nothing.
+    assert_ne!(exited.out_of_memory, OutOfMemory::No, "{exited:?}");
+    assert_eq!(exited.code, Some(137), "{exited:?}");
+    assert!(exited.to_string().contains("raise `memory`"), "{exited}");
     rig.finish().await;
 }
 

@@ -77,9 +77,7 @@ pub(crate) async fn run(
     for line in said {
         output::line(&line)?;
     }
-    if wanted.keys().any(|server| *server != DOCKER) {
-        control::renew(settings).await?;
-    }
+    control::renew(settings).await?;
     Ok(Exit::Done)
 }
 

@@ -1,19 +1,26 @@
-//! `server enable`: what a server asks for is agreed to, its image pinned, its place in the profile written.
+//! `server enable`: what a server asks for is agreed to, its image fetched or made, its place in the profile written.
 
 use anyhow::{Context, Result, bail};
-use base::KnownSecrets;
 use base::names::ServerName;
-use catalog::plan::{Plan, Target};
+use catalog::plan::Plan;
 
 use super::desk::Desk;
 use super::indented;
 use super::setup::set;
 use crate::cli::InProfile;
+use crate::commands::images;
 use crate::commands::profile::put;
 use crate::exit::{Exit, Failure};
-use crate::fleet::{self, Fleet, PIN};
 use crate::settings::Settings;
-use crate::{assemble, control, output};
+use crate::shelf::Found;
+use crate::{control, fleet, output};
+
+/// Whether a server could run, now that it is switched on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Switched {
+    Ready,
+    Lacking,
+}
 
 pub(super) async fn enable(
     settings: &Settings,
@@ -26,41 +33,67 @@ pub(super) async fn enable(
     if servers.len() > 1 && !config.is_empty() {
         bail!("--set is for one server; enable the others by themselves");
     }
-    let mut lacking = false;
+    // All are looked up before the first is changed.
+    let mut found = Vec::new();
     for server in servers {
-        let found = desk.shelf.find(server)?;
-        let entry = found.entry;
-        let name = &entry.name;
-        if matches!(entry.kind, catalog::entry::Kind::BuiltIn) {
+        let one = desk.shelf.find(server)?;
+        let name = &one.entry.name;
+        if matches!(one.entry.kind, catalog::entry::Kind::BuiltIn) {
             bail!("{name} is built in; its switch is `[{name}] enabled` in the configuration");
         }
-        let mut setup = desk.setup(name.as_str()).cloned().unwrap_or_default();
-        set(entry, &mut setup, config)?;
-        // Asked for with every secret taken as given, so that a person agrees before anything is stored.
-        let around = fleet::around(settings, &desk.store, &desk.profile)?;
-        let planned = catalog::plan(entry, &setup, &around);
-        if let Ok(plan) = &planned {
-            agree(name, plan, yes)?;
-            pin(settings, &desk, plan).await?;
-        }
-        let mut edit = settings.edit()?;
-        put(&mut edit, &desk.profile, name, &setup)?;
-        edit.save()?;
-        output::line(&format!(
-            "{name} is switched on in the profile {} (from {})",
-            desk.profile, found.catalog
-        ))?;
-        if let Err(lacks) = desk.plan(entry, &setup).await? {
-            lacking = true;
-            output::note(&format!("it can't run yet:\n{}", indented(&fleet::list(&lacks))))?;
-        } else if let Ok(plan) = &planned {
-            for note in &plan.notes {
-                output::note(&format!("note: {note}"))?;
+        found.push(one);
+    }
+    let mut done = Vec::new();
+    let mut failed = None;
+    for one in &found {
+        match switch_on(&desk, one, config, yes).await {
+            Ok(switched) => done.push(switched),
+            Err(error) => {
+                failed = Some(error);
+                break;
             }
         }
     }
-    control::renew(settings).await?;
-    Ok(if lacking { Exit::Failed } else { Exit::Done })
+    // Those before the one that failed are on, and the gateways have to know.
+    if !done.is_empty() {
+        control::renew(settings).await?;
+    }
+    match failed {
+        Some(error) => Err(error),
+        None if done.contains(&Switched::Lacking) => Ok(Exit::Failed),
+        None => Ok(Exit::Done),
+    }
+}
+
+async fn switch_on(desk: &Desk<'_>, found: &Found<'_>, config: &[String], yes: bool) -> Result<Switched> {
+    let settings = desk.settings;
+    let (entry, name) = (found.entry, &found.entry.name);
+    let mut setup = desk.setup(name.as_str()).cloned().unwrap_or_default();
+    set(entry, &mut setup, config)?;
+    // Asked for with every secret taken as given, so that a person agrees before anything is stored.
+    let around = fleet::around(settings, &desk.store, &desk.profile)?;
+    let planned = catalog::plan(entry, &setup, &around);
+    if let Ok(plan) = &planned {
+        agree(name, plan, yes)?;
+        images::prepare(settings, &desk.store, plan)
+            .await
+            .with_context(|| format!("{name} was not switched on"))?;
+    }
+    let mut edit = settings.edit()?;
+    put(&mut edit, &desk.profile, name, &setup)?;
+    edit.save()?;
+    output::line(&format!(
+        "{name} is switched on in the profile {} (from {})",
+        desk.profile, found.catalog
+    ))?;
+    if let Err(lacks) = desk.plan(entry, &setup).await? {
+        output::note(&format!("it can't run yet:\n{}", indented(&fleet::list(&lacks))))?;
+        return Ok(Switched::Lacking);
+    }
+    for note in planned.iter().flat_map(|plan| &plan.notes) {
+        output::note(&format!("note: {note}"))?;
+    }
+    Ok(Switched::Ready)
 }
 
 /// What a server asks for beyond the lockdown is agreed to by a person, or by `--yes`.
@@ -83,32 +116,4 @@ fn agree(name: &ServerName, plan: &Plan, yes: bool) -> Result<()> {
             Err(Failure::new(Exit::Refused, message).into())
         }
     }
-}
-
-/// Fetches the image and writes down its digest, so that what was agreed to is what runs.
-async fn pin(settings: &Settings, desk: &Desk<'_>, plan: &Plan) -> Result<()> {
-    let Target::Container(container) = &plan.target else {
-        return Ok(());
-    };
-    if container.build.is_some() || container.image.contains('@') {
-        return Ok(());
-    }
-    let (engine, _) = assemble::engine(settings)?;
-    let fleet = Fleet::open(settings, Some(&engine), &desk.store, KnownSecrets::default())?;
-    let instances = fleet.runner().context("there is no engine")?;
-    let image = instances.image(&plan.server, container, None).await;
-    fleet.close(assemble::SHUTDOWN).await;
-    match image {
-        Ok(image) => {
-            if let Some(digest) = image.pin().and_then(|pin| pin.split_once('@')) {
-                desk.store.documents().put(PIN, &container.image, digest.1)?;
-            }
-        }
-        Err(error @ instances::Error::Signature { .. }) => {
-            return Err(anyhow::Error::from(error).context(format!("{} was not switched on", plan.server)));
-        }
-        // It is fetched at the first start, when the engine or the registry may answer again.
-        Err(error) => output::note(&format!("its image is not fetched and pinned yet: {error}"))?,
-    }
-    Ok(())
 }

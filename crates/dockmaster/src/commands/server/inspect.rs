@@ -3,22 +3,35 @@
 use std::fmt::Write as _;
 
 use anyhow::{Result, bail};
+use base::names::ServerName;
 use catalog::plan::{Plan, Target};
 use catalog::schema;
+use serde::Serialize;
 use serde_json::json;
 
 use super::desk::Desk;
-use super::indented;
+use super::{indented, newer};
 use crate::cli::{InProfile, Json};
 use crate::exit::Exit;
 use crate::settings::Settings;
 use crate::shelf::Found;
-use crate::{fleet, output};
+use crate::{fleet, output, registry};
+
+/// What is shown of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// What is known here.
+    Known,
+    /// The same, and what its registry has.
+    Updates,
+    /// Exactly what would run.
+    Plan,
+}
 
 pub(super) async fn inspect(
     settings: &Settings,
     server: &str,
-    plan: bool,
+    shown: Shown,
     profile: &InProfile,
     json: Json,
 ) -> Result<Exit> {
@@ -28,7 +41,7 @@ pub(super) async fn inspect(
     let planned = desk
         .plan(found.entry, &setup.cloned().unwrap_or_default())
         .await?;
-    if plan {
+    if shown == Shown::Plan {
         return match planned {
             Ok(plan) => {
                 output::json(&plan)?;
@@ -37,6 +50,10 @@ pub(super) async fn inspect(
             Err(lacks) => bail!("there is no plan yet:\n{}", indented(&fleet::list(&lacks))),
         };
     }
+    let news = match shown {
+        Shown::Updates => news(&desk, &found.entry.name).await?,
+        Shown::Known | Shown::Plan => None,
+    };
     if json.json {
         let (plan, lacks) = match planned {
             Ok(plan) => (Some(plan), Vec::new()),
@@ -54,16 +71,72 @@ pub(super) async fn inspect(
             "tools": found.entry.tools,
             "plan": plan,
             "lacks": lacks,
+            "news": news,
         }))?;
         return Ok(Exit::Done);
     }
     output::line(&told(&found, setup.is_some(), &planned))?;
+    match (news, shown) {
+        (Some(news), _) => output::line(&news.told(&found.entry.name))?,
+        (None, Shown::Updates) => output::line("newest: it has no image with a tag that could move")?,
+        (None, _) => {}
+    }
     Ok(Exit::Done)
+}
+
+/// What a registry has for an image.
+#[derive(Serialize)]
+struct News {
+    /// With the tag.
+    name: String,
+    /// The digest that runs.
+    pinned: Option<String>,
+    /// What the tag means now.
+    newest: String,
+    /// What differs, in words; empty if nothing does.
+    changes: Vec<String>,
+}
+
+/// `None`: it has no image that could change.
+async fn news(desk: &Desk<'_>, name: &ServerName) -> Result<Option<News>> {
+    let registries = registry::client(desk.settings)?;
+    let Some(offer) = newer::offer(desk, &registries, name).await? else {
+        return Ok(None);
+    };
+    let changes = if offer.is_no_news() {
+        Vec::new()
+    } else {
+        newer::changes(&desk.store, &registries, &offer).await
+    };
+    Ok(Some(News {
+        name: offer.image,
+        pinned: offer.old,
+        newest: offer.new,
+        changes,
+    }))
+}
+
+impl News {
+    fn told(&self, server: &ServerName) -> String {
+        let pinned = self.pinned.as_deref().unwrap_or("not yet");
+        if self.pinned.as_ref() == Some(&self.newest) {
+            return format!("pinned: {pinned}, the newest of {}", clean(&self.name));
+        }
+        format!(
+            "pinned: {pinned}\nnewest: {}, by the name {}\n{}\ntake it with: dockmaster server update {server}",
+            self.newest,
+            clean(&self.name),
+            indented(&self.changes.join("\n")),
+        )
+    }
+}
+
+fn clean(text: &str) -> String {
+    base::text::clean(text).into_owned()
 }
 
 fn told(found: &Found<'_>, is_on: bool, planned: &Result<Plan, Vec<catalog::Lack>>) -> String {
     let entry = found.entry;
-    let clean = |text: &str| base::text::clean(text).into_owned();
     let mut text = format!("{} ({}, from {})\n", entry.name, entry.kind_name(), found.catalog);
     if let Some(description) = &entry.about.description {
         _ = writeln!(text, "{}", indented(clean(description).trim()));

@@ -6,6 +6,7 @@ mod desk;
 mod enable;
 mod inspect;
 mod list;
+mod newer;
 mod setup;
 mod trial;
 mod update;
@@ -36,9 +37,17 @@ pub(crate) async fn run(settings: &Settings, command: Server) -> Result<Exit> {
         Server::Inspect {
             server,
             plan,
+            updates,
             profile,
             json,
-        } => inspect::inspect(settings, &server, plan, &profile, json).await,
+        } => {
+            let shown = match (plan, updates) {
+                (true, _) => inspect::Shown::Plan,
+                (false, true) => inspect::Shown::Updates,
+                (false, false) => inspect::Shown::Known,
+            };
+            inspect::inspect(settings, &server, shown, &profile, json).await
+        }
         Server::Config {
             server,
             values,
@@ -117,7 +126,7 @@ async fn restart(settings: &Settings, server: &str) -> Result<Exit> {
     for reply in replies {
         match reply {
             Reply::Restarted(true) => restarted += 1,
-            Reply::Restarted(false) | Reply::Renewed | Reply::Status(_) => {}
+            Reply::Restarted(false) | Reply::Renewed { .. } | Reply::Status(_) => {}
             Reply::Failed(why) => bail!("{server}: {why}"),
         }
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::desk::Desk;
 use super::indented;
 use crate::cli::InProfile;
+use crate::commands::images;
 use crate::commands::profile::put;
 use crate::exit::{Exit, Failure};
 use crate::settings::Settings;
@@ -69,11 +70,15 @@ pub(super) async fn config(
     }
     // What the schema refuses is not written; what is still missing may come with the next command.
     let around = fleet::around(settings, &desk.store, &desk.profile)?;
-    let lacks = catalog::plan(found.entry, &changed, &around)
+    let (before, now) = (
+        catalog::plan(found.entry, setup, &around),
+        catalog::plan(found.entry, &changed, &around),
+    );
+    let wrong: Vec<_> = now
+        .as_ref()
         .err()
-        .unwrap_or_default();
-    let wrong: Vec<_> = lacks
-        .iter()
+        .into_iter()
+        .flatten()
         .filter(|lack| {
             values.iter().any(|value| {
                 let key = value.split('=').next().unwrap_or_default();
@@ -85,6 +90,14 @@ pub(super) async fn config(
     if !wrong.is_empty() {
         bail!("nothing was changed:\n{}", indented(&fleet::list(&wrong)));
     }
+    // Else the image is there since the server was switched on.
+    if let Ok(plan) = &now
+        && before.map_or(true, |before| images::differ(&before, plan))
+    {
+        images::prepare(settings, &desk.store, plan)
+            .await
+            .context("nothing was changed")?;
+    }
     let mut edit = settings.edit()?;
     if changed.config.is_empty() {
         edit.remove(&["profiles", &desk.profile, "servers", name.as_str(), "config"]);
@@ -92,7 +105,7 @@ pub(super) async fn config(
     put(&mut edit, &desk.profile, name, &changed)?;
     edit.save()?;
     output::line(&format!("{name} is configured"))?;
-    for lack in lacks {
+    for lack in now.err().unwrap_or_default() {
         output::note(&format!("it can't run yet: {lack}"))?;
     }
     control::renew(settings).await?;

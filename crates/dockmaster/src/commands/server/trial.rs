@@ -73,7 +73,10 @@ pub(super) async fn test(settings: &Settings, server: &str, profile: &InProfile,
         let log = if log.is_empty() {
             String::new()
         } else {
-            format!("\nits last words:\n{}", indented(&log.join("\n")))
+            format!(
+                "\nits log (`dockmaster server logs {name}`) ends with:\n{}",
+                indented(&log.join("\n"))
+            )
         };
         anyhow::anyhow!("{name} does not work: {error}{log}")
     })?;

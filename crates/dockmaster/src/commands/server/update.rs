@@ -2,26 +2,16 @@
 
 use anyhow::{Context, Result, bail};
 use base::KnownSecrets;
-use base::names::{ImageRef, ServerName};
-use catalog::plan::{Container, Plan, Target};
-use oci::{Reference, Registries};
 
 use super::desk::Desk;
+use super::indented;
+use super::newer::{Offer, changes, offer};
 use crate::cli::InProfile;
+use crate::commands::images;
 use crate::exit::Exit;
 use crate::fleet::{Fleet, PIN};
 use crate::settings::Settings;
 use crate::{assemble, control, output, registry};
-
-/// A server with the image that it is pinned to, and what the tag means now.
-struct Offer {
-    plan: Plan,
-    container: Container,
-    /// As the catalog or the user names it: with a tag and without a digest.
-    image: String,
-    old: Option<String>,
-    new: String,
-}
 
 /// Takes newer images, after a yes for each.
 pub(super) async fn update(
@@ -50,7 +40,7 @@ pub(super) async fn update(
         match offer(&desk, &registries, name).await {
             Ok(None) if is_named => output::line(&format!("{name}: its image has no tag that could move"))?,
             Ok(None) => {}
-            Ok(Some(offer)) if offer.old.as_ref() == Some(&offer.new) => {
+            Ok(Some(offer)) if offer.is_no_news() => {
                 output::line(&format!("{name}: {} is the newest ({})", offer.image, offer.new))?;
             }
             Ok(Some(offer)) => {
@@ -59,6 +49,8 @@ pub(super) async fn update(
                     "{name}: {}\n  old: {old}\n  new: {}",
                     offer.image, offer.new
                 ))?;
+                let changes = changes(&desk.store, &registries, &offer).await;
+                output::line(&indented(&changes.join("\n")))?;
                 let agreed = if yes {
                     Some(true)
                 } else {
@@ -92,53 +84,16 @@ pub(super) async fn update(
     })
 }
 
-/// What the registry has for a server; `None` if it is no container, or of an image that can't change.
-async fn offer(desk: &Desk<'_>, registries: &Registries, name: &ServerName) -> Result<Option<Offer>> {
-    let found = desk.shelf.find(name.as_str())?;
-    let setup = desk.setup(name.as_str()).cloned().unwrap_or_default();
-    let planned = desk.plan(found.entry, &setup).await?;
-    let Ok(plan) = planned else {
-        // What lacks is told by `server list`; the image of the entry may be looked at another time.
-        return Ok(None);
-    };
-    let Target::Container(container) = &plan.target else {
-        return Ok(None);
-    };
-    if container.build.is_some() {
-        return Ok(None);
-    }
-    let pins = desk.store.documents();
-    let image = container.image.split('@').next().unwrap_or_default().to_owned();
-    let old = pins.get(PIN, &image)?.map(|pin| pin.text);
-    if container.image.contains('@') && old.is_none() || ImageRef::parse(&image)?.is_id() {
-        return Ok(None);
-    }
-    let tag = Reference::parse(&image)?;
-    let now = registries.resolve(&tag).await?;
-    let now = now.with_context(|| format!("the registry has no {image} any more"))?;
-    Ok(Some(Offer {
-        container: container.clone(),
-        image,
-        old,
-        new: now.digest.to_string(),
-        plan,
-    }))
-}
-
 /// Fetches it, checked as any image is, and pins it.
 async fn take(settings: &Settings, desk: &Desk<'_>, offer: &Offer) -> Result<()> {
     let (engine, _) = assemble::engine(settings)?;
     let fleet = Fleet::open(settings, Some(&engine), &desk.store, KnownSecrets::default())?;
-    let wanted = Container {
-        image: format!("{}@{}", offer.image, offer.new),
-        ..offer.container.clone()
-    };
     let instances = fleet.runner().context("there is no engine")?;
-    let fetched = instances.image(&offer.plan.server, &wanted, None).await;
+    let fetched = images::get(&instances, &offer.server, &offer.taken()).await;
     fleet.close(assemble::SHUTDOWN).await;
     fetched?;
     desk.store.documents().put(PIN, &offer.image, &offer.new)?;
-    let server = &offer.plan.server;
+    let server = &offer.server;
     output::line(&format!(
         "  taken; `dockmaster server test {server}` says whether it works, and tools that have changed wait for \
          `dockmaster server approve {server}`"

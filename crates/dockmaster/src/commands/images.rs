@@ -1,0 +1,119 @@
+//! The images of servers, fetched or made by the command that switches a server on or changes its package, so that its
+//! first use starts at once; what came from a registry is pinned by its digest.
+//!
+//! An image that can't be fetched may come another time, when the engine or the registry answers; one that can't be made
+//! here keeps the command from doing what it was asked. Deliberately absent: what more there is at a registry (`server
+//! update`).
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use base::KnownSecrets;
+use base::names::ServerName;
+use catalog::plan::{Container, Plan, Target};
+use instances::Instances;
+use store::Store;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::fleet::{Fleet, PIN};
+use crate::settings::Settings;
+use crate::{assemble, output, progress};
+
+/// Reports of progress that may wait to be drawn.
+const QUEUE: usize = 16;
+
+/// What differs in two plans of a server as far as its images go.
+pub(crate) fn differ(before: &Plan, now: &Plan) -> bool {
+    let images =
+        |plan| containers(plan).map(|container| (container.image.as_str(), container.build.as_ref()));
+    images(before).ne(images(now))
+}
+
+/// Makes sure that a plan's images are there. What can't be fetched is told and no error.
+///
+/// # Errors
+/// An image can't be made here, or bears no signature that it has to bear.
+pub(crate) async fn prepare(settings: &Settings, store: &Store, plan: &Plan) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    let wanted: Vec<_> = containers(plan)
+        .filter(|container| seen.insert(&container.image))
+        .collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let (engine, _) = assemble::engine(settings)?;
+    let fleet = Fleet::open(settings, Some(&engine), store, KnownSecrets::default())?;
+    let prepared = async {
+        let instances = fleet.runner().context("there is no engine")?;
+        for container in wanted {
+            one(&instances, store, &plan.server, container).await?;
+        }
+        Ok(())
+    }
+    .await;
+    fleet.close(assemble::SHUTDOWN).await;
+    prepared
+}
+
+/// Fetches or makes an image, with its progress where a person watches.
+///
+/// # Errors
+/// Why it can't be had.
+pub(crate) async fn get(
+    instances: &Instances,
+    server: &ServerName,
+    container: &Container,
+) -> Result<instances::Image, instances::Error> {
+    let (tell, updates) = mpsc::channel(QUEUE);
+    let work = async move {
+        let getting = instances.image(server, container, Some(&tell));
+        timeout(gateway::PREPARING, getting).await.unwrap_or_else(|_| {
+            Err(instances::Error::Pull {
+                server: server.to_string(),
+                image: container.image.clone(),
+                cause: format!(
+                    "it is not there after {} minutes",
+                    gateway::PREPARING.as_secs() / 60
+                ),
+                advice: "what was fetched is kept; try it again",
+            })
+        })
+    };
+    let doing = match container.build {
+        Some(_) => "making",
+        None => "fetching",
+    };
+    let shown = progress::show_image(updates, format!("{doing} the image of {server}"));
+    tokio::join!(work, shown).0
+}
+
+async fn one(instances: &Instances, store: &Store, server: &ServerName, container: &Container) -> Result<()> {
+    match get(instances, server, container).await {
+        Ok(image) => {
+            let digest = image.pin().and_then(|pin| pin.split_once('@'));
+            if let Some((_, digest)) = digest
+                && container.build.is_none()
+                && !container.image.contains('@')
+            {
+                store.documents().put(PIN, &container.image, digest)?;
+            }
+        }
+        Err(error @ instances::Error::Signature { .. }) => return Err(error.into()),
+        Err(error) if container.build.is_some() => return Err(error.into()),
+        Err(error) => output::note(&format!(
+            "its image is not fetched and pinned yet, which its first use tries again: {error}"
+        ))?,
+    }
+    Ok(())
+}
+
+/// Whatever runs in a container, the tools that are one for each call included.
+fn containers(plan: &Plan) -> impl Iterator<Item = &Container> {
+    let (server, calls) = match &plan.target {
+        Target::Container(container) => (Some(container), [].as_slice()),
+        Target::PerCall(tools) => (None, tools.as_slice()),
+        Target::Remote(_) | Target::Process(_) | Target::BuiltIn => (None, [].as_slice()),
+    };
+    server.into_iter().chain(calls.iter().map(|tool| &tool.container))
+}

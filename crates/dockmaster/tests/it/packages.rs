@@ -1,0 +1,225 @@
+//! Servers that are published as packages: their image is made by the command that switches them on or changes them, so
+//! that the first use starts at once. The registry of packages is a stand-in, an `npm` that writes the server itself.
+
+use bytes::Bytes;
+use engine::tarball::{Limits, Source, pack};
+use futures_util::TryStreamExt;
+use serde_json::{Value, json};
+use testkit::{IMAGE, Scope};
+
+use crate::harness::Dockmaster;
+use crate::servers::{SCRIPT, gone};
+use crate::terminal::Terminal;
+
+const VERSION: &str = "2025-11-25";
+
+/// A server's name that no other run uses on this engine.
+fn own(name: &str) -> String {
+    format!("{name}-{}", std::process::id())
+}
+
+/// "Installs" the script as a program; takes a while for one version, and does not know another.
+const NPM: &str = r#"#!/bin/sh
+for package; do :; done
+case $package in
+  *@9.9.9) echo "npm error 404 there is no $package" >&2; exit 1 ;;
+  *@3.0.0) sleep 2 ;;
+esac
+mkdir -p node_modules/.bin
+{ echo '#!/bin/sh'; echo "PACKAGE=$package"; cat /script; } > node_modules/.bin/thing
+chmod +x node_modules/.bin/thing
+"#;
+const NODE: &str = "#!/bin/sh\nln -s /opt/server/node_modules/.bin/thing /opt/server/run\n";
+
+/// An image as the one that npm packages are installed into.
+async fn base(scope: &Scope) -> String {
+    testkit::image().await;
+    let image = scope.image("node");
+    let file = |path: &str, text: &str| Source::Memory {
+        path: path.to_owned(),
+        content: Bytes::copy_from_slice(text.as_bytes()),
+        mode: 0o755,
+    };
+    let dockerfile = format!(
+        "FROM {IMAGE}\nCOPY npm node /bin/\nCOPY script /script\nLABEL {}\n",
+        scope.label()
+    );
+    let files = vec![
+        file("Dockerfile", &dockerfile),
+        file("npm", NPM),
+        file("node", NODE),
+        file("script", SCRIPT),
+    ];
+    let context: Vec<Bytes> = pack(files, Limits::default()).try_collect().await.unwrap();
+    let built = scope
+        .daemon()
+        .post_bytes(
+            &format!("/build?t={image}"),
+            "application/x-tar",
+            context.concat().into(),
+        )
+        .await
+        .ok();
+    assert!(built.text().contains("Successfully tagged"));
+    image
+}
+
+/// The images that were made for a server: id and first tag.
+async fn made(scope: &Scope, server: &str) -> Vec<(String, String)> {
+    let filter = format!("%7B%22label%22%3A%5B%22dockmaster.server%3D{server}%22%5D%7D");
+    let list = scope
+        .daemon()
+        .get(&format!("/images/json?filters={filter}"))
+        .await
+        .ok()
+        .json();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    // Engines list what a build leaves of earlier steps as well, without a name.
+    let named = |image: &&Value| {
+        image["RepoTags"][0]
+            .as_str()
+            .is_some_and(|tag| tag != "<none>:<none>")
+    };
+    list.as_array()
+        .unwrap()
+        .iter()
+        .filter(named)
+        .map(|image| (text(&image["Id"]), text(&image["RepoTags"][0])))
+        .collect()
+}
+
+async fn forget(scope: &Scope, server: &str) {
+    for (_, tag) in made(scope, server).await {
+        scope.daemon().delete(&format!("/images/{tag}?force=1")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_image_is_made_when_it_is_switched_on() {
+    let scope = Scope::new("packages");
+    let base = base(&scope).await;
+    let packed = &*own("packed");
+    let dockmaster = Dockmaster::new().configured(&format!(
+        "[instances]\nnode_image = \"{base}\"\n[servers.{packed}]\nnpm = \"@acme/thing@1.0.0\"\n\
+         [servers.unheard]\nnpm = \"@acme/thing@9.9.9\"\n"
+    ));
+    let config = || fs_err::read_to_string(dockmaster.file("config.toml")).unwrap();
+    let refused = dockmaster.run(&["server", "enable", "unheard", "--yes"]);
+    assert_eq!(refused.code(), 1, "{}", refused.transcript());
+    for wanted in [
+        "unheard was not switched on",
+        "npm error 404 there is no @acme/thing@9.9.9",
+    ] {
+        assert!(refused.stderr().contains(wanted), "{}", refused.transcript());
+    }
+    assert!(!config().contains("profiles"), "{}", config());
+
+    // The first of two is on when the second can't be.
+    let both = dockmaster.run(&["server", "enable", packed, "unheard", "--yes"]);
+    assert_eq!(both.code(), 1, "{}", both.transcript());
+    assert!(
+        both.stdout().contains(&format!("{packed} is switched on")),
+        "{}",
+        both.transcript()
+    );
+    assert!(
+        config().contains(&format!("[profiles.default.servers.{packed}]"))
+            && !config().contains("default.servers.unheard"),
+        "{}",
+        config()
+    );
+    let before = made(&scope, packed).await;
+    assert_eq!(before.len(), 1, "{before:?}");
+
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    client.tools().await;
+    let who = client.call("whoami", json!({})).await.ok().text();
+    assert!(who.contains("caps 0000000000000000 net lo "), "{who}");
+    assert_eq!(made(&scope, packed).await, before, "the first use makes nothing");
+    client.close().await;
+    gone(packed).await;
+    forget(&scope, packed).await;
+    scope.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_sees_that_it_is_made() {
+    let scope = Scope::new("watched");
+    let base = base(&scope).await;
+    let slowly = &*own("slowly");
+    let dockmaster = Dockmaster::new().configured(&format!(
+        "[instances]\nnode_image = \"{base}\"\n[servers.{slowly}]\nnpm = \"@acme/thing@3.0.0\"\n"
+    ));
+    let mut terminal = Terminal::run(&dockmaster, &["server", "enable", slowly]);
+    terminal.expect(&format!("making the image of {slowly}"));
+    assert_eq!(terminal.end(), 0);
+    assert_eq!(made(&scope, slowly).await.len(), 1);
+    forget(&scope, slowly).await;
+    scope.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_of_the_catalog_makes_the_image_of_another_version() {
+    let scope = Scope::new("another");
+    let base = base(&scope).await;
+    let dockmaster = Dockmaster::new().configured(&format!("[instances]\nnode_image = \"{base}\"\n"));
+    let path = dockmaster.home().join("page.json");
+    let publish = |version: &str| {
+        let page = json!({"servers": [{"server": {
+            "name": format!("io.github.acme/{}", own("renewed")),
+            "description": "Says who it is.",
+            "version": version,
+            "packages": [{
+                "registryType": "npm",
+                "identifier": "@acme/thing",
+                "version": version,
+                "transport": {"type": "stdio"},
+            }],
+        }}], "metadata": {"count": 1}});
+        fs_err::write(&path, page.to_string()).unwrap();
+    };
+    publish("1.0.0");
+    let imported = dockmaster.run(&["catalog", "import", path.to_str().unwrap(), "--name", "acme"]);
+    assert_eq!(imported.code(), 0, "{}", imported.transcript());
+    let entries = dockmaster.run(&["catalog", "show", "acme", "--json"]);
+    let entries: Value = serde_json::from_str(&entries.stdout()).unwrap();
+    let name = entries[0]["name"].as_str().unwrap().to_owned();
+    let enabled = dockmaster.run(&["server", "enable", &name, "--yes"]);
+    assert_eq!(enabled.code(), 0, "{}", enabled.transcript());
+    let first = made(&scope, &name).await;
+    assert_eq!(first.len(), 1, "{first:?}");
+
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    publish("9.9.9");
+    let refused = dockmaster.run(&["catalog", "update", "--yes"]);
+    assert_eq!(refused.code(), 1, "{}", refused.transcript());
+    for wanted in ["the catalog acme stays as it is", "there is no @acme/thing@9.9.9"] {
+        assert!(refused.stderr().contains(wanted), "{}", refused.transcript());
+    }
+    assert_eq!(made(&scope, &name).await, first);
+
+    publish("2.0.0");
+    let updated = dockmaster.run(&["catalog", "update", "--yes"]);
+    assert_eq!(updated.code(), 0, "{}", updated.transcript());
+    assert!(
+        updated
+            .stderr()
+            .contains("the gateway that runs has taken it over"),
+        "{}",
+        updated.transcript()
+    );
+    let both = made(&scope, &name).await;
+    assert!(both.iter().any(|(_, tag)| tag.contains(":2.0.0-")), "{both:?}");
+    client.tools().await;
+    client.call("whoami", json!({})).await.ok();
+    let containers = crate::servers::containers(&name).await;
+    let image = containers[0]["Image"].as_str().unwrap();
+    let new = both.iter().find(|(_, tag)| tag.contains(":2.0.0-")).unwrap();
+    assert!(image == new.0 || image == new.1, "{image} of {both:?}");
+    client.close().await;
+    gone(&name).await;
+    forget(&scope, &name).await;
+    scope.finish().await;
+}

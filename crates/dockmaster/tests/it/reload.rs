@@ -1,0 +1,150 @@
+//! What a gateway that runs takes over when the configuration changes: rules, where secrets come from, whose signatures are
+//! wanted, what the guard lets pass; and what it says of the rest.
+
+use serde_json::json;
+use testkit::Scope;
+
+use crate::harness::Dockmaster;
+use crate::servers::{gone, script, store_secret};
+
+const VERSION: &str = "2025-11-25";
+
+/// Puts further tables before what is configured.
+fn add(dockmaster: &Dockmaster, toml: &str) {
+    let path = dockmaster.file("config.toml");
+    let text = fs_err::read_to_string(&path).unwrap();
+    fs_err::write(&path, format!("{toml}\n{text}")).unwrap();
+}
+
+fn reload(dockmaster: &Dockmaster) -> String {
+    let reloaded = dockmaster.run(&["gateway", "reload"]);
+    assert_eq!(reloaded.code(), 0, "{}", reloaded.transcript());
+    reloaded.transcript()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_decide_from_the_next_call_on() {
+    let dockmaster = script("ruled", "[profiles.default.servers.ruled]\n").await;
+    let nobody = dockmaster.run(&["gateway", "reload"]);
+    insta::assert_snapshot!(nobody.transcript(), @"
+    exit 69
+    ! error: no gateway runs here; what is configured now holds from the next `dockmaster gateway run`
+    ");
+    store_secret(&dockmaster, "script.token", "s3cret-value-of-ruled");
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    client.tools().await;
+    client.call("whoami", json!({})).await.ok();
+    client.call("list_containers", json!({})).await.ok();
+    add(&dockmaster, "[policy]\ndeny = [\"ruled/whoami\"]\n");
+    insta::assert_snapshot!(reload(&dockmaster), @"
+    exit 0
+    ! the gateway that runs has taken it over
+    ");
+    let tools = client.tools().await;
+    assert!(!tools.iter().any(|tool| tool["name"] == "whoami"), "{tools:?}");
+    let denied = client.call("whoami", json!({})).await.failure();
+    assert!(denied.contains("policy.deny"), "{denied}");
+    client.call("token", json!({})).await.ok();
+    // A command that changes the rules has them taken over itself.
+    let off = dockmaster.run(&["tools", "disable", "docker/list_containers"]);
+    assert!(off.stderr().contains("has taken it over"), "{}", off.transcript());
+    let denied = client.call("list_containers", json!({})).await.failure();
+    assert!(denied.contains("policy.deny"), "{denied}");
+    client.close().await;
+    gone("ruled").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_and_signers_hold_from_the_next_start() {
+    let dockmaster = script("sourced", "[profiles.default.servers.sourced]\n").await;
+    store_secret(&dockmaster, "script.token", "s3cret-value-of-sourced");
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    client.tools().await;
+    client.call("token", json!({})).await.ok();
+    let folder = dockmaster.home().join("elsewhere");
+    fs_err::create_dir_all(&folder).unwrap();
+    add(
+        &dockmaster,
+        &format!("[secrets]\nsources = [\"folder:{}\"]\n", folder.display()),
+    );
+    reload(&dockmaster);
+    let restart = || assert_eq!(dockmaster.run(&["server", "restart", "sourced"]).code(), 0);
+    restart();
+    let lacking = client
+        .request("tools/call", json!({"name": "token", "arguments": {}}))
+        .await
+        .unwrap_err();
+    assert!(
+        lacking.message.contains("dockmaster secret set script.token"),
+        "{lacking:?}"
+    );
+    fs_err::write(folder.join("script.token"), "another-s3cret-value").unwrap();
+    let text = client.call("token", json!({})).await.ok().text();
+    assert_eq!(
+        text, "the token is [redacted]",
+        "the new value, which is known as one"
+    );
+
+    add(
+        &dockmaster,
+        "[signers.us]\nkeys = [\"cosign.pub\"]\nservers = [\"sourced\"]\n",
+    );
+    reload(&dockmaster);
+    restart();
+    let unsigned = client
+        .request("tools/call", json!({"name": "token", "arguments": {}}))
+        .await
+        .unwrap_err();
+    assert!(unsigned.message.contains("[signers.us]"), "{unsigned:?}");
+    client.close().await;
+    gone("sourced").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guard_holds_at_once_and_the_rest_is_told() {
+    testkit::image().await;
+    let dockmaster = Dockmaster::new();
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    let folder = dockmaster.home().join("shared");
+    fs_err::create_dir_all(&folder).unwrap();
+    let scope = Scope::new("reload");
+    let name = scope.name("shared");
+    let create = json!({
+        "name": name,
+        "image": testkit::IMAGE,
+        "command": ["true"],
+        "mounts": [format!("{}:/shared:ro", folder.display())],
+    });
+    let refused = client.call("create_container", create.clone()).await.failure();
+    assert!(refused.contains("roots"), "{refused}");
+    fs_err::create_dir_all(dockmaster.folder()).unwrap();
+    fs_err::write(
+        dockmaster.file("config.toml"),
+        format!(
+            "[gateway]\nport = 9001\n[instances]\nmost = 3\n[[hosts.local.guard.roots]]\npath = \"{}\"\n",
+            folder.display()
+        ),
+    )
+    .unwrap();
+    insta::assert_snapshot!(reload(&dockmaster), @"
+    exit 0
+    ! the gateway that runs has taken it over
+    ! but for [gateway], instances.most: what that says holds from the next `dockmaster gateway run`
+    ");
+    client.call("create_container", create).await.ok();
+    scope
+        .daemon()
+        .delete(&format!("/containers/{name}?force=1"))
+        .await
+        .ok();
+    // What can't be read changes nothing.
+    fs_err::write(dockmaster.file("config.toml"), "[policy]\npreset = \"nothing\"\n").unwrap();
+    let faulty = dockmaster.run(&["gateway", "reload"]);
+    assert_ne!(faulty.code(), 0, "{}", faulty.transcript());
+    client.call("list_containers", json!({})).await.ok();
+    client.close().await;
+    scope.finish().await;
+}
