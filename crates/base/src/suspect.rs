@@ -255,6 +255,8 @@ fn is_right_to_left(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -397,7 +399,7 @@ mod tests {
                 _ if at % 2 == 0 => {
                     let mut units = [0; 2];
                     for unit in c.encode_utf16(&mut units) {
-                        json.push_str(&format!("\\u{unit:04x}"));
+                        write!(json, "\\u{unit:04x}").unwrap();
                     }
                 }
                 '"' => json.push_str("\\\""),
