@@ -67,6 +67,18 @@ impl Fault {
         }
     }
 
+    /// Its data, if there is any and it is readable.
+    #[must_use]
+    pub fn data(&self) -> Option<Value> {
+        match self {
+            Self::Own { data, .. } => data.clone(),
+            Self::Relayed(raw) => serde_json::from_str::<Value>(raw.get())
+                .ok()?
+                .get("data")
+                .cloned(),
+        }
+    }
+
     /// The error object as JSON text.
     #[must_use]
     pub fn to_raw(&self) -> Raw {

@@ -179,7 +179,12 @@ impl Handshake<'_> {
 
     /// 2026-07-28, "server/discover".
     async fn discover(&self) -> Result<Speech, Refusal> {
-        let result = self.ask(method::DISCOVER, Object::empty()).await?;
+        let result = match self.answer(method::DISCOVER, Object::empty()).await? {
+            // A server may refuse the first request only to say which versions it takes ("Protocol Version
+            // Negotiation"); one that takes ours is asked again, and but once.
+            Err(fault) if takes_ours(&fault) => self.ask(method::DISCOVER, Object::empty()).await?,
+            answer => answer.map_err(|fault| refused(method::DISCOVER, &fault))?,
+        };
         let unwilling = |why: String| Refusal::Unwilling(format!("its answer to server/discover: {why}"));
         let result = Object::parse(&result).map_err(|error| unwilling(error.to_string()))?;
         let versions = result
@@ -234,7 +239,13 @@ impl Handshake<'_> {
         Ok(Speech::of(era, &result))
     }
 
-    async fn ask(&self, method: &str, mut params: Object<'_>) -> Result<Raw, Refusal> {
+    async fn ask(&self, method: &str, params: Object<'_>) -> Result<Raw, Refusal> {
+        let answer = self.answer(method, params).await?;
+        answer.map_err(|fault| refused(method, &fault))
+    }
+
+    /// The result, or the error that the server gives.
+    async fn answer(&self, method: &str, mut params: Object<'_>) -> Result<Result<Raw, Fault>, Refusal> {
         if method == method::DISCOVER {
             super::set_meta(&mut params, |meta| {
                 let (info, capabilities) = (self.around.info(), to_raw(&json!({})));
@@ -250,22 +261,28 @@ impl Handshake<'_> {
         // The start as a whole has its limit.
         let sending = Sending::own(&cancel, Duration::MAX);
         match self.connection.request_as_is(method, params, sending).await {
-            Ok(Ok(result)) => Ok(result),
-            Ok(Err(error)) => {
-                let fault = Fault::Relayed(error);
-                let why = fault.message();
-                Err(Refusal::Unwilling(
-                    if fault.code() == Some(code::UNSUPPORTED_VERSION) {
-                        format!("it does not speak protocol version {}: {why}", Version::LATEST)
-                    } else {
-                        format!("it refuses to {method}: {why}")
-                    },
-                ))
-            }
+            Ok(answer) => Ok(answer.map_err(Fault::Relayed)),
             Err(NoAnswer::TimedOut { .. }) => Err(Refusal::Gone(format!("it does not answer {method}"))),
             Err(error) => Err(Refusal::Gone(error.to_string())),
         }
     }
+}
+
+fn refused(method: &str, fault: &Fault) -> Refusal {
+    let why = fault.message();
+    Refusal::Unwilling(if fault.code() == Some(code::UNSUPPORTED_VERSION) {
+        format!("it does not speak protocol version {}: {why}", Version::LATEST)
+    } else {
+        format!("it refuses to {method}: {why}")
+    })
+}
+
+/// Whether a server that refuses a version names ours among those that it takes.
+fn takes_ours(fault: &Fault) -> bool {
+    let supported = fault.data().and_then(|data| data.get("supported").cloned());
+    let ours = |name: &serde_json::Value| name == Version::LATEST.as_str();
+    fault.code() == Some(code::UNSUPPORTED_VERSION)
+        && supported.is_some_and(|names| names.as_array().is_some_and(|names| names.iter().any(ours)))
 }
 
 impl Speech {

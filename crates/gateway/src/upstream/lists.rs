@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use wire::Raw;
 use wire::edit::{Object, items};
+use wire::{Fault, Raw, code};
 
 use super::known::{Known, List, Said};
 use super::{Lease, NoAnswer, Upstream, lock};
@@ -352,14 +352,22 @@ impl Upstream {
                 params.set("cursor", cursor);
             }
             let sending = super::Sending::own(&self.around.stop, self.list_limit());
-            let answer = self.send(lease, list.method(), params, sending).await?;
-            let result = answer.map_err(|error| {
-                let message = wire::Fault::Relayed(error).message();
-                nonsense(format!(
-                    "the error {:?}",
-                    base::text::cut(&base::text::clean(&message), 300)
-                ))
-            })?;
+            let result = match self.send(lease, list.method(), params, sending).await? {
+                Ok(result) => result,
+                Err(error) => {
+                    let fault = Fault::Relayed(error);
+                    // Whoever has resources need not have templates, and many say so by not knowing the method.
+                    if fault.code() == Some(code::METHOD_NOT_FOUND) && list != List::Tools {
+                        tracing::debug!(server = self.name, "it has no {}", list.method());
+                        return Ok(found);
+                    }
+                    let message = fault.message();
+                    return Err(nonsense(format!(
+                        "the error {:?}",
+                        base::text::cut(&base::text::clean(&message), 300)
+                    )));
+                }
+            };
             bytes += result.get().len();
             let page = Object::parse(&result).map_err(|error| nonsense(error.to_string()))?;
             let page_items = page
