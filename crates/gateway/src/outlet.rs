@@ -13,6 +13,7 @@ const WRITE: usize = 256 << 10;
 /// A message on its way, as one line of JSON.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
+    /// Empty: no message but word that the client may be sent away for a while.
     pub(crate) line: Vec<u8>,
     /// It answers the request that the queue is for (HTTP), so nothing follows; the status that it has when it
     /// goes out alone.
@@ -27,7 +28,11 @@ impl From<Outgoing> for Vec<u8> {
 
 /// Where messages to one client go.
 #[derive(Debug, Clone)]
-pub(crate) struct Outlet(mpsc::Sender<Outgoing>);
+pub(crate) struct Outlet {
+    queue: mpsc::Sender<Outgoing>,
+    /// The client comes back by itself for the rest of a stream that ends before the answer.
+    polls: bool,
+}
 
 /// The client is gone.
 #[derive(Debug)]
@@ -35,8 +40,13 @@ pub(crate) struct Gone;
 
 impl Outlet {
     pub(crate) fn new() -> (Self, mpsc::Receiver<Outgoing>) {
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        (Self(sender), receiver)
+        Self::to(false)
+    }
+
+    /// One to a client that comes back by itself for the rest of a stream, if it `polls` (2025-11-25, over HTTP).
+    pub(crate) fn to(polls: bool) -> (Self, mpsc::Receiver<Outgoing>) {
+        let (queue, receiver) = mpsc::channel(QUEUE);
+        (Self { queue, polls }, receiver)
     }
 
     /// Sends `message` once there is room.
@@ -45,20 +55,27 @@ impl Outlet {
     }
 
     pub(crate) async fn send_line(&self, line: Vec<u8>, last: Option<StatusCode>) -> Result<(), Gone> {
-        self.0.send(Outgoing { line, last }).await.map_err(|_| Gone)
+        self.queue.send(Outgoing { line, last }).await.map_err(|_| Gone)
     }
 
     /// Sends a message that may be lost: a client that does not read its progress must not hold up the server's
     /// other clients.
     pub(crate) fn offer(&self, line: Vec<u8>) {
-        if self.0.try_send(Outgoing { line, last: None }).is_err() {
+        if self.queue.try_send(Outgoing { line, last: None }).is_err() {
             tracing::debug!("a client does not read; a notification was dropped");
+        }
+    }
+
+    /// Ends the response that carries the stream, not the stream. A client that does not come back by itself is kept.
+    pub(crate) fn hang_up(&self) {
+        if self.polls {
+            self.offer(Vec::new());
         }
     }
 
     /// Ends when nobody reads any more.
     pub(crate) async fn closed(&self) {
-        self.0.closed().await;
+        self.queue.closed().await;
     }
 }
 

@@ -258,14 +258,23 @@ pub struct ToServer {
     pub headers: Vec<(String, String)>,
 }
 
-/// A message from a server.
+/// What comes from a server.
 #[derive(Debug)]
-pub struct FromServer {
-    /// Its JSON text. Empty: no message but word that the session was begun anew, so that what the server was told in the
-    /// one before (levels, subscriptions) has to be told again.
-    pub line: Vec<u8>,
-    /// The request of ours on whose stream it came; `None`: it came on the stream of the session, or of nothing.
-    pub related: Option<wire::Id>,
+pub enum FromServer {
+    /// A message.
+    Message {
+        /// Its JSON text.
+        line: Vec<u8>,
+        /// The request of ours on whose stream it came; `None`: it came on the stream of the session, or of nothing.
+        related: Option<wire::Id>,
+    },
+    /// The session was begun anew, so what the server was told in the one before (levels, subscriptions) has to be told
+    /// again.
+    Renewed,
+    /// The server has closed the stream of this request before its answer, and gives the rest when it is asked for it,
+    /// which the transport does (2025-11-25, Transports, "Sending Messages to the Server", item 6). A client that can
+    /// ask for the rest of its own stream is let go meanwhile.
+    HungUp(wire::Id),
 }
 
 /// Bytes both ways.

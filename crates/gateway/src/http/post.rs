@@ -251,7 +251,7 @@ impl Post<'_> {
         };
         let purpose = Purpose::Answer(Some(request.id.clone()));
         let (core, can_stream) = (Arc::clone(self.core), body::takes_stream(self.headers));
-        let (outlet, queue) = Outlet::new();
+        let (outlet, queue) = Outlet::to(can_stream && held.polls());
         // A client that goes away has not cancelled (2025-11-25, Transports, "Sending Messages"), so the task
         // belongs to the gateway.
         self.core.tasks.spawn(async move {

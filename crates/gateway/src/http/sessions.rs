@@ -47,13 +47,17 @@ impl Held {
         self.replay.close();
     }
 
+    /// Whether its client comes back by itself for the rest of a stream.
+    pub(super) fn polls(&self) -> bool {
+        self.session.hello().map(|hello| hello.version) >= Some(Version::V2025_11_25)
+    }
+
     /// A response that streams what `reader` reads.
     pub(super) fn stream(&self, site: &Arc<Site>, reader: Reader) -> Response {
-        let version = self.session.hello().map(|hello| hello.version);
         let site = Arc::clone(site);
         let hold = Hold {
             keep_alive: site.core.limits.keep_alive,
-            polls: version >= Some(Version::V2025_11_25),
+            polls: self.polls(),
             is_crowded: Box::new(move || site.is_crowded()),
         };
         body::replayed(reader, hold)

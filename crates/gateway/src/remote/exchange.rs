@@ -267,6 +267,9 @@ async fn pump(shared: &Shared, post: &Post, response: Response) -> Result<(), Fa
         let Some(id) = last.as_deref().filter(|_| !is_over && post.modern().is_none()) else {
             return Err(Failure::Cut(cut));
         };
+        if let (None, Some((request, _))) = (&cut, post.request()) {
+            shared.hung_up(request).await;
+        }
         stream = resume(shared, id, pause, cut).await?;
     }
 }

@@ -175,7 +175,12 @@ impl Shared {
 
     async fn pass(&self, line: Vec<u8>, related: Option<Id>) {
         // Where nobody reads any more, the driver ends by itself.
-        drop(self.out.send(FromServer { line, related }).await);
+        drop(self.out.send(FromServer::Message { line, related }).await);
+    }
+
+    /// The server has closed the stream of that request, and will go on when it is asked to.
+    pub(super) async fn hung_up(&self, id: &Id) {
+        drop(self.out.send(FromServer::HungUp(id.clone())).await);
     }
 
     /// Notes that a session begins with this answer to `initialize`.
@@ -241,12 +246,8 @@ impl Shared {
             server = self.remote.server,
             "the server had forgotten the session; a new one began"
         );
-        let word = FromServer {
-            line: Vec::new(),
-            related: None,
-        };
         // An error means that the link was dropped.
-        drop(self.out.send(word).await);
+        drop(self.out.send(FromServer::Renewed).await);
         Ok(())
     }
 

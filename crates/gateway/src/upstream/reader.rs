@@ -31,12 +31,17 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) async fn messages(self, mut queue: mpsc::Receiver<FromServer>) {
         let dead = self.shared.dead.clone();
-        while let Some(Some(FromServer { line, related })) = dead.run_until_cancelled(queue.recv()).await {
-            if line.is_empty() {
-                self.around.hub.renewed();
-                continue;
+        while let Some(Some(come)) = dead.run_until_cancelled(queue.recv()).await {
+            match come {
+                FromServer::Message { line, related } => self.take(&line, related.and_then(|id| id.as_u64())),
+                FromServer::Renewed => self.around.hub.renewed(),
+                FromServer::HungUp(id) => {
+                    let route = id.as_u64().and_then(|call| self.route_of(call));
+                    if let Some(route) = route {
+                        route.hang_up();
+                    }
+                }
             }
-            self.take(&line, related.and_then(|id| id.as_u64()));
         }
         self.end();
     }
@@ -184,7 +189,12 @@ impl Reader {
         let Belongs::To(call) = asks::belongs(related, None, self.shared.at_work()) else {
             return None;
         };
-        lock(&self.shared.pending).get(&call.number)?.route.clone()
+        self.route_of(call.number)
+    }
+
+    /// Where the messages of that request go.
+    fn route_of(&self, call: u64) -> Option<Arc<Route>> {
+        lock(&self.shared.pending).get(&call)?.route.clone()
     }
 
     fn notification(&self, notification: wire::Notification, related: Option<u64>) {
@@ -295,7 +305,7 @@ impl Reader {
             .get(meta::PROGRESS_TOKEN)
             .and_then(Id::from_raw)
             .and_then(|id| id.as_u64());
-        let route = token.and_then(|token| lock(&self.shared.pending).get(&token)?.route.clone());
+        let route = token.and_then(|token| self.route_of(token));
         if let Some(route) = route {
             route.progress(params, |params| self.around.screen.result(params));
         }

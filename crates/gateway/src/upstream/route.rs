@@ -59,4 +59,9 @@ impl Route {
             .outlet
             .offer(Message::notification(method, params).to_line());
     }
+
+    /// The server has closed the stream of the call for a while, and so may we.
+    pub(super) fn hang_up(&self) {
+        lock(&self.0).outlet.hang_up();
+    }
 }

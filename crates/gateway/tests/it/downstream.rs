@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use crate::rig::{Fake, MODERN, OTHER_TOKEN, Rig, TOKEN};
 
 /// A connection of which the test reads as much as it wants.
-struct Open {
+pub(crate) struct Open {
     stream: TcpStream,
     text: String,
 }
@@ -45,7 +45,7 @@ impl Open {
     }
 
     /// Reads until `mark` has come `times`.
-    async fn until(&mut self, mark: &str, times: usize) -> &str {
+    pub(crate) async fn until(&mut self, mark: &str, times: usize) -> &str {
         let reading = async {
             while self.text.matches(mark).count() < times {
                 let mut chunk = [0; 4_096];
@@ -59,7 +59,7 @@ impl Open {
         &self.text
     }
 
-    async fn end(mut self) -> String {
+    pub(crate) async fn end(mut self) -> String {
         let mut rest = Vec::new();
         tokio::time::timeout(testkit::PATIENCE, self.stream.read_to_end(&mut rest))
             .await
@@ -85,14 +85,14 @@ impl Open {
 }
 
 /// A legacy session, spoken by hand.
-struct Hand {
+pub(crate) struct Hand {
     authority: String,
     path: &'static str,
     session: String,
 }
 
 impl Hand {
-    async fn new(rig: &Rig, version: &str) -> Self {
+    pub(crate) async fn new(rig: &Rig, version: &str) -> Self {
         Self::at(&rig.http().await, "/mcp", version).await
     }
 
@@ -108,23 +108,23 @@ impl Hand {
         }
     }
 
-    async fn post(&self, message: &Value) -> Open {
+    pub(crate) async fn post(&self, message: &Value) -> Open {
         let headers = [("Mcp-Session-Id", self.session.as_str())];
         Open::request(&self.authority, "POST", self.path, &headers, &message.to_string()).await
     }
 
-    async fn call(&self, tool: &str) -> Open {
+    pub(crate) async fn call(&self, tool: &str) -> Open {
         self.post(&call(7, tool)).await
     }
 
-    async fn get(&self, last: Option<&str>) -> Open {
+    pub(crate) async fn get(&self, last: Option<&str>) -> Open {
         let mut headers = vec![("Mcp-Session-Id", self.session.as_str())];
         headers.extend(last.map(|last| ("Last-Event-ID", last)));
         Open::request(&self.authority, "GET", self.path, &headers, "").await
     }
 }
 
-fn call(id: u64, tool: &str) -> Value {
+pub(crate) fn call(id: u64, tool: &str) -> Value {
     let params = json!({"name": tool, "arguments": {"name": "box"}, "_meta": {"progressToken": "p"}});
     json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params})
 }

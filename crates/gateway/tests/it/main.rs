@@ -14,6 +14,7 @@ mod confirm;
 mod downstream;
 mod eras;
 mod events;
+mod far;
 mod http;
 mod life;
 mod limits;

@@ -16,12 +16,14 @@ use tokio::task::JoinHandle;
 struct Talk {
     /// How often it was said that the session was begun anew.
     renewals: usize,
+    /// Requests whose streams the server closed before their answers.
+    hung_up: Vec<u64>,
     to: mpsc::Sender<ToServer>,
     from: mpsc::Receiver<FromServer>,
     driver: JoinHandle<Option<String>>,
 }
 
-fn remote(peer: &Peer) -> Remote {
+pub(crate) fn remote(peer: &Peer) -> Remote {
     Remote {
         server: "far".to_owned(),
         url: peer.url("/mcp"),
@@ -56,6 +58,7 @@ impl Talk {
             from: from_server,
             driver: tokio::spawn(link.driver.unwrap()),
             renewals: 0,
+            hung_up: Vec::new(),
         }
     }
 
@@ -77,15 +80,21 @@ impl Talk {
     async fn hear(&mut self) -> (Value, Option<u64>) {
         let heard = tokio::time::timeout(Duration::from_secs(30), self.from.recv()).await;
         let heard = heard.expect("something comes").expect("the link lives");
-        assert!(!heard.line.contains(&b'\n'));
-        if heard.line.is_empty() {
-            self.renewals += 1;
-            return Box::pin(self.hear()).await;
+        match heard {
+            FromServer::Message { line, related } => {
+                assert!(!line.contains(&b'\n'));
+                let message = serde_json::from_slice(&line).unwrap();
+                (message, related.and_then(|id| id.as_u64()))
+            }
+            FromServer::Renewed => {
+                self.renewals += 1;
+                Box::pin(self.hear()).await
+            }
+            FromServer::HungUp(id) => {
+                self.hung_up.extend(id.as_u64());
+                Box::pin(self.hear()).await
+            }
         }
-        (
-            serde_json::from_slice(&heard.line).unwrap(),
-            heard.related.and_then(|id| id.as_u64()),
-        )
     }
 
     /// The answer to a legacy request; nothing else may come before.
@@ -113,15 +122,15 @@ impl Talk {
     }
 }
 
-fn body(seen: &PeerSeen) -> Value {
+pub(crate) fn body(seen: &PeerSeen) -> Value {
     serde_json::from_slice(&seen.body).unwrap_or_default()
 }
 
-fn json_answer(body: &str) -> Step {
+pub(crate) fn json_answer(body: &str) -> Step {
     answer("200 OK", "Content-Type: application/json\r\n", body)
 }
 
-fn events(text: &str) -> Step {
+pub(crate) fn events(text: &str) -> Step {
     send(format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n{text}"
     ))
@@ -133,7 +142,7 @@ fn result(seen: &PeerSeen) -> String {
 }
 
 /// What a legacy server does about the usual; `None` for the rest.
-fn usual(seen: &PeerSeen, session: &str) -> Option<Vec<Step>> {
+pub(crate) fn usual(seen: &PeerSeen, session: &str) -> Option<Vec<Step>> {
     let hello = || {
         let result = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {}});
         let hello = json!({"jsonrpc": "2.0", "id": body(seen)["id"], "result": result}).to_string();
@@ -271,6 +280,7 @@ async fn a_stream_that_was_cut_goes_on() {
     let (answer, related) = talk.hear().await;
     assert_eq!((answer["id"].as_u64(), related), (Some(2), Some(2)), "{answer}");
     assert_eq!(gets.load(Ordering::SeqCst), 2);
+    assert!(talk.hung_up.is_empty(), "it broke; nobody closed it");
     assert_eq!(
         peer.seen()
             .iter()

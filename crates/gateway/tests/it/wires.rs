@@ -20,7 +20,10 @@ async fn serve(mut incoming: mpsc::Receiver<ToServer>, outgoing: mpsc::Sender<Fr
                 let answer = json!({"jsonrpc": "2.0", "id": message["id"], "error": error});
                 let line = answer.to_string().into_bytes();
                 let related = serde_json::from_value(message["id"].clone()).ok();
-                outgoing.send(FromServer { line, related }).await.unwrap();
+                outgoing
+                    .send(FromServer::Message { line, related })
+                    .await
+                    .unwrap();
                 continue;
             }
             "initialize" => json!({"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}}),
@@ -32,7 +35,7 @@ async fn serve(mut incoming: mpsc::Receiver<ToServer>, outgoing: mpsc::Sender<Fr
             }
         };
         let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": result});
-        let message = FromServer {
+        let message = FromServer::Message {
             line: answer.to_string().into_bytes(),
             related: serde_json::from_value(message["id"].clone()).ok(),
         };

@@ -6,6 +6,10 @@
 //! Bounded in events and bytes for each session: the oldest give way, except those that a connected reader has not
 //! had yet; for that reader the stream waits. Requests of the modern era never come here.
 
+mod place;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::{Fault, Id, Message, code};
 
+pub(super) use self::place::Place;
 use super::body;
 use crate::Limits;
 use crate::outlet::Outgoing;
@@ -28,45 +33,6 @@ pub(super) enum Purpose {
     General,
     /// The answer to this request, and what comes before it; to a batch if `None`.
     Answer(Option<Id>),
-}
-
-/// A place in a session's streams, as the id of an event: `3-17`, with a `g` before it on the general stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    is_general: bool,
-    stream: u64,
-    /// Counts the events of the session, so an id stands once in it, whatever the stream.
-    event: u64,
-}
-
-impl Place {
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (is_general, rest) = match text.strip_prefix('g') {
-            Some(rest) => (true, rest),
-            None => (false, text),
-        };
-        let (stream, event) = rest.split_once('-')?;
-        let number = |text: &str| {
-            let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-            is_digits.then(|| text.parse().ok()).flatten()
-        };
-        Some(Self {
-            is_general,
-            stream: number(stream)?,
-            event: number(event)?,
-        })
-    }
-
-    pub(super) fn is_general(self) -> bool {
-        self.is_general
-    }
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mark = if self.is_general { "g" } else { "" };
-        write!(f, "{mark}{}-{}", self.stream, self.event)
-    }
 }
 
 /// The streams of one session.
@@ -109,6 +75,8 @@ struct Seat {
     /// The next event to give has at least this number.
     from: u64,
     grown: Arc<Notify>,
+    /// It is sent away once it has had what there is.
+    is_leaving: bool,
 }
 
 impl Seat {
@@ -234,6 +202,7 @@ impl Replay {
             let seat = Seat {
                 from: start.event.saturating_add(1),
                 grown,
+                is_leaving: false,
             };
             if let Some(before) = stream.reader.replace(seat) {
                 before.grown.notify_one();
@@ -258,6 +227,10 @@ impl Replay {
                     None => break,
                 },
             };
+            if message.line.is_empty() {
+                self.send_away(stream);
+                continue;
+            }
             while !self.has_room(stream) {
                 tokio::select! {
                     () = self.closed.cancelled() => break,
@@ -291,6 +264,15 @@ impl Replay {
             bytes += event.line.len();
         }
         events < self.most_events && (bytes < self.most_bytes || events == 0)
+    }
+
+    /// Whoever reads the stream is to come back for the rest.
+    fn send_away(&self, stream: u64) {
+        let mut streams = self.lock();
+        if let Some(reader) = streams.open.get_mut(&stream).and_then(|it| it.reader.as_mut()) {
+            reader.is_leaving = true;
+            reader.grown.notify_one();
+        }
     }
 
     fn push(&self, stream: u64, message: Outgoing) {
@@ -404,6 +386,7 @@ impl Reader {
         else {
             return Taken::Over;
         };
+        let is_leaving = seat.is_leaving;
         let mut chunk = Vec::new();
         let first = stream.events.partition_point(|event| event.number < seat.from);
         for event in stream.events.range(first..) {
@@ -423,7 +406,7 @@ impl Reader {
             streams.trim(self.replay.most_events, self.replay.most_bytes);
             return Taken::Events(chunk);
         }
-        if stream.over.is_some() {
+        if stream.over.is_some() || is_leaving {
             Taken::Over
         } else {
             Taken::Nothing
@@ -452,197 +435,5 @@ impl Drop for Reader {
             stream.read.notify_one();
             streams.trim(self.replay.most_events, self.replay.most_bytes);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::outlet::Outlet;
-
-    fn replay(events: usize, bytes: usize) -> (Arc<Replay>, TaskTracker) {
-        let limits = Limits {
-            replay_events: events,
-            replay_bytes: bytes,
-            ..Limits::default()
-        };
-        (Replay::new(&limits), TaskTracker::new())
-    }
-
-    /// Events and bytes that are kept.
-    fn kept(replay: &Replay) -> (usize, usize) {
-        let streams = replay.lock();
-        (streams.events, streams.bytes)
-    }
-
-    /// The data of what a reader has to take, until it is over or nothing is left.
-    async fn data(reader: &Reader) -> Vec<String> {
-        let mut data = Vec::new();
-        loop {
-            tokio::task::yield_now().await;
-            match reader.take(1) {
-                Taken::Events(chunk) => {
-                    let text = String::from_utf8(chunk).unwrap();
-                    data.extend(
-                        text.lines()
-                            .filter_map(|line| line.strip_prefix("data: "))
-                            .map(str::to_owned),
-                    );
-                }
-                Taken::Over => {
-                    data.push("over".to_owned());
-                    return data;
-                }
-                Taken::Nothing => return data,
-            }
-        }
-    }
-
-    async fn fill(outlet: &Outlet, lines: &[&str]) {
-        for line in lines {
-            outlet.send_line(line.as_bytes().to_vec(), None).await.unwrap();
-        }
-        // The task that fills the stream runs on this thread, too.
-        for _ in 0..lines.len() + 2 {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    #[test]
-    fn places() {
-        for (text, is_one) in [
-            ("0-0", true),
-            ("3-17", true),
-            ("g3-17", true),
-            ("g18446744073709551615-0", true),
-            ("18446744073709551616-0", false),
-            ("", false),
-            ("-", false),
-            ("1-", false),
-            ("g-1", false),
-            ("+1-1", false),
-            ("1-1-1", false),
-            ("x1-1", false),
-            ("1-1 ", false),
-        ] {
-            let place = Place::parse(text);
-            assert_eq!(place.is_some(), is_one, "{text:?}");
-            assert!(place.is_none_or(|place| place.to_string() == text), "{text:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn goes_on_after_any_event() {
-        let (replay, tasks) = replay(100, 1_000);
-        let (outlet, queue) = Outlet::new();
-        let reader = replay.open(&tasks, Purpose::Answer(None), None, queue);
-        let start = reader.start;
-        fill(&outlet, &["a", "b"]).await;
-        assert_eq!(data(&reader).await, ["a", "b"]);
-        drop(reader);
-        fill(&outlet, &["c"]).await;
-        outlet
-            .send_line(b"d".to_vec(), Some(StatusCode::OK))
-            .await
-            .unwrap();
-        for (after, wanted) in [
-            (0, vec!["a", "b", "c", "d", "over"]),
-            (1, vec!["b", "c", "d", "over"]),
-            (3, vec!["d", "over"]),
-            (4, vec!["over"]),
-            (u64::MAX, vec!["over"]),
-        ] {
-            let place = Place {
-                event: start.event.saturating_add(after),
-                ..start
-            };
-            let reader = replay.resume(place).unwrap();
-            assert_eq!(data(&reader).await, wanted, "after {after}");
-        }
-        assert!(
-            replay
-                .resume(Place {
-                    is_general: true,
-                    ..start
-                })
-                .is_none()
-        );
-        assert!(replay.resume(Place { stream: 7, ..start }).is_none());
-    }
-
-    #[tokio::test]
-    async fn who_comes_later_takes_the_stream() {
-        let (replay, tasks) = replay(100, 1_000);
-        let (outlet, queue) = Outlet::new();
-        let first = replay.open(&tasks, Purpose::General, None, queue);
-        let second = replay.resume(first.start).unwrap();
-        fill(&outlet, &["a"]).await;
-        assert_eq!(data(&first).await, ["over"]);
-        drop(first);
-        assert_eq!(data(&second).await, ["a"]);
-        assert!(replay.is_read());
-        drop(second);
-        assert!(!replay.is_read());
-    }
-
-    #[tokio::test]
-    async fn a_reader_is_waited_for_and_nobody_else() {
-        let (replay, tasks) = replay(2, 1_000);
-        let (outlet, queue) = Outlet::new();
-        let reader = replay.open(&tasks, Purpose::General, None, queue);
-        fill(&outlet, &["a", "b", "c", "d"]).await;
-        assert_eq!(data(&reader).await, ["a", "b", "c", "d"], "none is lost");
-        let start = reader.start;
-        drop(reader);
-        fill(&outlet, &["e", "f", "g"]).await;
-        let reader = replay.resume(start).unwrap();
-        assert_eq!(data(&reader).await, ["f", "g"], "the oldest gave way");
-        assert_eq!(kept(&replay), (2, 2));
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_is_too_long_leaves_word() {
-        let (replay, tasks) = replay(10, 1_000);
-        let (outlet, queue) = Outlet::new();
-        let reader = replay.open(&tasks, Purpose::Answer(Some(7.into())), None, queue);
-        let start = reader.start;
-        drop(reader);
-        outlet
-            .send_line(vec![b'x'; 5_000], Some(StatusCode::OK))
-            .await
-            .unwrap();
-        // It comes while nobody reads.
-        fill(&outlet, &[]).await;
-        let reader = replay.resume(start).unwrap();
-        let data = data(&reader).await;
-        assert!(
-            data[0].contains(r#""id":7"#) && data[0].contains("5000 bytes"),
-            "{data:?}"
-        );
-        drop(reader);
-        assert!(kept(&replay).1 < 1_000);
-    }
-
-    #[tokio::test]
-    async fn what_ended_is_forgotten_in_time() {
-        let limits = Limits {
-            replay_for: Duration::ZERO,
-            ..Limits::default()
-        };
-        let (replay, tasks) = (Replay::new(&limits), TaskTracker::new());
-        let (outlet, queue) = Outlet::new();
-        let reader = replay.open(&tasks, Purpose::Answer(None), None, queue);
-        let start = reader.start;
-        outlet
-            .send_line(b"a".to_vec(), Some(StatusCode::OK))
-            .await
-            .unwrap();
-        assert_eq!(data(&reader).await, ["a", "over"]);
-        replay.sweep();
-        drop(replay.resume(start).unwrap());
-        drop(reader);
-        replay.sweep();
-        assert!(replay.resume(start).is_none());
-        assert_eq!(kept(&replay), (0, 0));
     }
 }
