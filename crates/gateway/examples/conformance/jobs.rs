@@ -118,8 +118,18 @@ impl Jobs {
     /// The messages that answer a request; `None`: it is none of these.
     pub(crate) fn request(&mut self, id: &Value, method: &str, params: &Value) -> Option<Vec<Value>> {
         let task = params["taskId"].as_str().unwrap_or_default();
+        let capabilities = &params["_meta"]["io.modelcontextprotocol/clientCapabilities"];
         match method {
             "tools/call" => self.call(id, params),
+            "tasks/result" if self.is_modern => None,
+            "tasks/get" | "tasks/cancel" | "tasks/update"
+                if self.is_modern && capabilities["extensions"][EXTENSION].is_null() =>
+            {
+                Some(vec![undeclared(
+                    id,
+                    "this client did not say that it takes tasks",
+                )])
+            }
             "tasks/get" | "tasks/result" | "tasks/cancel" | "tasks/update"
                 if !self.all.contains_key(task) =>
             {
@@ -274,9 +284,7 @@ impl Jobs {
             return Some(vec![error(id, -32601, "this tool is called as a task only")]);
         }
         if !takes_tasks && (name != "slow_compute") {
-            let mut refused = error(id, -32021, "this tool answers by a task only");
-            refused["error"]["data"] = json!({"requiredCapabilities": {"extensions": {EXTENSION: {}}}});
-            return Some(vec![refused]);
+            return Some(vec![undeclared(id, "this tool answers by a task only")]);
         }
         if !takes_tasks {
             return Some(vec![self.answer(id, job.outcome().unwrap_or_default())]);
@@ -385,6 +393,13 @@ impl Jobs {
 
 fn error(id: &Value, code: i64, message: &str) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}})
+}
+
+/// The client would have to declare tasks (modern).
+fn undeclared(id: &Value, message: &str) -> Value {
+    let mut refused = error(id, -32021, message);
+    refused["error"]["data"] = json!({"requiredCapabilities": {"extensions": {EXTENSION: {}}}});
+    refused
 }
 
 fn form() -> Value {

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use wire::edit::Object;
 use wire::mrtr::{INPUT_RESPONSES, InputRequired};
@@ -17,6 +19,10 @@ use crate::caller::Caller;
 use crate::core::Core;
 use crate::tasks::{self, Wish};
 use crate::upstream::{Answer, NoAnswer, Route, Sending, Upstream};
+
+/// What a server wants to know in one go comes as several requests. Those that follow the first within this time go to the
+/// client with it; a person sees no difference, and is asked once.
+const TOGETHER: Duration = Duration::from_millis(20);
 
 /// A call to a legacy server that a modern client made. Dropping it cancels it.
 pub(crate) struct Waiting {
@@ -102,8 +108,15 @@ impl Waiting {
             () = cancel.cancelled() => return Ok(None),
         };
         self.push(ask);
-        while let Ok(ask) = self.asks.try_recv() {
-            self.push(ask);
+        let together = sleep(TOGETHER);
+        tokio::pin!(together);
+        loop {
+            tokio::select! {
+                biased;
+                Some(ask) = self.asks.recv() => self.push(ask),
+                () = &mut together => break,
+                () = cancel.cancelled() => return Ok(None),
+            }
         }
         match park(core, caller, request, self)? {
             Exchanged::Later(result) => Ok(Some(Ran::Later(result))),
@@ -147,7 +160,7 @@ pub(super) fn park(
     core.tasks.spawn(async move {
         tokio::select! {
             () = gone.cancelled() => {}
-            () = tokio::time::sleep(life) => {}
+            () = sleep(life) => {}
             () = stop.cancelled() => {}
         }
         // Dropped here, which tells the server that nobody waits any more.

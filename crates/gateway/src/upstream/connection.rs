@@ -285,8 +285,12 @@ impl Connection {
         }
         set_meta(&mut params, |meta| match (is_modern, caller) {
             (false, _) => bridge::strip(meta),
-            // It says of itself all that there is.
-            (true, Some(caller)) if caller.era == Era::Modern => meta.remove(meta::PROGRESS_TOKEN),
+            // It says of itself all that there is, unless the request is one of ours in its place.
+            (true, Some(caller))
+                if caller.era == Era::Modern && meta.get(meta::PROTOCOL_VERSION).is_some() =>
+            {
+                meta.remove(meta::PROGRESS_TOKEN);
+            }
             (true, caller) => {
                 meta.remove(meta::PROGRESS_TOKEN);
                 let identity = caller.and_then(|caller| caller.side.identity.as_deref());

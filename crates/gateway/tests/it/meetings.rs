@@ -549,3 +549,25 @@ async fn what_only_an_extension_knows_goes_to_the_only_server() {
         assert!(rig.end().await);
     }
 }
+
+/// What a legacy server asks in one go a modern client is asked in one go.
+#[tokio::test]
+async fn questions_that_come_together_go_together() {
+    let (rig, _) = rig(Manner::Legacy);
+    let client = rig.client(Over::Stdio, MODERN, all()).await;
+    let form = json!({"message": "name?", "requestedSchema": {"type": "object", "properties": {}}});
+    let wants = json!([
+        {"method": "elicitation/create", "params": form},
+        {"method": "sampling/createMessage", "params": {"messages": [], "maxTokens": 1}},
+        {"method": "roots/list"},
+    ]);
+    let params = json!({"name": "ask", "arguments": {"wants": wants}});
+    let asked = client.request("tools/call", params.clone()).await.unwrap();
+    assert_eq!(asked["inputRequests"].as_object().unwrap().len(), 3, "{asked}");
+    let done = client
+        .request("tools/call", retry(&params, &asked, answers))
+        .await
+        .unwrap();
+    assert_eq!(heard(&done)["got"].as_array().unwrap().len(), 3, "{done}");
+    assert!(rig.end().await);
+}
