@@ -1,11 +1,12 @@
 """A client for the official suite's scenarios for clients: it lists what there is and calls every tool with made-up
-arguments, as the Python SDK does it by itself. With an executable it does so through a gateway, whose only server is the
-one that the suite has started.
+arguments, as the Python SDK does it by itself; where a scenario says which calls it wants, it makes those too. With an
+executable it does so through a gateway, whose only server is the one that the suite has started.
 
 usage: through.py EXECUTABLE|- URL     the suite appends the URL; `-` means without a gateway
 """
 
 import asyncio
+import json
 import os
 import sys
 import tempfile
@@ -32,16 +33,20 @@ async def talk(server):
             tools = (await client.list_tools()).tools
         except MCPError:
             tools = []
-        for tool in tools:
+        made_up = [(tool.name, arguments(tool.input_schema, tools)) for tool in tools]
+        wanted = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}")).get("toolCalls", [])
+        for name, given in [(call["name"], call["arguments"]) for call in wanted] or made_up:
             try:
-                await client.call_tool(tool.name, arguments(tool.input_schema))
+                await client.call_tool(name, given)
             except MCPError as error:
-                print(f"{tool.name}: {error}")
+                print(f"{name}: {error}")
 
 
-def arguments(schema):
+def arguments(schema, tools):
+    """What the schema takes; where it takes a schema, that of the tool with the richest one, as it came."""
     made = {"string": "text", "number": 5, "integer": 5, "boolean": True, "array": [], "object": {}}
-    return {name: made.get(about.get("type") if isinstance(about, dict) else None, "text")
+    richest = max((tool.input_schema for tool in tools), key=lambda schema: len(json.dumps(schema)))
+    return {name: richest if name == "schema" else made.get(about.get("type") if isinstance(about, dict) else None, "text")
             for name, about in schema.get("properties", {}).items()}
 
 
