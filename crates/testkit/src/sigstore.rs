@@ -175,14 +175,8 @@ impl Sigstore {
         }
     }
 
-    /// Signs a statement about the manifest of this digest as cosign 3 does; gives the bundle.
-    pub fn sign_statement(&self, holder: &Holder, digest_hex: &str) -> Value {
-        let statement = json!({
-            "_type": "https://in-toto.io/Statement/v1",
-            "subject": [{"digest": {"sha256": digest_hex}}],
-            "predicateType": "https://sigstore.dev/cosign/sign/v1",
-            "predicate": {},
-        });
+    /// Signs a statement in an envelope and logs that, as cosign 3 does; gives the bundle.
+    pub fn sign_statement(&self, holder: &Holder, statement: &Value) -> Value {
         let (payload, kind) = (statement.to_string(), "application/vnd.in-toto+json");
         let message = format!("DSSEv1 {} {kind} {} {payload}", kind.len(), payload.len());
         let (certificate, key) = self.certificate(holder);
@@ -324,6 +318,16 @@ impl Sigstore {
             "canonicalizedBody": payload["body"],
         })
     }
+}
+
+/// The statement that the manifest of this digest is signed.
+pub fn statement(digest_hex: &str) -> Value {
+    json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"digest": {"sha256": digest_hex}}],
+        "predicateType": "https://sigstore.dev/cosign/sign/v1",
+        "predicate": {},
+    })
 }
 
 impl Keyless {

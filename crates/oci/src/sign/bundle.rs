@@ -10,6 +10,10 @@ use super::{Finding, Image};
 
 const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const STATEMENT: &str = "application/vnd.in-toto+json";
+const STATEMENT_KINDS: [&str; 2] = [
+    "https://in-toto.io/Statement/v1",
+    "https://in-toto.io/Statement/v0.1",
+];
 /// The statement that an image is signed, and says nothing more. Any other is an attestation.
 const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
 
@@ -66,6 +70,8 @@ struct MessageSignature {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Statement {
+    #[serde(rename = "_type", default)]
+    kind: String,
     predicate_type: String,
     subject: Vec<Subject>,
 }
@@ -164,6 +170,9 @@ impl Envelope {
         let Some(statement) = statement else {
             return bad("what was signed is no statement about an image");
         };
+        if !STATEMENT_KINDS.contains(&statement.kind.as_str()) {
+            return bad("what was signed is a statement of a version that is not known here");
+        }
         let names = |subject: &Subject| {
             subject
                 .digest

@@ -185,7 +185,8 @@ impl Entry {
             serde_json::from_slice(&self.content()?).map_err(|_| Refused::Entry("its body is no entry"))?;
         let unreadable = |_| Refused::Entry("its body is not what its kind says");
         match (body.kind.as_str(), body.api_version.as_str(), made.enveloped) {
-            ("hashedrekord", "0.0.1", None) => {
+            // Of an envelope it logs what was signed, or the payload in its envelope.
+            ("hashedrekord", "0.0.1", _) => {
                 let logged: HashedRekord = serde_json::from_value(body.spec).map_err(unreadable)?;
                 is_of(&logged.data.hash, made.message)?;
                 is_same(&logged.signature.content, made.signature)?;

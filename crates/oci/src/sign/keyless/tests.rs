@@ -170,6 +170,7 @@ fn the_signature_and_keys_of_every_kind() {
 #[test]
 fn what_the_log_says() {
     let (sigstore, other) = (Sigstore::new(), Sigstore::new());
+    let good = format!("{WORKFLOW} ({GITHUB})");
     let check = |change: &dyn Fn(&mut Case<'_>), wanted: &str| check_with(&sigstore, change, wanted);
     check(
         &|case| case.message = b"another payload".to_vec(),
@@ -190,9 +191,11 @@ fn what_the_log_says() {
         &|case| case.body(|body| body["apiVersion"] = "0.0.2".into()),
         "refused: its log entry is of a kind that is not verified here: hashedrekord 0.0.2",
     );
+    // What is signed of an envelope is logged like anything else, or as its payload.
+    check(&|case| case.enveloped = Some(b"an envelope's".to_vec()), &good);
     check(
-        &|case| case.enveloped = Some(b"an envelope's".to_vec()),
-        "refused: its log entry is of a kind that is not verified here: hashedrekord 0.0.1",
+        &|case| case.body(|body| body["kind"] = "dsse".into()),
+        "refused: its log entry is of a kind that is not verified here: dsse 0.0.1",
     );
     check(
         &|case| case.body(|body| body["spec"] = json!({})),
