@@ -1,7 +1,10 @@
 //! The sources of secrets that the configuration names.
 
 use anyhow::{Result, bail};
-use secrets::{DockerPass, EnvFile, Environment, Folder, Helper, Programs, Source, Sources, Vault, VaultKey};
+use secrets::{
+    DockerPass, EnvFile, Environment, Folder, Helper, PROGRAM_TIME, Programs, Source, Sources, Vault,
+    VaultKey,
+};
 
 use crate::env::Var;
 use crate::exit::{Exit, Failure};
@@ -67,6 +70,6 @@ fn programs(settings: &Settings) -> Programs {
             .map(|(name, _)| name.clone())
             .chain([Var::Token, Var::Passphrase].map(|var| var.name().to_owned()))
             .collect(),
-        ..Programs::default()
+        limit: PROGRAM_TIME,
     }
 }

@@ -9,10 +9,11 @@
 use std::collections::BTreeMap;
 
 use base::Secret;
+use programs::{Answer, Programs};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::program::{Answer, Programs};
+use crate::program::told;
 use crate::{Error, Fault, SecretName};
 
 const BASE: &str = "https://secrets.dockmaster.invalid/";
@@ -147,7 +148,7 @@ impl Helper {
     async fn ask(&self, attempt: &str, action: &str, input: &[u8]) -> Result<Answer, Error> {
         let answer = self.programs.ask(&self.program, &[action], input).await;
         answer.map_err(|none| {
-            let (reason, mend) = none.told(&self.program);
+            let (reason, mend) = told(none, &self.program);
             self.fault(attempt, reason, mend)
         })
     }

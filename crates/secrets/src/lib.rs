@@ -24,9 +24,12 @@ pub use files::{EnvFile, Folder};
 pub use helper::Helper;
 pub use name::SecretName;
 pub use pass::DockerPass;
-pub use program::{PROGRAM_TIME, Programs};
+pub use programs::Programs;
 pub use sources::{Listed, Listing, Removed, Source, Sources};
 pub use vault::{Vault, VaultKey};
+
+/// How long a program may take, unless the floor above says otherwise. A keyring may have to ask a person to unlock it.
+pub const PROGRAM_TIME: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Most bytes of one value. Whole private keys and service account files fit; what is longer is not a secret but a file.
 pub const LONGEST: usize = 64 << 10;

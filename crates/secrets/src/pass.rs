@@ -2,8 +2,9 @@
 //! keeps its own, so each sees what the other stored.
 
 use base::Secret;
+use programs::{Answer, Programs};
 
-use crate::program::{Answer, NoAnswer, Programs};
+use crate::program::told;
 use crate::{Error, Fault, SecretName};
 
 const REALM: &str = "docker/mcp/";
@@ -109,14 +110,10 @@ impl DockerPass {
 
     async fn ask(&self, attempt: &str, arguments: &[&str], input: &[u8]) -> Result<Answer, Error> {
         let arguments = [&["pass"], arguments].concat();
-        let answer = self
-            .0
-            .ask("docker", &arguments, input)
-            .await
-            .map_err(|none: NoAnswer| {
-                let (reason, mend) = none.told("docker");
-                Fault::error(Self::place(), attempt, reason, mend)
-            })?;
+        let answer = self.0.ask("docker", &arguments, input).await.map_err(|none| {
+            let (reason, mend) = told(none, "docker");
+            Fault::error(Self::place(), attempt, reason, mend)
+        })?;
         // What the docker command says of a plugin that it does not have: 20.10, and 28 and later.
         if !answer.is_success
             && says(

@@ -69,8 +69,8 @@ fn helpers_that_fail() {
         ("exit 1", Err("it ended with an error and without a word")),
         ("echo nonsense", Err("its answer is not a JSON object")),
         (
-            "yes | head -c 70000; sleep 60",
-            Err("its answer has more than 65536 bytes"),
+            "yes | head -c 1100000; sleep 60",
+            Err("its answer has more than 1048576 bytes"),
         ),
         ("head -c 300000 /dev/zero >&2; echo odd; exit 1", Err("odd")),
     ] {
