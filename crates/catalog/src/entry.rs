@@ -357,7 +357,7 @@ impl Entry {
             Kind::Remote { .. } => "remote",
             Kind::PerCall(_) => "per call",
             Kind::Process { .. } => "process",
-            Kind::BuiltIn => "built in",
+            Kind::BuiltIn => "built-in",
             Kind::Unusable(_) => "not usable",
         }
     }

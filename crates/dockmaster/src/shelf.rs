@@ -74,6 +74,13 @@ pub(crate) struct Found<'a> {
     pub(crate) entry: &'a Entry,
 }
 
+impl Found<'_> {
+    /// It is one of our own, and no profile switches it.
+    pub(crate) fn is_built_in(&self) -> bool {
+        matches!(self.entry.kind, catalog::entry::Kind::BuiltIn)
+    }
+}
+
 impl Shelf {
     /// Reads all of them.
     pub(crate) fn open(settings: &Settings, store: &Store) -> Result<Self> {

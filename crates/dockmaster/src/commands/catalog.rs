@@ -314,6 +314,9 @@ async fn update(settings: &Settings, store: &Store, wanted: Option<&str>, yes: b
     if let (Some(wanted), true) = (wanted, imported.is_empty()) {
         bail!("there is no imported catalog {wanted:?}; `dockmaster catalog list` lists them");
     }
+    if imported.is_empty() {
+        output::note("no catalog was taken in from elsewhere; `dockmaster catalog import` does that")?;
+    }
     let mut reached = false;
     for shelved in imported {
         let fresh = fetch_catalog(settings, &shelved.source)
@@ -440,7 +443,7 @@ impl Plans {
 
 fn remove(settings: &Settings, store: &Store, name: &str) -> Result<()> {
     if [OURS, OWN].contains(&name) {
-        bail!("{name} can't be removed");
+        bail!("{name} is always there; only catalogs that were imported can be removed");
     }
     let shelf = Shelf::open(settings, store)?;
     let used: Vec<_> = fleet::enabled(settings)

@@ -18,6 +18,8 @@ use crate::settings::{Edit, Settings};
 use crate::shelf::{Imported, Shelf, catalog_name};
 use crate::{control, output, registry};
 
+/// The profile of a configuration that names none.
+const DEFAULT: &str = "default";
 /// Most bytes of a document.
 const MOST: u64 = 4 << 20;
 
@@ -72,6 +74,13 @@ pub(crate) async fn run(settings: &Settings, command: Profile) -> Result<Exit> {
             if json.json {
                 output::json(&json!({"name": name, "servers": profile.servers}))?;
             } else {
+                if profile.servers.is_empty() {
+                    output::note(&format!(
+                        "nothing is switched on in the profile {name}; `dockmaster server enable SERVER --profile {name}` \
+                         fills it"
+                    ))?;
+                    return Ok(Exit::Done);
+                }
                 let servers: BTreeMap<_, _> = profile.servers.iter().collect();
                 output::line(toml::to_string(&servers)?.trim_end())?;
             }
@@ -86,7 +95,9 @@ pub(crate) async fn run(settings: &Settings, command: Profile) -> Result<Exit> {
         Profile::Remove { name } => {
             known(settings, &name)?;
             if name == *used {
-                bail!("{name} is the profile that is used; `dockmaster profile use` another one before");
+                bail!(
+                    "{name} is the profile that is used; `dockmaster profile use {DEFAULT}`, or another one, before"
+                );
             }
             let mut edit = settings.edit()?;
             edit.remove(&["profiles", &name]);
@@ -115,13 +126,18 @@ pub(crate) async fn run(settings: &Settings, command: Profile) -> Result<Exit> {
 pub(crate) fn profile_name(text: &str) -> Result<String> {
     match ServerName::parse(text) {
         Ok(name) => Ok(name.as_str().to_owned()),
-        Err(error) => bail!("a profile can't be called so: {error}"),
+        Err(_) => bail!(
+            "a profile can't be called {:?}; use letters, digits, '_', '.' and '-', the first a letter or digit",
+            base::text::cut(text, 80)
+        ),
     }
 }
 
 fn known(settings: &Settings, name: &str) -> Result<()> {
     let profiles = &settings.config.profiles;
-    if profiles.contains_key(name) || name == settings.config.gateway.profile {
+    // The one that is used, and the one that is used if nobody says anything, need not be written anywhere.
+    let unwritten = [settings.config.gateway.profile.as_str(), DEFAULT];
+    if profiles.contains_key(name) || unwritten.contains(&name) {
         return Ok(());
     }
     let names: Vec<_> = profiles.keys().map(String::as_str).collect();

@@ -45,6 +45,8 @@ pub(crate) async fn run(settings: &Settings, command: Secret) -> Result<Exit> {
                     })
                     .collect();
                 output::line(&output::columns(["SECRET", "WHERE", ""], &rows))?;
+            } else if listing.faults.is_empty() {
+                output::note("no secret is stored; `dockmaster secret set NAME` stores one")?;
             }
             for fault in &listing.faults {
                 output::note(&format!("not asked: {fault}"))?;
@@ -58,7 +60,9 @@ pub(crate) async fn run(settings: &Settings, command: Secret) -> Result<Exit> {
             let removed = sources.remove(&name).await?;
             match removed.from {
                 Some(place) => output::line(&format!("removed {name} from {place}"))?,
-                None if removed.still_in.is_empty() => bail!("there is no secret {name}"),
+                None if removed.still_in.is_empty() => {
+                    bail!("there is no secret {name}; `dockmaster secret list` lists them")
+                }
                 None => {}
             }
             for place in &removed.still_in {

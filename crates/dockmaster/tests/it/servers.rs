@@ -365,3 +365,73 @@ async fn a_server_is_set_up_while_it_is_switched_on() {
         "{config}"
     );
 }
+
+#[test]
+fn commands_that_find_nothing_say_what_to_do_next() {
+    let dockmaster = Dockmaster::new().configured(
+        "[servers.mine]\nimage = \"example/mine:1\"\nargs = [\"{{mine.greeting}}\"]\n\
+         config = { type = \"object\", properties = { greeting = { type = \"string\" } } }\n\
+         [profiles.default.servers.mine]\n",
+    );
+    for (arguments, code, said) in [
+        (&["catalog", "update"][..], 0, "`dockmaster catalog import`"),
+        (&["catalog", "remove", "own"], 1, "own is always there"),
+        (&["secret", "list"], 0, "`dockmaster secret set NAME`"),
+        (&["secret", "remove", "nothing"], 1, "`dockmaster secret list`"),
+        (
+            &["profile", "create", "a b"],
+            1,
+            "a profile can't be called \"a b\"; use letters",
+        ),
+        (&["profile", "create", "work"], 0, "made work"),
+        (&["profile", "use", "work"], 0, "work is used"),
+        (
+            &["profile", "show"],
+            0,
+            "`dockmaster server enable SERVER --profile work`",
+        ),
+        (
+            &["server", "update"],
+            0,
+            "nothing is switched on in the profile work",
+        ),
+        (
+            &["profile", "remove", "work"],
+            1,
+            "`dockmaster profile use default`",
+        ),
+        // It need not be written anywhere.
+        (&["profile", "use", "default"], 0, "default is used"),
+        (&["profile", "remove", "work"], 0, "removed work"),
+        (&["server", "test", "docker"], 1, "`dockmaster doctor`"),
+        (&["server", "logs", "docker"], 1, "docker is built in"),
+        (
+            &["server", "logs", "nobody"],
+            1,
+            "`dockmaster catalog search WORD`",
+        ),
+        (&["server", "logs", "mine"], 0, "mine has written nothing"),
+        (&["server", "disable", "docker"], 1, "`[docker] enabled`"),
+        (&["server", "inspect", "docker"], 0, "switched on: yes"),
+        (
+            &["server", "inspect", "docker", "--updates"],
+            0,
+            "no image with a tag that could move",
+        ),
+        (
+            &["server", "config", "mine", "gretting=x"],
+            1,
+            "it has greeting. Nothing was changed",
+        ),
+        (
+            &["server", "inspect", "mine", "--plan", "--updates"],
+            2,
+            "cannot be used with",
+        ),
+    ] {
+        let ended = dockmaster.run(arguments);
+        let transcript = ended.transcript();
+        assert_eq!(ended.code(), code, "{arguments:?}: {transcript}");
+        assert!(transcript.contains(said), "{arguments:?}: {transcript}");
+    }
+}

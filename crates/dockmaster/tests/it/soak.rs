@@ -12,8 +12,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use engine::tarball::{Limits, Source, pack};
+use futures_util::TryStreamExt;
 use serde_json::{Value, json};
-use testkit::{Daemon, McpClient, eventually};
+use testkit::{Daemon, McpClient, Scope, eventually};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{RwLock, watch};
@@ -146,6 +149,11 @@ struct House {
     far_actor: Actor,
     /// Ids of all gateways there were.
     claims: Mutex<BTreeSet<String>>,
+    /// The anonymous volumes that containers were seen with.
+    volumes: Mutex<BTreeSet<String>>,
+    /// Sessions that clients went away from without ending them, since the gateway was started.
+    abandoned: AtomicU64,
+    scope: Scope,
     over: AtomicBool,
 }
 
@@ -162,6 +170,8 @@ impl House {
         let near = Dockmaster::new();
         let [boxed, walled, mine, proc] =
             ["boxed", "walled", "mine", "proc"].map(|tool| Actor::new(&near, tool));
+        let scope = Scope::new("soak");
+        let with_volume = image_with_volume(&scope).await;
         let remote = format!(
             "[servers.remote]\nurl = \"http://{}/mcp/server/{}\"\nheaders = {{ Authorization = \"Bearer {}\" }}\n\
              [profiles.default.servers.remote]\n",
@@ -172,7 +182,7 @@ impl House {
         let tables = [
             BOUNDS.to_owned(),
             "[docker]\nenabled = false\n".to_owned(),
-            boxed.container("").await,
+            boxed.container("").await.replace(testkit::IMAGE, &with_volume),
             walled.container("hosts = [\"example.com:443\"]").await,
             mine.container("sharing = \"session\"").await,
             proc.process(""),
@@ -187,6 +197,9 @@ impl House {
             near_actors: vec![boxed, walled, mine, proc],
             far_actor,
             claims: Mutex::default(),
+            volumes: Mutex::default(),
+            abandoned: AtomicU64::new(0),
+            scope,
             over: AtomicBool::new(false),
         };
         house.note_claims().await;
@@ -244,6 +257,25 @@ impl House {
             // Half of them end their session, the others just go away.
             if chance.below(2) == 0 {
                 self.end_session(&client).await;
+            } else {
+                self.abandoned.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    async fn note_volumes(&self) {
+        for actor in &self.near_actors {
+            for id in actor.containers().await {
+                let inspect = self.scope.daemon().get(&format!("/containers/{id}/json")).await;
+                // It may have ended meanwhile.
+                let Ok(inspect) = serde_json::from_str::<Value>(&inspect.text()) else {
+                    continue;
+                };
+                let mounts = inspect["Mounts"].as_array().into_iter().flatten();
+                let volumes = mounts
+                    .filter(|mount| mount["Type"] == "volume")
+                    .filter_map(|mount| mount["Name"].as_str());
+                self.volumes.lock().unwrap().extend(volumes.map(str::to_owned));
             }
         }
     }
@@ -299,12 +331,37 @@ impl House {
                 "far gateway"
             }
             _ => {
+                // Before the new one has any: who leaves one of the old is counted too much, never too little.
+                self.abandoned.store(0, Ordering::Relaxed);
                 replace(&self.gateway).await;
                 self.note_claims().await;
                 "gateway"
             }
         }
     }
+}
+
+/// An image whose containers have an anonymous volume.
+async fn image_with_volume(scope: &Scope) -> String {
+    let image = scope.image("volume");
+    let dockerfile = format!(
+        "FROM {}\nVOLUME /scratch\nLABEL {}\n",
+        testkit::image().await,
+        scope.label()
+    );
+    let file = Source::Memory {
+        path: "Dockerfile".to_owned(),
+        content: dockerfile.into(),
+        mode: 0o644,
+    };
+    let context: Vec<Bytes> = pack(vec![file], Limits::default()).try_collect().await.unwrap();
+    let path = format!("/build?t={image}");
+    let daemon = scope.daemon();
+    daemon
+        .post_bytes(&path, "application/x-tar", context.concat().into())
+        .await
+        .ok();
+    image
 }
 
 /// Kills a gateway and starts it again at its place.
@@ -363,6 +420,7 @@ async fn soak_nothing_is_left_and_every_call_is_answered_or_fails_in_time() {
     let until = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(200 + chance.below(1000))).await;
+        house.note_volumes().await;
         *kills.entry(house.kill_something(&mut chance).await).or_default() += 1;
         if let Some(ended) = workers.try_join_next() {
             ended.unwrap();
@@ -408,6 +466,16 @@ async fn leaves_nothing(house: House) {
     })
     .await;
 
+    let status = web.dockmaster.run(&["gateway", "status", "--json"]);
+    let status: Value = serde_json::from_str(&status.stdout()).unwrap();
+    let (sessions, abandoned) = (
+        status[0]["sessions"].as_u64().unwrap(),
+        house.abandoned.into_inner(),
+    );
+    assert!(
+        sessions <= abandoned,
+        "{sessions} sessions are held, and only {abandoned} were left open"
+    );
     let folder = web.dockmaster.file("instances");
     let dockmaster = web.stop().await;
     far.stop().await;
@@ -420,6 +488,17 @@ async fn leaves_nothing(house: House) {
     for id in house.claims.into_inner().unwrap() {
         assert!(!run.join(&id).exists(), "files of the gateway {id} are left");
     }
+    let volumes = house.volumes.into_inner().unwrap();
+    assert!(!volumes.is_empty(), "no container was seen with its volume");
+    for volume in &volumes {
+        let left = house.scope.daemon().get(&format!("/volumes/{volume}")).await;
+        assert_eq!(left.status, 404, "the volume {volume} is left");
+    }
+    say(&format!(
+        "{sessions} of {abandoned} abandoned sessions were held, {} volumes are gone",
+        volumes.len()
+    ));
+    house.scope.finish().await;
     assert!(
         dockmaster.run(&["audit", "verify"]).code() == 0,
         "the audit is whole"

@@ -38,7 +38,7 @@ pub(super) async fn enable(
     for server in servers {
         let one = desk.shelf.find(server)?;
         let name = &one.entry.name;
-        if matches!(one.entry.kind, catalog::entry::Kind::BuiltIn) {
+        if one.is_built_in() {
             bail!("{name} is built in; its switch is `[{name}] enabled` in the configuration");
         }
         found.push(one);

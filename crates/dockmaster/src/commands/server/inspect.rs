@@ -38,6 +38,7 @@ pub(super) async fn inspect(
     let desk = Desk::open(settings, profile)?;
     let found = desk.shelf.find(server)?;
     let setup = desk.setup(found.entry.name.as_str());
+    let is_on = setup.is_some() || found.is_built_in() && settings.config.docker.enabled;
     let planned = desk
         .plan(found.entry, &setup.cloned().unwrap_or_default())
         .await?;
@@ -64,7 +65,7 @@ pub(super) async fn inspect(
             "catalog": found.catalog,
             "kind": found.entry.kind_name(),
             "about": found.entry.about,
-            "enabled": setup.is_some(),
+            "enabled": is_on,
             "setup": setup,
             "secrets": found.entry.secrets,
             "config": found.entry.config.schema,
@@ -75,7 +76,7 @@ pub(super) async fn inspect(
         }))?;
         return Ok(Exit::Done);
     }
-    output::line(&told(&found, setup.is_some(), &planned))?;
+    output::line(&told(&found, is_on, &planned))?;
     match (news, shown) {
         (Some(news), _) => output::line(&news.told(&found.entry.name))?,
         (None, Shown::Updates) => output::line("newest: it has no image with a tag that could move")?,

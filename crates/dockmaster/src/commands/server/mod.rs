@@ -14,6 +14,7 @@ mod update;
 use anyhow::{Result, bail};
 use base::KnownSecrets;
 use base::names::ServerName;
+use store::Store;
 
 use self::desk::Desk;
 use crate::cli::{InProfile, Server};
@@ -22,6 +23,7 @@ use crate::exit::{Exit, Failure};
 use crate::logs::Logs;
 use crate::output;
 use crate::settings::Settings;
+use crate::shelf::Shelf;
 
 /// Does one of them.
 pub(crate) async fn run(settings: &Settings, command: Server) -> Result<Exit> {
@@ -73,6 +75,9 @@ pub(crate) async fn run(settings: &Settings, command: Server) -> Result<Exit> {
 async fn disable(settings: &Settings, servers: &[String], profile: &InProfile) -> Result<Exit> {
     let desk = Desk::open(settings, profile)?;
     for server in servers {
+        if desk.shelf.find(server).is_ok_and(|found| found.is_built_in()) {
+            bail!("{server} is built in; its switch is `[{server}] enabled` in the configuration");
+        }
         if desk.setup(server).is_none() {
             bail!(
                 "{server} is not switched on in the profile {}; nothing was changed",
@@ -100,6 +105,15 @@ fn logs(settings: &Settings, server: &str, tail: usize) -> Result<Exit> {
     let lines = Logs::new(settings.folders.state.join("logs"), KnownSecrets::default())
         .tail(server.as_str(), tail)?;
     if lines.is_empty() {
+        let store = Store::open(settings.database());
+        if Shelf::open(settings, &store)?
+            .find(server.as_str())?
+            .is_built_in()
+        {
+            bail!(
+                "{server} is built in and writes no log of its own; `--log-level debug` has the gateway log more"
+            );
+        }
         output::note(&format!("{server} has written nothing to its standard error"))?;
     }
     for line in lines {

@@ -22,6 +22,7 @@ pub(super) fn set(entry: &Entry, setup: &mut Setup, values: &[String]) -> Result
         let Some(schema) = &entry.config.schema else {
             bail!("{} has nothing to configure", entry.name);
         };
+        known(entry, schema, key)?;
         let read = schema::value_of(schema, key, text);
         let mut place = &mut setup.config;
         let mut parts = key.split('.').peekable();
@@ -39,6 +40,25 @@ pub(super) fn set(entry: &Entry, setup: &mut Setup, values: &[String]) -> Result
         }
     }
     Ok(())
+}
+
+/// Fails for a key that the schema does not have, such as one that is misspelt, unless it takes any.
+fn known(entry: &Entry, schema: &Value, key: &str) -> Result<()> {
+    let takes_any = ["additionalProperties", "patternProperties"]
+        .iter()
+        .any(|word| schema.get(word).is_some_and(|says| *says != Value::Bool(false)));
+    let keys = schema::keys(schema);
+    let below = |one: &str, other: &str| one.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));
+    let is_known = |known: &String| known == key || below(known, key) || below(key, known);
+    if takes_any || keys.is_empty() || keys.iter().any(is_known) {
+        return Ok(());
+    }
+    bail!(
+        "{} has no {:?} to configure; it has {}. Nothing was changed",
+        entry.name,
+        base::text::cut(key, 80),
+        base::text::clean(&keys.join(", "))
+    )
 }
 
 pub(super) async fn config(
@@ -92,7 +112,9 @@ pub(super) async fn config(
     }
     // Else the image is there since the server was switched on.
     if let Ok(plan) = &now
-        && before.map_or(true, |before| images::differ(&before, plan))
+        && before
+            .as_ref()
+            .map_or(true, |before| images::differ(before, plan))
     {
         images::prepare(settings, &desk.store, plan)
             .await
@@ -105,6 +127,12 @@ pub(super) async fn config(
     put(&mut edit, &desk.profile, name, &changed)?;
     edit.save()?;
     output::line(&format!("{name} is configured"))?;
+    let known = before.map(|plan| plan.asks_for).unwrap_or_default();
+    for ask in now.iter().flat_map(|plan| &plan.asks_for) {
+        if !known.contains(ask) {
+            output::note(&format!("it is given: {ask}"))?;
+        }
+    }
     for lack in now.err().unwrap_or_default() {
         output::note(&format!("it can't run yet: {lack}"))?;
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use base::KnownSecrets;
 use base::names::ServerName;
+use catalog::entry::Kind;
 use catalog::{Entry, Setup};
 use serde_json::{Value, json};
 
@@ -21,6 +22,12 @@ use crate::settings::Settings;
 /// A house with one server in it.
 async fn alone(desk: &Desk<'_>, entry: &Entry, setup: &Setup) -> Result<(House, ServerName)> {
     let settings = desk.settings;
+    if matches!(entry.kind, Kind::BuiltIn) {
+        bail!(
+            "{} is built in and needs no start; `dockmaster doctor` says whether it works",
+            entry.name
+        );
+    }
     let plan = match desk.plan(entry, setup).await? {
         Ok(plan) => plan,
         Err(lacks) => bail!(

@@ -29,17 +29,21 @@ pub(super) async fn update(
     {
         bail!("{unknown} is not switched on in the profile {}", desk.profile);
     }
+    if on.is_empty() {
+        output::note(&format!(
+            "nothing is switched on in the profile {}; `dockmaster server enable SERVER` before",
+            desk.profile
+        ))?;
+    }
     let mut failed = false;
     let mut refused = false;
     let mut taken = false;
     for name in on {
-        let is_named = servers.iter().any(|server| server == name.as_str());
-        if !servers.is_empty() && !is_named {
+        if !servers.is_empty() && !servers.iter().any(|server| server == name.as_str()) {
             continue;
         }
         match offer(&desk, &registries, name).await {
-            Ok(None) if is_named => output::line(&format!("{name}: its image has no tag that could move"))?,
-            Ok(None) => {}
+            Ok(None) => output::line(&format!("{name}: it has no image with a tag that could move"))?,
             Ok(Some(offer)) if offer.is_no_news() => {
                 output::line(&format!("{name}: {} is the newest ({})", offer.image, offer.new))?;
             }
