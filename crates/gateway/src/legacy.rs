@@ -63,11 +63,12 @@ pub(crate) fn initialize(core: &Core, session: &Arc<Session>, params: Option<&Ra
     Ok(to_raw(&result))
 }
 
-/// Answers any other request.
+/// Answers any other request, whose `params` were read already.
 pub(crate) async fn answer(
     core: &Core,
     session: &Arc<Session>,
     request: &Request,
+    params: Result<Object<'_>, Fault>,
     outlet: Option<&Outlet>,
     cancel: &CancellationToken,
 ) -> Result<Raw, Fault> {
@@ -78,7 +79,7 @@ pub(crate) async fn answer(
     let Some(hello) = session.hello() else {
         return Err(Fault::new(code::INVALID_REQUEST, "send `initialize` first"));
     };
-    let params = members(request.params.as_ref())?;
+    let params = params?;
     match request.method.as_str() {
         method::SET_LEVEL => {
             let text = params.text("level");

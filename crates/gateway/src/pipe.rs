@@ -6,6 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use wire::edit::Object;
 use wire::meta::RequestMeta;
 use wire::{Fault, Frame, Id, Malformed, Message, Raw, Request, code, method};
 
@@ -204,8 +205,13 @@ enum Begun {
 
 /// Whether a request is of the modern era: it says so in its `_meta`, or has a method that only that has.
 pub(crate) fn is_modern(request: &Request) -> bool {
+    speaks_modern(request, members(request.params.as_ref()).as_ref().ok())
+}
+
+/// The same where its `params` were read already; `None`: they are no object.
+pub(crate) fn speaks_modern(request: &Request, params: Option<&Object<'_>>) -> bool {
     matches!(request.method.as_str(), method::DISCOVER | method::LISTEN)
-        || members(request.params.as_ref()).is_ok_and(|params| RequestMeta::of(&params).is_modern())
+        || params.is_some_and(|params| RequestMeta::of(params).is_modern())
 }
 
 /// The answer to a request; `None` if it was cancelled, as then none may be sent.
@@ -217,11 +223,13 @@ async fn work_on(
     outlet: &Outlet,
     ending: &CancellationToken,
 ) -> Option<Message> {
-    let answer = if is_modern(&request) {
+    let params = members(request.params.as_ref());
+    let answer = if speaks_modern(&request, params.as_ref().ok()) {
         modern_answer(
             core,
             session,
             &request,
+            params,
             Stream {
                 outlet: Some(outlet),
                 cancel: &work.cancel,
@@ -230,7 +238,7 @@ async fn work_on(
         )
         .await
     } else {
-        legacy::answer(core, session, &request, Some(outlet), &work.cancel).await
+        legacy::answer(core, session, &request, params, Some(outlet), &work.cancel).await
     };
     work.answer(answer)
 }
@@ -239,9 +247,10 @@ async fn modern_answer(
     core: &Core,
     session: &Session,
     request: &Request,
+    params: Result<Object<'_>, Fault>,
     stream: Stream<'_>,
 ) -> Result<Raw, Fault> {
-    let params = members(request.params.as_ref())?;
+    let params = params?;
     let meta = RequestMeta::of(&params).modern()?;
     modern::answer(core, session.peer(), meta, request, params, stream).await
 }

@@ -211,12 +211,23 @@ impl<'a> Object<'a> {
             if at > 0 {
                 text.push(',');
             }
-            text.push_str(to_raw(name).get());
+            push_name(&mut text, name);
             text.push(':');
             text.push_str(value.text());
         }
         text.push('}');
         known(&text)
+    }
+}
+
+/// A name as a JSON string; nearly all are written as they are.
+fn push_name(text: &mut String, name: &str) {
+    if name.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
+        text.push_str(to_raw(&name).get());
+    } else {
+        text.push('"');
+        text.push_str(name);
+        text.push('"');
     }
 }
 

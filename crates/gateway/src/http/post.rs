@@ -169,15 +169,17 @@ impl Post<'_> {
         let spoken = self.spoken();
         match message {
             Message::Request(request) => {
-                let params = request.params.clone();
-                let object = match members(params.as_ref()) {
+                let object = match members(request.params.as_ref()) {
                     Ok(object) => object,
                     Err(error) => return fault(StatusCode::BAD_REQUEST, Some(request.id), error),
                 };
                 let is_modern = matches!(spoken, Spoken::Known(version) if version.era() == Era::Modern)
-                    || pipe::is_modern(&request);
+                    || pipe::speaks_modern(&request, Some(&object));
                 if is_modern {
-                    return self.modern(spoken, request, &object).await;
+                    return match self.check(&spoken, &request, &object).await {
+                        Ok(meta) => self.modern(meta, request).await,
+                        Err(error) => fault(StatusCode::BAD_REQUEST, Some(request.id), error),
+                    };
                 }
                 if let Some(refused) = unknown_version(&spoken, Some(&request)) {
                     return refused;
@@ -310,11 +312,7 @@ impl Post<'_> {
         self.respond_in(&held, Purpose::Answer(None), queue).await
     }
 
-    async fn modern(self, spoken: Spoken, request: Request, params: &Object<'_>) -> Response {
-        let meta = match self.check(&spoken, &request, params).await {
-            Ok(meta) => meta,
-            Err(error) => return fault(StatusCode::BAD_REQUEST, Some(request.id), error),
-        };
+    async fn modern(self, meta: ModernMeta, request: Request) -> Response {
         let core = Arc::clone(self.core);
         let peer = self.peer.clone();
         let can_stream = body::takes_stream(self.headers);
@@ -323,8 +321,7 @@ impl Post<'_> {
         let cancel = CancellationToken::new();
         let (cancelled, ending) = (cancel.clone(), self.site.ending.clone());
         self.core.tasks.spawn(async move {
-            let params = request.params.clone();
-            let answer = match members(params.as_ref()) {
+            let answer = match members(request.params.as_ref()) {
                 Ok(params) => {
                     let stream = Stream {
                         outlet: can_stream.then_some(&outlet),
@@ -505,7 +502,8 @@ async fn legacy_answer(
     work: Work,
     outlet: Option<&Outlet>,
 ) -> Option<Message> {
-    let answer = legacy::answer(core, session, &request, outlet, &work.cancel).await;
+    let params = members(request.params.as_ref());
+    let answer = legacy::answer(core, session, &request, params, outlet, &work.cancel).await;
     work.answer(answer)
 }
 
