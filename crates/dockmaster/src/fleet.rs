@@ -3,7 +3,7 @@
 //! A server that can't be run is a server that says why at each use; it never keeps the others, or the gateway, from
 //! starting.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map};
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -203,11 +203,16 @@ impl Fleet {
         }
         let catalogs = Shelf::open(settings, store)?;
         let mut servers = Vec::new();
+        // Once for each profile: it opens the state file, which takes most of a millisecond.
+        let mut arounds = HashMap::new();
         for enabled in enabled {
-            let around = around(settings, store, enabled.profile)?;
+            let around = match arounds.entry(enabled.profile) {
+                hash_map::Entry::Occupied(known) => known.into_mut(),
+                hash_map::Entry::Vacant(free) => free.insert(around(settings, store, enabled.profile)?),
+            };
             let planned = match catalogs.find(enabled.name.as_str()) {
                 Err(error) => Err(error.to_string()),
-                Ok(found) => catalog::plan(found.entry, enabled.setup, &around)
+                Ok(found) => catalog::plan(found.entry, enabled.setup, around)
                     .map(|plan| (plan, Notes::of(found.entry)))
                     .map_err(|lacks| list(&lacks).replace('\n', "; ")),
             };

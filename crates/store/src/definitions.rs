@@ -19,7 +19,7 @@ pub struct Definition {
     pub text: String,
 }
 
-/// Lists and approvals of a [`Store`]. Everything goes through the thread that writes.
+/// Lists and approvals of a [`Store`]. Everything goes through the connection that writes.
 #[derive(Debug, Clone, Copy)]
 pub struct Definitions<'a> {
     store: &'a Store,
@@ -35,7 +35,7 @@ impl<'a> Definitions<'a> {
     /// # Errors
     /// The file can't be read.
     pub async fn lists(self, fingerprint: String) -> Result<Option<String>, Error> {
-        self.run(move |connection| {
+        self.read(move |connection| {
             connection
                 .prepare_cached("SELECT content FROM lists WHERE fingerprint = ?1")?
                 .query_row([fingerprint], |row| row.get(0))
@@ -70,7 +70,7 @@ impl<'a> Definitions<'a> {
     /// # Errors
     /// The file can't be read.
     pub async fn approved(self, server: String) -> Result<Option<Vec<Definition>>, Error> {
-        self.run(move |connection| {
+        self.read(move |connection| {
             // One transaction: another process may be approving at this moment.
             let transaction = connection.transaction()?;
             let is_there = transaction
@@ -125,6 +125,13 @@ impl<'a> Definitions<'a> {
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
         self.store.writer.run(work).await
+    }
+
+    async fn read<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.store.writer.read(work).await
     }
 }
 

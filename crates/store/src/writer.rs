@@ -28,6 +28,8 @@ const CHECKPOINT: u32 = 250;
 pub(crate) struct Writer {
     /// Closed with the writer.
     places: Semaphore,
+    /// Whose turn it is to read.
+    reading: tokio::sync::Mutex<()>,
     shared: Arc<Shared>,
 }
 
@@ -49,6 +51,7 @@ impl Writer {
     pub(crate) fn new(path: &Path) -> Self {
         Self {
             places: Semaphore::new(QUEUE),
+            reading: tokio::sync::Mutex::default(),
             shared: Arc::new(Shared {
                 waiting: Mutex::default(),
                 work: Mutex::new(Work {
@@ -82,6 +85,24 @@ impl Writer {
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
         self.blocking(|file| file.run_once(work)).await
+    }
+
+    /// Reads a little: here, if the file is open and nobody is at it, since who reads waits for no other process. Those who
+    /// come together take turns, where a thread each would only wait for the same file.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let _turn = self.reading.lock().await;
+        if self.places.is_closed() {
+            return Err(Error::Closed);
+        }
+        if let Ok(mut file) = self.shared.work.try_lock()
+            && file.is_open()
+        {
+            return file.run_once(work);
+        }
+        self.run(work).await
     }
 
     /// Writes what waits, and closes the file.
