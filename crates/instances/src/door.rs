@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -38,28 +38,28 @@ impl Listener for UnixListener {
 pub(crate) struct Door {
     ended: CancellationToken,
     tasks: TaskTracker,
+    most: usize,
+    tunnels: Arc<Semaphore>,
 }
 
 impl Door {
-    /// One that closes with the token.
-    pub(crate) fn new(ended: CancellationToken) -> Self {
+    /// One that closes with the token and has at most so many connections at a time, and as many tunnels.
+    pub(crate) fn new(ended: CancellationToken, most: usize) -> Self {
         Self {
             ended,
             tasks: TaskTracker::new(),
+            most,
+            tunnels: Arc::new(Semaphore::new(most)),
         }
     }
 
-    /// Serves until the door closes, and then waits for its own tasks, which end with it. At most `most` connections
-    /// are served at a time; further ones wait.
-    pub(crate) async fn serve<L: Listener, F>(
-        &self,
-        listener: L,
-        most: usize,
-        connection: impl Fn(L::Stream) -> F,
-    ) where
+    /// Serves until the door closes, and then waits for its own tasks, which end with it. Connections beyond the bound
+    /// wait.
+    pub(crate) async fn serve<L: Listener, F>(&self, listener: L, connection: impl Fn(L::Stream) -> F)
+    where
         F: Future<Output = ()> + Send + 'static,
     {
-        let room = Arc::new(Semaphore::new(most));
+        let room = Arc::new(Semaphore::new(self.most));
         loop {
             let next = async {
                 // Nobody closes the semaphore.
@@ -88,6 +88,12 @@ impl Door {
         self.tasks.wait().await;
     }
 
+    /// Room for what goes on when a connection was upgraded, after which it counts as a connection no more. `None`:
+    /// there are as many as may be.
+    pub(crate) fn tunnel(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.tunnels).try_acquire_owned().ok()
+    }
+
     /// Runs a task that ends with the instance.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let ended = self.ended.clone();
@@ -107,4 +113,18 @@ pub(crate) fn socket(path: &std::path::Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(path)?;
     fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tunnels_are_bounded() {
+        let door = Door::new(CancellationToken::new(), 2);
+        let held = [door.tunnel(), door.tunnel()];
+        assert!(held.iter().all(Option::is_some) && door.tunnel().is_none());
+        drop(held);
+        assert!(door.clone().tunnel().is_some());
+    }
 }

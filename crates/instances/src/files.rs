@@ -24,6 +24,10 @@ impl Folder {
         let name = labels::random(8).map_err(|cause| Error::files("name a folder in", run, cause))?;
         let path = run.join(gateway).join(name);
         private_folder(&path).map_err(|cause| Error::files("make the folder", &path, cause))?;
+        // Above them may be a place for everybody, such as /dev/shm, where another can have been first.
+        for own in path.ancestors().take(3) {
+            is_ours_alone(own).map_err(|cause| Error::files("use the folder", own, cause))?;
+        }
         Ok(Self { path })
     }
 
@@ -82,6 +86,30 @@ fn private_folder(path: &Path) -> io::Result<()> {
         .create(path)
 }
 
+/// Whoever else may write into one of the folders could put his own in the place of the next.
+#[cfg(unix)]
+fn is_ours_alone(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let found = fs_err::symlink_metadata(path)?;
+    let user = rustix::process::geteuid().as_raw();
+    if found.is_dir() && found.uid() == user && found.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    let why = format!(
+        "it has to be a folder of user {user} that nobody else may write to, and is of user {} with mode {:o}; remove it, or set \
+         XDG_RUNTIME_DIR to a folder of your own in memory",
+        found.uid(),
+        found.mode() & 0o7777
+    );
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
+fn is_ours_alone(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 #[cfg(not(unix))]
 fn private_folder(path: &Path) -> io::Result<()> {
     fs_err::create_dir_all(path)
@@ -119,6 +147,27 @@ fn in_memory(_: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_others_may_write_to_is_not_used() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = tempfile::tempdir().unwrap();
+        let run = place.path().join("run");
+        let gateway = run.join("0123456789abcdef");
+        fs_err::create_dir_all(&gateway).unwrap();
+        for (open, closed) in [(&run, &gateway), (&gateway, &run)] {
+            fs_err::set_permissions(closed, std::fs::Permissions::from_mode(0o700)).unwrap();
+            fs_err::set_permissions(open, std::fs::Permissions::from_mode(0o770)).unwrap();
+            let refused = Folder::make(&run, "0123456789abcdef").unwrap_err().to_string();
+            assert!(refused.contains("nobody else may write to"), "{refused}");
+        }
+        let link = place.path().join("link");
+        std::os::unix::fs::symlink(&run, &link).unwrap();
+        fs_err::set_permissions(&gateway, std::fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(Folder::make(&link, "0123456789abcdef").is_err());
+        assert!(Folder::make(&run, "0123456789abcdef").is_ok());
+    }
 
     #[cfg(target_os = "linux")]
     #[test]

@@ -7,7 +7,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Place;
@@ -104,7 +104,7 @@ impl Proxy {
         Self(Arc::new(Shared {
             rules,
             reporter,
-            door: Door::new(ended),
+            door: Door::new(ended, CONNECTIONS),
         }))
     }
 
@@ -120,7 +120,7 @@ impl Proxy {
     /// Serves until the instance ends.
     pub(super) async fn serve(self, listener: impl Listener) {
         let connection = |stream| self.clone().connection(stream);
-        self.0.door.serve(listener, CONNECTIONS, connection).await;
+        self.0.door.serve(listener, connection).await;
     }
 
     async fn connection(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
@@ -152,27 +152,29 @@ impl Proxy {
 
     async fn tunnel(&self, request: Request<Incoming>) -> Result<Answer, Answer> {
         let to = Destination::of(request.uri(), None).map_err(bad)?;
+        let Some(room) = self.0.door.tunnel() else {
+            return Err(refusal(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many tunnels at once; end some of them",
+            ));
+        };
         let outside = self.reach(&to).await?;
         let proxy = self.clone();
         self.0.door.spawn(async move {
             if let Ok(inside) = hyper::upgrade::on(request).await {
                 proxy.pass(TokioIo::new(inside), outside).await;
             }
+            drop(room);
         });
         Ok(Response::new(empty()))
     }
 
     /// Bytes both ways, until both have ended or nothing moves any more.
     async fn pass(&self, inside: impl AsyncRead + AsyncWrite, outside: TcpStream) {
-        let (from_inside, to_inside) = tokio::io::split(inside);
-        let (from_outside, to_outside) = outside.into_split();
         let traffic = &self.0.reporter.traffic;
         let sent = |count| traffic.add(count, 0);
         let received = |count| traffic.add(0, count);
-        tokio::join!(
-            copy(from_inside, to_outside, sent),
-            copy(from_outside, to_inside, received)
-        );
+        both_ways(inside, outside, sent, received).await;
     }
 
     async fn forward(&self, mut request: Request<Incoming>) -> Result<Answer, Answer> {
@@ -309,18 +311,44 @@ impl Destination {
     }
 }
 
-/// Copies one direction to its end. Silence in this direction alone is no fault (a long answer is being written), so
-/// only a write that does not move, or reading nothing for the whole limit, ends it.
-async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, count: impl Fn(u64)) {
+/// Bytes both ways, until both have ended or nothing has moved in either for the whole limit.
+async fn both_ways(
+    inside: impl AsyncRead + AsyncWrite,
+    outside: impl AsyncRead + AsyncWrite,
+    sent: impl Fn(u64),
+    received: impl Fn(u64),
+) {
+    let (from_inside, to_inside) = tokio::io::split(inside);
+    let (from_outside, to_outside) = tokio::io::split(outside);
+    let moved = Mutex::new(Instant::now());
+    tokio::join!(
+        copy(from_inside, to_outside, &moved, sent),
+        copy(from_outside, to_inside, &moved, received)
+    );
+}
+
+/// Copies one direction to its end. Silence in this direction alone is no fault: a long answer is being written in the
+/// other.
+async fn copy(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    moved: &Mutex<Instant>,
+    count: impl Fn(u64),
+) {
+    let last_moved = || moved.lock().unwrap_or_else(PoisonError::into_inner);
     let mut buffer = vec![0; CHUNK];
     loop {
-        let Ok(Ok(length @ 1..)) = timeout(IDLE, from.read(&mut buffer)).await else {
-            break;
+        let deadline = *last_moved() + IDLE;
+        let length = match timeout_at(deadline, from.read(&mut buffer)).await {
+            Ok(Ok(length @ 1..)) => length,
+            Err(_) if *last_moved() + IDLE > deadline => continue,
+            _ => break,
         };
         let piece = buffer.get(..length).unwrap_or_default();
         if !matches!(timeout(IDLE, to.write_all(piece)).await, Ok(Ok(()))) {
             break;
         }
+        *last_moved() = Instant::now();
         count(u64::try_from(length).unwrap_or(0));
     }
     drop(timeout(HEAD, to.shutdown()).await);
@@ -400,6 +428,25 @@ mod tests {
             let found = found.as_ref().map(|to| (to.host.as_str(), to.port));
             assert_eq!(found, expected, "{uri}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_way_is_open_while_anything_moves_in_either_direction() {
+        let (inside, mut server) = tokio::io::duplex(64);
+        let (outside, mut world) = tokio::io::duplex(64);
+        let ways = tokio::spawn(both_ways(inside, outside, |_| {}, |_| {}));
+        // A download that takes longer than the limit; the server says nothing meanwhile.
+        for _ in 0..15 {
+            world.write_all(b"x").await.unwrap();
+            assert_eq!(server.read_u8().await.unwrap(), b'x');
+            tokio::time::sleep(Duration::from_mins(1)).await;
+        }
+        server.write_all(b"y").await.unwrap();
+        assert_eq!(world.read_u8().await.unwrap(), b'y');
+        let before = Instant::now();
+        ways.await.unwrap();
+        assert!(before.elapsed() >= IDLE, "{:?}", before.elapsed());
+        assert_eq!(world.read(&mut [0]).await.unwrap(), 0);
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl DockerSocket {
         let path = folder.join(NAME);
         let listener = door::socket(&path)?;
         let ended = CancellationToken::new();
-        let door = Door::new(ended.clone());
+        let door = Door::new(ended.clone(), CONNECTIONS);
         let server = Server(Arc::new(Shared {
             engine,
             scope,
@@ -69,7 +69,7 @@ impl DockerSocket {
         }));
         tasks.spawn(async move {
             let connection = |stream| server.clone().connection(stream);
-            door.serve(listener, CONNECTIONS, connection).await;
+            door.serve(listener, connection).await;
         });
         Ok(Self { path, ended })
     }
@@ -144,6 +144,10 @@ impl Server {
                     "the engine changed the protocol unasked",
                 ));
             };
+            let Some(room) = self.0.door.tunnel() else {
+                let fault = "too many attached streams at once; end some of them";
+                return Err(message(StatusCode::SERVICE_UNAVAILABLE, fault));
+            };
             let headers = upgraded_headers(answer.headers());
             let outside = hyper::upgrade::on(&mut answer);
             self.0.door.spawn(async move {
@@ -152,6 +156,7 @@ impl Server {
                     // Either side may end first, and a closed input is passed on as such.
                     drop(tokio::io::copy_bidirectional(&mut inside, &mut outside).await);
                 }
+                drop(room);
             });
             let mut switched = Response::new(text(String::new()));
             *switched.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
