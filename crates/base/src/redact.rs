@@ -311,39 +311,52 @@ pub(crate) fn traces() -> impl Iterator<Item = &'static str> {
 fn spans(text: &str) -> Vec<(usize, usize)> {
     let mut spans = Vec::new();
     let mut names = 0;
+    let [mut tokens, mut values, mut keys] = [const { Run(0..0) }; 3];
     for (start, trace) in TRACES.find(text) {
         let Some((beginning, shape)) = SHAPES.get(trace) else {
             // A name may have several stems.
             if start >= names {
                 let name = name_around(text, start);
                 names = name.end;
-                spans.extend(assigned(text, name));
+                spans.extend(assigned(text, name, &mut values));
             }
             continue;
         };
         let end = start + beginning.len();
         spans.extend(match shape {
-            Shape::Pem => pem_key(text, start),
+            Shape::Pem => pem_key(text, start, &mut keys),
             Shape::Url => url_password(text, end),
-            Shape::Scheme => credential(text, end),
-            Shape::Token(least) if text[start..end] == **beginning => token(text, start, *least),
+            Shape::Scheme => credential(text, end, &mut tokens),
+            Shape::Token(least) if text[start..end] == **beginning => token(text, start, *least, &mut tokens),
             Shape::Token(_) => None,
         });
     }
     spans
 }
 
-fn pem_key(text: &str, start: usize) -> Option<(usize, usize)> {
-    let head_end = text[start..].find('\n').map_or(text.len(), |end| start + end);
-    let head_end = head_end.min(text.floor_char_boundary(start + 80));
-    if !text[start..head_end].contains("PRIVATE KEY") {
+/// The last run of characters of one kind whose end was looked for. Whoever writes beginning after beginning without an
+/// end would otherwise have each of them read to the end of the text.
+struct Run(Range<usize>);
+
+impl Run {
+    /// Where the run that `start` is in ends. `length` finds that in the text from there on; `None`: with the text.
+    fn end(&mut self, text: &str, start: usize, length: impl FnOnce(&str) -> Option<usize>) -> usize {
+        if !self.0.contains(&start) {
+            let rest = &text[start..];
+            self.0 = start..start + length(rest).unwrap_or(rest.len());
+        }
+        self.0.end
+    }
+}
+
+fn pem_key(text: &str, start: usize, keys: &mut Run) -> Option<(usize, usize)> {
+    let head = &text[start..text.floor_char_boundary(start + 80)];
+    if !head.lines().next()?.contains("PRIVATE KEY") {
         return None;
     }
-    let end = text[start..].find("-----END ").map_or(text.len(), |end| {
-        let tail = start + end + 9;
-        text[tail..]
-            .find("-----")
-            .map_or(text.len(), |dashes| tail + dashes + 5)
+    let end = keys.end(text, start, |rest| {
+        let tail = rest.find("-----END ")? + 9;
+        Some(tail + rest[tail..].find("-----")? + 5)
     });
     Some((start, end))
 }
@@ -359,18 +372,18 @@ fn url_password(text: &str, authority: usize) -> Option<(usize, usize)> {
 }
 
 /// The credential behind the name of its scheme.
-fn credential(text: &str, start: usize) -> Option<(usize, usize)> {
-    let end = token_end(text, start);
+fn credential(text: &str, start: usize, tokens: &mut Run) -> Option<(usize, usize)> {
+    let end = tokens.end(text, start, token_length);
     // Shorter is a word of a sentence ("basic usage"), not a credential.
     (end - start >= 12 && looks_random(&text[start..end])).then_some((start, end))
 }
 
-fn token(text: &str, start: usize, least: usize) -> Option<(usize, usize)> {
+fn token(text: &str, start: usize, least: usize, tokens: &mut Run) -> Option<(usize, usize)> {
     let before = text[..start].chars().next_back();
     if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
         return None;
     }
-    let end = token_end(text, start);
+    let end = tokens.end(text, start, token_length);
     (end - start >= least).then_some((start, end))
 }
 
@@ -384,7 +397,7 @@ fn name_around(text: &str, start: usize) -> Range<usize> {
 }
 
 /// The value given to a secret's name: `NAME=value`, `name: value`, `"name": "value"`, `--name value` after `=`.
-fn assigned(text: &str, name: Range<usize>) -> Option<(usize, usize)> {
+fn assigned(text: &str, name: Range<usize>, values: &mut Run) -> Option<(usize, usize)> {
     let behind = &text[name.end..];
     let at = name.end + behind.len() - behind.trim_start_matches(['"', '\'', ' ']).len();
     let separator = text[at..].chars().next().filter(|c| matches!(c, '=' | ':'))?;
@@ -393,13 +406,13 @@ fn assigned(text: &str, name: Range<usize>) -> Option<(usize, usize)> {
         return None;
     }
     let is_json_key = separator == ':' && text[..at].trim_end().ends_with('"');
-    let (start, end) = value_span(text, at + 1)?;
+    let (start, end) = value_span(text, at + 1, values)?;
     // A secret in JSON is a string; anything else is left, or it would be JSON no more.
     let would_break = is_json_key && !text[..start].ends_with(['"', '\'']);
     (!would_break && !is_harmless(&text[start..end])).then_some((start, end))
 }
 
-fn value_span(text: &str, from: usize) -> Option<(usize, usize)> {
+fn value_span(text: &str, from: usize, values: &mut Run) -> Option<(usize, usize)> {
     let rest = &text[from..];
     let start = from + (rest.len() - rest.trim_start_matches(' ').len());
     let first = text[start..].chars().next()?;
@@ -414,39 +427,26 @@ fn value_span(text: &str, from: usize) -> Option<(usize, usize)> {
         let end = length.map_or(text.len(), |length| inner + length);
         return (end > inner).then_some((inner, end));
     }
-    let end = text[start..]
-        .find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '"' | '\'' | '&' | ')' | '}' | ']'))
-        .map_or(text.len(), |length| start + length);
+    let end = values.end(text, start, |rest| {
+        rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '"' | '\'' | '&' | ')' | '}' | ']'))
+    });
     (end > start).then_some((start, end))
 }
 
 /// Values that say something about a secret rather than being one, and those already redacted.
 fn is_harmless(value: &str) -> bool {
-    let lower = value.to_ascii_lowercase();
-    matches!(
-        lower.as_str(),
-        "true"
-            | "false"
-            | "null"
-            | "none"
-            | "yes"
-            | "no"
-            | "required"
-            | "optional"
-            | "missing"
-            | "invalid"
-            | "string"
-            | "bearer"
-            | "basic"
-    ) || value.starts_with("[redacted")
+    const WORDS: [&str; 13] = [
+        "true", "false", "null", "none", "yes", "no", "required", "optional", "missing", "invalid", "string",
+        "bearer", "basic",
+    ];
+    WORDS.iter().any(|word| value.eq_ignore_ascii_case(word))
+        || value.starts_with("[redacted")
         || value.starts_with("${")
         || value.starts_with("//")
 }
 
-fn token_end(text: &str, start: usize) -> usize {
-    text[start..]
-        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '+' | '/' | '=' | '~')))
-        .map_or(text.len(), |length| start + length)
+fn token_length(text: &str) -> Option<usize> {
+    text.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '+' | '/' | '=' | '~')))
 }
 
 fn looks_random(text: &str) -> bool {
@@ -578,6 +578,30 @@ mod tests {
     fn a_secret_does_not_print() {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret} {secret:?}"), "[redacted] [redacted]");
+    }
+
+    /// Each of these read the rest of the text again at each beginning: minutes for what now takes milliseconds.
+    #[test]
+    fn many_beginnings_are_read_once() {
+        for beginning in [
+            "xoxb-",
+            "sk-",
+            "-----BEGIN ",
+            "-----BEGIN PRIVATE KEY",
+            "key=",
+            "key=//",
+            "key='",
+            "token=${",
+            "://a:b@",
+            "://a",
+            "bearer ",
+            "\"key\":",
+            "pass-",
+            "key:",
+        ] {
+            let long = beginning.repeat((1 << 20) / beginning.len());
+            assert!(text(&long).len() <= 4 * long.len() + 64, "{beginning}");
+        }
     }
 
     proptest! {
