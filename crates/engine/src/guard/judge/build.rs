@@ -59,11 +59,15 @@ impl Case<'_> {
         self.must_bear_label("labels", &labels)
     }
 
-    /// Docker keeps the name within the context; Podman 4.3 reads any file of the host, and takes a list too.
+    /// Docker keeps the name within the context; Podman reads any file of the host, fetches addresses, and takes a list
+    /// too, which may begin with blanks.
     fn dockerfile(&self) -> Result<(), Refusal> {
         let file = self.query.get("dockerfile").unwrap_or_default();
         let climbs = file.split(['/', '\\']).any(|part| part == "..");
-        if climbs || file.starts_with('[') {
+        let is_list = file.trim_start().starts_with(['[', '"']);
+        let is_elsewhere =
+            file.contains("://") || file.starts_with('/') || file.chars().any(char::is_control);
+        if climbs || is_list || is_elsewhere {
             let reason = "it has to be one path within the context";
             return Err(Refusal::new(Rule::Build, self.what("dockerfile"), file, reason));
         }

@@ -10,6 +10,9 @@ use super::super::refusal::{Refusal, Rule, shown};
 use super::super::shape::Shaped;
 use super::Case;
 
+/// What Docker knows as the consistency of a mount; on Linux all mean the same.
+const CONSISTENCIES: [&str; 5] = ["", "default", "consistent", "cached", "delegated"];
+
 /// What the third part of a bind says.
 struct BindMode {
     access: Access,
@@ -179,6 +182,16 @@ impl Case<'_> {
                 let reason = "some engines read further options after a comma, quote or line break in it";
                 return Err(Refusal::new(Rule::Bind, self.what(&at(name)), value, reason));
             }
+        }
+        let consistency = mount.text("Consistency");
+        if !CONSISTENCIES.contains(&consistency) {
+            let reason = "it is consistent, cached, delegated or default; some engines read further options in another";
+            return Err(Refusal::new(
+                Rule::Bind,
+                self.what(&at("Consistency")),
+                consistency,
+                reason,
+            ));
         }
         Ok(())
     }

@@ -217,6 +217,18 @@ fn kinds_of_mounts() {
             Some(Rule::Bind),
         ),
         (
+            json!({"Type": "volume", "Source": "data", "Target": "/t", "Consistency": "cached"}),
+            None,
+        ),
+        (
+            json!({"Type": "volume", "Source": "data", "Target": "/t", "Consistency": "x,volume-opt=o=bind,volume-opt=device=/"}),
+            Some(Rule::Bind),
+        ),
+        (
+            json!({"Type": "bind", "Source": open, "Target": "/t", "Consistency": "cached,source=/"}),
+            Some(Rule::Bind),
+        ),
+        (
             json!({"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"Options": [["noexec"], ["uid", "1000"]]}}),
             None,
         ),
