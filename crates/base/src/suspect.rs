@@ -88,16 +88,19 @@ pub fn is_innocent_json(json: &str) -> bool {
 /// escape as a rule is neither: control characters, `&` (Go), all beyond ASCII (Python). PHP's `\/` is.
 fn has_plain_escapes(json: &str) -> bool {
     let bytes = json.as_bytes();
-    // An escaped backslash before a `u` is taken for an escape too, which does no harm.
     memchr::memchr(b'\\', bytes).is_none_or(|first| {
         let rest = bytes.get(first..).unwrap_or_default();
-        rest.windows(2).enumerate().all(|(at, pair)| match pair {
-            br"\/" => false,
-            br"\u" => {
-                let digits = rest.get(at + 2..at + 6);
-                digits.and_then(hex).is_some_and(is_plain_escape)
-            }
-            _ => true,
+        // An escaped backslash before a `u` is taken for an escape too, which does no harm.
+        rest.iter().enumerate().all(|(at, byte)| {
+            *byte != b'\\'
+                || match rest.get(at + 1) {
+                    Some(b'/') => false,
+                    Some(b'u') => rest
+                        .get(at + 2..at + 6)
+                        .and_then(hex)
+                        .is_some_and(is_plain_escape),
+                    _ => true,
+                }
         })
     })
 }
