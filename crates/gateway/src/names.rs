@@ -41,13 +41,20 @@ pub(crate) fn expose(claims: &[Claims<'_>]) -> Vec<Vec<Option<String>>> {
         let mut is_done = true;
         for together in holders.into_values() {
             let is_shared = together.iter().any(|(server, _)| *server != together[0].0);
+            if !is_shared {
+                for (server, at) in changed_into_another(claims, &levels, &together) {
+                    levels[server][at] += 1;
+                    is_done = false;
+                }
+                continue;
+            }
             // Those that were left alone so far give way first: a prefix that somebody chose stays what it is.
             let least = together
                 .iter()
                 .map(|(server, at)| levels[*server][*at])
                 .min()
                 .unwrap_or(2);
-            for (server, at) in together.into_iter().filter(|_| is_shared) {
+            for (server, at) in together {
                 if levels[server][at] == least && least < 2 {
                     levels[server][at] += 1;
                     is_done = false;
@@ -73,6 +80,24 @@ pub(crate) fn expose(claims: &[Claims<'_>]) -> Vec<Vec<Option<String>>> {
         }
     }
     exposed_names
+}
+
+/// Names of one server that were given exactly the name which another of its names has unchanged.
+fn changed_into_another(
+    claims: &[Claims<'_>],
+    levels: &[Vec<u8>],
+    together: &[(usize, usize)],
+) -> Vec<(usize, usize)> {
+    let level = |&(server, at): &(usize, usize)| levels[server][at];
+    let exposed = |&(server, at): &(usize, usize)| {
+        let claim = &claims[server];
+        exposed(claim, claim.names[at], levels[server][at])
+    };
+    let gives_way = |one: &&(usize, usize)| {
+        let is_taken = |other: &(usize, usize)| level(other) < level(one) && exposed(other) == exposed(one);
+        level(one) < 2 && together.iter().any(is_taken)
+    };
+    together.iter().filter(gives_way).copied().collect()
 }
 
 fn exposed(claim: &Claims<'_>, name: &str, level: u8) -> String {
@@ -259,6 +284,15 @@ mod tests {
             ],
         );
         check(&[("a", None, &[""])], &[&["_e3b0c44298"]]);
+    }
+
+    #[test]
+    fn a_prefixed_name_does_not_hide_another_of_its_server() {
+        let names = expose(&claims(&[("a", None, &["x", "a_x"]), ("b", None, &["x"])]));
+        assert_eq!(names[0][1].as_deref(), Some("a_x"));
+        assert_eq!(names[1][0].as_deref(), Some("b_x"));
+        let changed = names[0][0].as_deref().unwrap();
+        assert!(changed.starts_with("a_x_") && changed.len() > 4, "{changed}");
     }
 
     #[test]
