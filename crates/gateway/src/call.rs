@@ -178,7 +178,11 @@ pub(crate) async fn conclude(
 async fn way(core: &Core, caller: &Caller, incoming: &Incoming<'_>, row: &mut Row) -> Result<Raw, Stop> {
     let call = read(incoming)?;
     row.asked(&call.subject, core.screen.audited(&call.arguments));
-    let target = resolve(core, caller, &call).await?;
+    let target = tokio::select! {
+        target = resolve(core, caller, &call) => target?,
+        // A server that may have it can take long to come up.
+        () = incoming.cancel.cancelled() => return Err(Stop::Cancelled),
+    };
     row.resolved(
         &target.server_name,
         &target.tool,

@@ -157,13 +157,31 @@ pub(crate) fn notification(core: &Core, peer: &Peer, told: &Notification) {
     if method::is_of_protocol(&told.method) {
         return;
     }
-    let only = match &foreign(core, &peer.view)[..] {
-        [server] => server.ready(&server.key(peer)),
+    let servers = foreign(core, &peer.view);
+    let only = match &servers[..] {
+        [server] => server.ready(&server.key(peer)).map(|lease| (server, lease)),
         _ => None,
     };
-    let Some(lease) = only else {
+    let Some((server, lease)) = only else {
         return tracing::debug!("a notification that nobody here knows: {}", told.method);
     };
+    // As for a request, but nobody can be asked, and nobody hears of a refusal.
+    let may = name_of(&told.method).is_some_and(|tool| {
+        let decision = core.rules().decide(&Ask {
+            principal: peer.principal.as_str(),
+            server: &server.name,
+            tool: &tool,
+            effect: server.describe.effect(&tool, &Value::Null),
+        });
+        matches!(decision, Decision::Allow)
+    });
+    if !may {
+        return tracing::warn!(
+            "{}: a notification that is not permitted: {}",
+            server.name,
+            told.method
+        );
+    }
     let params = told.params.clone().unwrap_or_else(|| to_raw(&json!({})));
     lease.notify(&told.method, core.screen.arguments(&params).unwrap_or(params));
 }

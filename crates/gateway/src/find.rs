@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use wire::{Fault, Raw, code};
 
 use crate::caller::{Peer, View};
@@ -70,14 +71,25 @@ impl Core {
     /// Waits until each server that `peer` sees has said what it lists, or why it can't: as long as fetching its image
     /// and its start take. If none can, that is the error.
     pub(crate) async fn settle(&self, peer: &Peer) -> Result<(), Fault> {
+        self.settle_until(peer, |_| false).await
+    }
+
+    /// The same, but no longer than until what is known is `enough`: others may take very long.
+    async fn settle_until(&self, peer: &Peer, enough: impl Fn(&Index) -> bool) -> Result<(), Fault> {
         let seen = self.set().seen(&peer.view);
-        let results = join_all(seen.iter().map(|upstream| upstream.known(peer))).await;
-        if results.iter().any(Result::is_ok) {
-            return Ok(());
+        let mut coming: FuturesUnordered<_> = seen.iter().map(|upstream| upstream.known(peer)).collect();
+        let mut why_not = None;
+        let mut is_any_known = false;
+        while let Some(known) = coming.next().await {
+            match known {
+                Ok(_) if enough(&self.index_now(peer)) => return Ok(()),
+                Ok(_) => is_any_known = true,
+                Err(error) => why_not = why_not.or(Some(error)),
+            }
         }
-        match results.into_iter().find_map(Result::err) {
-            Some(error) => Err(error.into()),
-            None => Ok(()),
+        match why_not {
+            Some(error) if !is_any_known => Err(error.into()),
+            _ => Ok(()),
         }
     }
 
@@ -152,7 +164,7 @@ impl Core {
             Ok(index) if knows(&index) => index,
             // A server that is on its way up may have it: "no such tool" would be wrong.
             _ => {
-                self.settle(peer).await?;
+                self.settle_until(peer, knows).await?;
                 self.index_now(peer)
             }
         };

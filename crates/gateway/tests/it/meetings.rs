@@ -533,6 +533,27 @@ async fn what_only_an_extension_knows_goes_to_the_only_server() {
         }
         assert!(rig.end().await);
     }
+    // What the rules don't permit reaches no server, whether it wants an answer or not.
+    for (denied, passes) in [("*/vendor.do", false), ("*/notifications.vendor.reset", true)] {
+        let actor = Actor::new(Manner::Legacy);
+        let mut server = actor.server();
+        server.origin = Origin::Catalog;
+        let rig = Rig::before(Fake::new(), |parts| {
+            parts.servers = vec![server];
+            parts.rules = serde_json::from_value(json!({ "deny": [denied] })).unwrap();
+        });
+        let client = rig.client(Over::Stdio, "2025-11-25", json!({})).await;
+        let done = client.request("vendor/do", json!({})).await;
+        assert_eq!(done.is_ok(), passes, "{done:?}");
+        assert_eq!(actor.seen("vendor/do").is_empty(), !passes);
+        if passes {
+            client.notify("notifications/vendor/reset", json!({})).await;
+            client.notify("notifications/vendor/told", json!({})).await;
+            actor.until("notifications/vendor/told").await;
+            assert!(actor.seen("notifications/vendor/reset").is_empty());
+        }
+        assert!(rig.end().await);
+    }
     // The built-in server knows no extensions, and which of two is meant nobody knows.
     for (origin, said) in [(Origin::BuiltIn, "no method"), (Origin::Catalog, "here are 2")] {
         let (one, two) = (Fake::new(), Fake::new());
