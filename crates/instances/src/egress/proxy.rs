@@ -434,19 +434,23 @@ mod tests {
     async fn a_way_is_open_while_anything_moves_in_either_direction() {
         let (inside, mut server) = tokio::io::duplex(64);
         let (outside, mut world) = tokio::io::duplex(64);
-        let ways = tokio::spawn(both_ways(inside, outside, |_| {}, |_| {}));
-        // A download that takes longer than the limit; the server says nothing meanwhile.
-        for _ in 0..15 {
-            world.write_all(b"x").await.unwrap();
-            assert_eq!(server.read_u8().await.unwrap(), b'x');
-            tokio::time::sleep(Duration::from_mins(1)).await;
-        }
-        server.write_all(b"y").await.unwrap();
-        assert_eq!(world.read_u8().await.unwrap(), b'y');
-        let before = Instant::now();
-        ways.await.unwrap();
-        assert!(before.elapsed() >= IDLE, "{:?}", before.elapsed());
-        assert_eq!(world.read(&mut [0]).await.unwrap(), 0);
+        let ways = both_ways(inside, outside, |_| {}, |_| {});
+        let ends = async {
+            // A download that takes longer than the limit; the server says nothing meanwhile.
+            for _ in 0..15 {
+                world.write_all(b"x").await.unwrap();
+                assert_eq!(server.read_u8().await.unwrap(), b'x');
+                tokio::time::sleep(Duration::from_mins(1)).await;
+            }
+            server.write_all(b"y").await.unwrap();
+            assert_eq!(world.read_u8().await.unwrap(), b'y');
+            let before = Instant::now();
+            // The end comes when neither says anything.
+            assert_eq!(world.read(&mut [0]).await.unwrap(), 0);
+            before.elapsed()
+        };
+        let ((), silence) = tokio::join!(ways, ends);
+        assert!(silence >= IDLE, "{silence:?}");
     }
 
     #[test]
