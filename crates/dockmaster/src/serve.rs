@@ -66,7 +66,7 @@ pub(crate) async fn run(settings: &Settings, arguments: &cli::Run) -> Result<Exi
 
 async fn serve_stdio(settings: &Settings, house: &House, stop: CancellationToken) -> Result<()> {
     let principal = assemble::local_principal(settings);
-    let (input, output) = stdio::open();
+    let (input, output, _before) = stdio::open();
     let serving = house.gateway.serve_stdio(principal, input, output, stop);
     let served = control::beside(settings, house, None, serving).await;
     served.context("the pipe to the client broke")

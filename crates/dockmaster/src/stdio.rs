@@ -10,17 +10,56 @@ type Output = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// Both ends. What is neither a pipe nor a socket (a terminal, a file) is read and written by threads.
 ///
-/// Needs the runtime.
-pub(crate) fn open() -> (Input, Output) {
+/// Needs the runtime. The third part is to be dropped last.
+pub(crate) fn open() -> (Input, Output, AsBefore) {
+    let before = AsBefore::now();
     #[cfg(unix)]
     if !shared_with_errors() {
         use std::io::{stdin, stdout};
         return (
             ends::input(&stdin()).unwrap_or_else(|| Box::new(tokio::io::stdin())),
             ends::output(&stdout()).unwrap_or_else(|| Box::new(tokio::io::stdout())),
+            before,
         );
     }
-    (Box::new(tokio::io::stdin()), Box::new(tokio::io::stdout()))
+    (
+        Box::new(tokio::io::stdin()),
+        Box::new(tokio::io::stdout()),
+        before,
+    )
+}
+
+/// Leaves both ends as they were found: whether they block belongs to the pipe, not to a process, and whoever has it
+/// after us may not know what to do with one that does not.
+pub(crate) struct AsBefore {
+    #[cfg(unix)]
+    flags: [Option<rustix::fs::OFlags>; 2],
+}
+
+impl AsBefore {
+    fn now() -> Self {
+        Self {
+            #[cfg(unix)]
+            flags: [
+                rustix::fs::fcntl_getfl(std::io::stdin()).ok(),
+                rustix::fs::fcntl_getfl(std::io::stdout()).ok(),
+            ],
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for AsBefore {
+    fn drop(&mut self) {
+        let [input, output] = self.flags;
+        // Nothing can be done about one that is gone.
+        if let Some(flags) = input {
+            _ = rustix::fs::fcntl_setfl(std::io::stdin(), flags);
+        }
+        if let Some(flags) = output {
+            _ = rustix::fs::fcntl_setfl(std::io::stdout(), flags);
+        }
+    }
 }
 
 /// Whether standard error is the same pipe: whoever prints there doesn't know what to do about one that is full.

@@ -156,3 +156,25 @@ fn every_kind_of_input_and_output_serves() {
     answered(&text, "one pipe for both outputs");
     assert!(child.wait().unwrap().success());
 }
+
+/// Whoever shares the pipe goes on with it when the gateway has ended.
+#[cfg(unix)]
+#[test]
+fn pipes_are_left_as_they_were() {
+    use rustix::fs::{OFlags, fcntl_getfl};
+    let dockmaster = Dockmaster::new();
+    let (input, to_it) = std::io::pipe().unwrap();
+    let (from_it, output) = std::io::pipe().unwrap();
+    let mut running = dockmaster
+        .command(&["gateway", "run"])
+        .stdin(input.try_clone().unwrap())
+        .stdout(output.try_clone().unwrap())
+        .spawn()
+        .unwrap();
+    drop(to_it);
+    assert!(running.wait().unwrap().success());
+    for flags in [fcntl_getfl(&input), fcntl_getfl(&output)] {
+        assert!(!flags.unwrap().contains(OFlags::NONBLOCK));
+    }
+    drop(from_it);
+}
