@@ -140,7 +140,7 @@ pub(crate) async fn ask(
         match (&caller.asking, outlet) {
             (Asking::Elicit(session), Some(outlet)) => {
                 let form = to_raw(&question.form(caller.era.version()));
-                let answer = timeout(patience, session.ask(outlet, method::ELICIT, form)).await;
+                let answer = timeout(patience, session.ask(outlet, method::ELICIT, form, None)).await;
                 let elicited = match answer {
                     Ok(Some(Ok(result))) => Elicited::read(&result),
                     // The client can't after all, is gone, or nobody answered.

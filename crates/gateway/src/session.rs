@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use wire::edit::Object;
 use wire::meta::ClientCapabilities;
-use wire::{Era, Fault, Id, Message, Raw, Request, Response, Version, code, method, to_raw};
+use wire::{Era, Fault, Id, Message, Raw, Request, Response, Version, code, meta, method, to_raw};
 
 use crate::caller::{Asking, Caller, Identity, Length, Lifeline, Peer, Side};
 use crate::events::{Audience, Event, Level, Listen, Registration, Watch};
 use crate::outlet::Outlet;
 use crate::tasks::Handle;
+use crate::upstream::{Progress, set_meta};
 
 pub(crate) struct Session {
     peer: Peer,
@@ -53,7 +55,13 @@ pub(crate) struct Hello {
 struct Asks {
     /// Nobody can answer any more.
     closed: bool,
-    open: HashMap<u64, oneshot::Sender<Result<Raw, Raw>>>,
+    /// By their numbers, which are the tokens for progress, too.
+    open: HashMap<u64, Open>,
+}
+
+struct Open {
+    answer: oneshot::Sender<Result<Raw, Raw>>,
+    progress: Option<Progress>,
 }
 
 impl Session {
@@ -164,18 +172,25 @@ impl Session {
 
     /// Takes a notification of the client.
     pub(crate) fn hear(&self, notification: &wire::Notification) {
-        if notification.method != method::CANCELLED {
+        let Some(params) = &notification.params else {
             return;
-        }
-        let params = notification
-            .params
-            .as_deref()
-            .and_then(|raw| wire::edit::Object::parse(raw).ok());
-        let id = params
-            .as_ref()
-            .and_then(|params| Id::from_raw(params.get("requestId")?));
-        if let Some(cancel) = id.and_then(|id| lock(&self.in_flight).get(&id).cloned()) {
-            cancel.cancel();
+        };
+        let named = |member| Id::from_raw(Object::parse(params).ok()?.get(member)?);
+        match notification.method.as_str() {
+            method::CANCELLED => {
+                let cancel = named("requestId").and_then(|id| lock(&self.in_flight).get(&id).cloned());
+                if let Some(cancel) = cancel {
+                    cancel.cancel();
+                }
+            }
+            method::PROGRESS => {
+                let number = named(meta::PROGRESS_TOKEN).and_then(|token| token.as_u64());
+                let progress = number.and_then(|number| lock(&self.asks).open.get(&number)?.progress.clone());
+                if let Some(progress) = progress {
+                    progress(params);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -189,20 +204,36 @@ impl Session {
             return tracing::debug!("a client answered what it was not asked");
         };
         // An error means that nobody waits any longer; late answers are dropped.
-        drop(ask.send(response.outcome));
+        drop(ask.answer.send(response.outcome));
     }
 
     /// Asks the client and waits for its answer. When the caller stops waiting, the client is told so. `None`:
     /// the client went away, or can't be asked any more.
-    pub(crate) async fn ask(&self, outlet: &Outlet, method: &str, params: Raw) -> Option<Result<Raw, Raw>> {
+    pub(crate) async fn ask(
+        &self,
+        outlet: &Outlet,
+        method: &str,
+        mut params: Raw,
+        progress: Option<Progress>,
+    ) -> Option<Result<Raw, Raw>> {
         let number = self.next_ask.fetch_add(1, Ordering::Relaxed);
+        if progress.is_some()
+            && let Ok(mut members) = Object::parse(&params)
+        {
+            set_meta(&mut members, |meta| meta.set(meta::PROGRESS_TOKEN, &number));
+            params = members.to_raw();
+        }
         let (sender, answer) = oneshot::channel();
         {
             let mut asks = lock(&self.asks);
             if asks.closed {
                 return None;
             }
-            asks.open.insert(number, sender);
+            let open = Open {
+                answer: sender,
+                progress,
+            };
+            asks.open.insert(number, open);
         }
         let open = OpenAsk {
             session: self,

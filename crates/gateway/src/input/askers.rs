@@ -19,7 +19,7 @@ use crate::caller::Caller;
 use crate::core::Core;
 use crate::outlet::Outlet;
 use crate::session::Session;
-use crate::upstream::Asker;
+use crate::upstream::{Asker, Progress};
 
 /// Requests of a server that wait for one retry.
 const ASKS: usize = 16;
@@ -80,7 +80,7 @@ impl InSession {
         let asking = requests
             .into_iter()
             .map(|(key, InputRequest { method, params })| async move {
-                let answer = self.ask(&method, params).await;
+                let answer = self.ask(&method, params, None).await;
                 (key, answer)
             });
         let answers = tokio::select! {
@@ -111,7 +111,12 @@ impl InSession {
 }
 
 impl Asker for InSession {
-    fn ask(&self, method: &str, params: Option<Raw>) -> BoxFuture<'static, Result<Raw, Fault>> {
+    fn ask(
+        &self,
+        method: &str,
+        params: Option<Raw>,
+        progress: Option<Progress>,
+    ) -> BoxFuture<'static, Result<Raw, Fault>> {
         let id = crate::seal::random_id().unwrap_or_default();
         let params = bridge::for_legacy(method, params.as_deref(), self.abilities, self.version, &id);
         let params = match params {
@@ -126,7 +131,7 @@ impl Asker for InSession {
         let (session, outlet, patience) = (Arc::clone(&self.session), self.outlet.clone(), self.patience);
         let method = method.to_owned();
         async move {
-            match timeout(patience, session.ask(&outlet, &method, params)).await {
+            match timeout(patience, session.ask(&outlet, &method, params, progress)).await {
                 Ok(Some(answer)) => answer.map_err(Fault::Relayed),
                 Ok(None) => Err(Fault::new(
                     code::INTERNAL_ERROR,
@@ -170,7 +175,13 @@ impl InRounds {
 }
 
 impl Asker for InRounds {
-    fn ask(&self, method: &str, params: Option<Raw>) -> BoxFuture<'static, Result<Raw, Fault>> {
+    /// A result has no way back but the answer, so nothing is heard of progress.
+    fn ask(
+        &self,
+        method: &str,
+        params: Option<Raw>,
+        _progress: Option<Progress>,
+    ) -> BoxFuture<'static, Result<Raw, Fault>> {
         let params = match bridge::for_modern(method, params.as_deref(), self.abilities) {
             Ok(params) => params,
             Err(unable) => return std::future::ready(Err(not_offered(&unable))).boxed(),

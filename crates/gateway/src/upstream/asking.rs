@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use wire::{Fault, Raw, code};
 
 use super::Asker as _;
-use super::asks::{self, Belongs};
+use super::asks::{self, Belongs, Progress};
 use super::connection::{Attached, Shared};
 use crate::events::Sink;
 use crate::input::InSession;
@@ -22,6 +22,8 @@ pub(super) struct Asking {
     pub(super) id: wire::Id,
     pub(super) method: String,
     pub(super) params: Option<Raw>,
+    /// The server wants to hear of progress.
+    pub(super) progress: Option<Progress>,
     /// To which call it belongs, as it was when it came.
     pub(super) first: Belongs,
     /// The call on whose stream it came.
@@ -64,7 +66,7 @@ impl Asking {
                         Attached::Unwanted => return Err(ended_before()),
                     };
                     was_asked = true;
-                    let asking = asker.ask(&self.method, self.params.clone());
+                    let asking = asker.ask(&self.method, self.params.clone(), self.progress.clone());
                     tokio::select! {
                         // In this order: a refusal that stands at once is the answer, even if the call has ended.
                         biased;
@@ -97,7 +99,11 @@ impl Asking {
         let session = self.sink.session();
         let asker = session.and_then(|session| InSession::beyond_calls(&session, self.confirm));
         match asker {
-            Some(asker) => asker.ask(&self.method, self.params.clone()).await,
+            Some(asker) => {
+                asker
+                    .ask(&self.method, self.params.clone(), self.progress.clone())
+                    .await
+            }
             None => Err(Fault::new(code::INVALID_REQUEST, why)),
         }
     }

@@ -17,9 +17,18 @@ const MOST: usize = 64;
 
 /// Where requests go that a server makes during a call.
 pub(crate) trait Asker: Send + Sync {
-    /// Asks the client. The future ends when it answered, can't be asked, or took too long.
-    fn ask(&self, method: &str, params: Option<Raw>) -> BoxFuture<'static, Result<Raw, Fault>>;
+    /// Asks the client. The future ends when it answered, can't be asked, or took too long. What it tells of its progress
+    /// goes to `progress`, where there is a way to tell.
+    fn ask(
+        &self,
+        method: &str,
+        params: Option<Raw>,
+        progress: Option<Progress>,
+    ) -> BoxFuture<'static, Result<Raw, Fault>>;
 }
+
+/// Takes the `params` of what a client tells of its progress with a server's request.
+pub(crate) type Progress = Arc<dyn Fn(&Raw) + Send + Sync>;
 
 /// A call at work on a connection, as far as it matters here.
 #[derive(Clone)]

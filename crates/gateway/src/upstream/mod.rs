@@ -32,8 +32,8 @@ use tokio_util::task::TaskTracker;
 use wire::edit::Object;
 use wire::{Fault, Raw, code, meta, method, to_raw};
 
-pub(crate) use self::asks::Asker;
 use self::asks::Group;
+pub(crate) use self::asks::{Asker, Progress};
 use self::circuit::Circuit;
 use self::handshake::Spoken;
 pub(crate) use self::instance::{Instance, Owner};

@@ -9,10 +9,11 @@ use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 use wire::bridge;
 use wire::edit::{Object, items, text};
+use wire::meta::RequestMeta;
 use wire::{Fault, Frame, Id, Message, Raw, Request, Response, code, meta, method, to_raw};
 
 use super::asking::Asking;
-use super::asks::{self, Belongs};
+use super::asks::{self, Belongs, Progress};
 use super::connection::{Shared, plain};
 use super::{Route, Surroundings, lock};
 use crate::events::{Event, Level};
@@ -137,7 +138,9 @@ impl Reader {
         if related.is_none() && task.is_none() {
             self.around.hub.asks();
         }
+        let progress = params.as_ref().and_then(|params| self.progress_of(params));
         let asking = Asking {
+            progress,
             first: asks::belongs(related, task.as_deref(), self.shared.at_work()),
             shared: Arc::clone(&self.shared),
             sink: self.around.hub.clone(),
@@ -173,6 +176,24 @@ impl Reader {
                 drop(queue.send(plain(line)).await);
             }
         });
+    }
+
+    /// Where a client's progress with a request of the server goes, if that wants to hear of it: back, under its own
+    /// token.
+    fn progress_of(&self, params: &Raw) -> Option<Progress> {
+        let asked = Object::parse(params).ok()?;
+        let token = RequestMeta::of(&asked).progress_token()?.to_owned();
+        let (queue, around) = (self.queue.clone(), Arc::clone(&self.around));
+        Some(Arc::new(move |told: &Raw| {
+            let told = around.screen.arguments(told).unwrap_or_else(|| told.clone());
+            let (Ok(mut params), Some(queue)) = (Object::parse(&told), queue.upgrade()) else {
+                return;
+            };
+            params.set(meta::PROGRESS_TOKEN, &token);
+            let line = Message::notification(method::PROGRESS, params.to_raw()).to_line();
+            // A server that does not read misses it.
+            drop(queue.try_send(plain(line)));
+        }))
     }
 
     fn respond(&self, id: Id, outcome: Result<Raw, Fault>) {

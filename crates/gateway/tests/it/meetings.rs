@@ -1,5 +1,7 @@
 //! Old and new clients meet old and new servers.
 
+use std::sync::{Arc, Mutex};
+
 use gateway::Origin;
 use serde_json::{Value, json};
 use testkit::{McpClient, eventually};
@@ -590,5 +592,42 @@ async fn questions_that_come_together_go_together() {
         .await
         .unwrap();
     assert_eq!(heard(&done)["got"].as_array().unwrap().len(), 3, "{done}");
+    assert!(rig.end().await);
+}
+
+/// What a client tells of its progress with a server's request goes to that server, under the server's own token.
+#[tokio::test]
+async fn progress_with_a_question_reaches_who_asked() {
+    let (rig, actor) = rig(Manner::Legacy);
+    let client = rig.client(Over::Stdio, "2025-11-25", all()).await;
+    let params = json!({"messages": [], "maxTokens": 1, "_meta": {"progressToken": "theirs", "vendor": 1}});
+    let wants = json!([{"method": "sampling/createMessage", "params": params}]);
+    let arguments = json!({"wants": wants});
+    let questions = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&questions);
+    client.respond(move |_, params| {
+        kept.lock().unwrap().push(params.clone());
+        None
+    });
+    let calling = client
+        .start("tools/call", json!({"name": "ask", "arguments": arguments}))
+        .await;
+    let asked = eventually("the question", async || questions.lock().unwrap().pop()).await;
+    let token = &asked["_meta"]["progressToken"];
+    assert_eq!(asked["_meta"]["vendor"], 1);
+    assert_ne!(token, "theirs");
+    // One that nobody gave out goes nowhere.
+    for token in [&json!(999), token] {
+        let told = json!({"progressToken": token, "progress": 1, "total": 2, "vendor": {"big": 12_345_678_901_234_567_890_u64}});
+        client.notify("notifications/progress", told).await;
+    }
+    let told = actor.until("notifications/progress").await;
+    let theirs = json!({"progressToken": "theirs", "progress": 1, "total": 2, "vendor": {"big": 12_345_678_901_234_567_890_u64}});
+    assert_eq!(told["params"], theirs);
+    assert_eq!(actor.seen("notifications/progress").len(), 1);
+    // The token is the number of the request.
+    let answer = json!({"jsonrpc": "2.0", "id": token, "result": answers("sampling/createMessage", &asked)});
+    client.send_line(&answer.to_string()).await;
+    assert_eq!(heard(&calling.answer().await.unwrap())["got"][0]["model"], "m");
     assert!(rig.end().await);
 }
