@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use serde_json::map::Entry;
 use serde_json::{Map, Value, json};
 use wire::Era;
 use wire::edit::Object;
@@ -10,10 +11,11 @@ use wire::meta::TASKS_EXTENSION;
 
 use crate::caller::Peer;
 use crate::core::Core;
+use crate::skills;
 use crate::upstream::Known;
 
 /// Extensions that work for several servers at once: what they name is routed.
-const ROUTED: [&str; 1] = ["io.modelcontextprotocol/ui"];
+const ROUTED: [&str; 2] = ["io.modelcontextprotocol/ui", skills::EXTENSION];
 
 /// The `capabilities` for `peer`, in the words of its era.
 pub(crate) fn of(core: &Core, peer: &Peer, era: Era) -> Value {
@@ -68,7 +70,15 @@ fn extensions(known: &[Arc<Known>], is_only: bool) -> Map<String, Value> {
         };
         for (name, settings) in theirs {
             if name != TASKS_EXTENSION && (is_only || ROUTED.contains(&name.as_str())) {
-                all.entry(name).or_insert(settings);
+                match all.entry(name) {
+                    Entry::Vacant(place) => drop(place.insert(settings)),
+                    // What all of them offer.
+                    Entry::Occupied(mut place) => {
+                        if let Some(common) = place.get_mut().as_object_mut() {
+                            common.retain(|name, value| settings.get(name) == Some(value));
+                        }
+                    }
+                }
             }
         }
     }

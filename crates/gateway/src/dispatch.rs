@@ -14,6 +14,7 @@ use crate::find::Found;
 use crate::lists::{self, List};
 use crate::outlet::Outlet;
 use crate::session::Session;
+use crate::skills;
 use crate::tasks;
 use crate::upstream::Sending;
 
@@ -40,6 +41,9 @@ pub(crate) fn members(params: Option<&Raw>) -> Result<Object<'_>, Fault> {
 pub(crate) async fn answer(core: &Core, asked: Asked<'_>) -> Result<Raw, Fault> {
     if tasks::is_about(asked.method) {
         return tasks::answer(core, &asked).await;
+    }
+    if skills::is_about(asked.method) {
+        return skills::answer(core, asked).await;
     }
     let Asked {
         caller,

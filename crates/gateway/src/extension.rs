@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use policy::{Ask, Decision, WhenUnable};
-use serde_json::{Value, json};
+use policy::{Ask, Decision, Effect, WhenUnable};
+use serde_json::json;
 use wire::bridge;
 use wire::edit::Object;
 use wire::meta::{META, RequestMeta};
@@ -25,9 +25,9 @@ use crate::upstream::{Asker, Route, Sending, Upstream};
 
 /// Passes on a request of a method that nobody here knows.
 pub(crate) async fn request(core: &Core, asked: Asked<'_>) -> Result<Raw, Fault> {
-    let Some(tool) = name_of(asked.method).filter(|_| !method::is_of_protocol(asked.method)) else {
+    if method::is_of_protocol(asked.method) {
         return Err(unknown(asked.method));
-    };
+    }
     let servers = foreign(core, &asked.caller.view);
     if servers.is_empty() {
         return Err(unknown(asked.method));
@@ -43,9 +43,29 @@ pub(crate) async fn request(core: &Core, asked: Asked<'_>) -> Result<Raw, Fault>
             ),
         ));
     };
+    pass(core, &asked, server, Manner::Unknown).await
+}
+
+/// What is known of what a method does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    Unknown,
+    Reads,
+}
+
+/// Passes a request on to that server.
+pub(crate) async fn pass(
+    core: &Core,
+    asked: &Asked<'_>,
+    server: &Arc<Upstream>,
+    manner: Manner,
+) -> Result<Raw, Fault> {
+    let Some(tool) = name_of(asked.method) else {
+        return Err(unknown(asked.method));
+    };
     let started = Instant::now();
     let mut row = Row::new(asked.caller);
-    let ended = way(core, &asked, &tool, server, &mut row).await;
+    let ended = way(core, asked, &tool, server, manner, &mut row).await;
     call::conclude(core, Kind::Resource, row, ended, started).await
 }
 
@@ -68,6 +88,7 @@ async fn way(
     asked: &Asked<'_>,
     tool: &str,
     server: &Arc<Upstream>,
+    manner: Manner,
     row: &mut Row,
 ) -> Result<Raw, Stop> {
     let caller = asked.caller;
@@ -77,7 +98,11 @@ async fn way(
     let given = given.map_err(|error| Fault::new(code::INVALID_PARAMS, format!("params: {error}")))?;
     row.asked(tool, core.screen.audited(&given));
     row.at(&server.name);
-    permitted(core, asked, tool, server, &given, row)?;
+    let effect = match manner {
+        Manner::Unknown => server.describe.effect(tool, &given),
+        Manner::Reads => Effect::Read,
+    };
+    permitted(core, asked, tool, server, effect, row)?;
     row.sent();
     let token = RequestMeta::of(&asked.params)
         .progress_token()
@@ -109,7 +134,7 @@ fn permitted(
     asked: &Asked<'_>,
     tool: &str,
     server: &Upstream,
-    given: &Value,
+    effect: Effect,
     row: &mut Row,
 ) -> Result<(), Stop> {
     let name = &server.name;
@@ -117,7 +142,7 @@ fn permitted(
         principal: asked.caller.principal.as_str(),
         server: name,
         tool,
-        effect: server.describe.effect(tool, given),
+        effect,
     });
     match decision {
         Decision::Allow => row.decided("allow"),

@@ -43,6 +43,7 @@ mod screen;
 mod seal;
 mod session;
 mod set;
+mod skills;
 mod status;
 mod tasks;
 mod upstream;

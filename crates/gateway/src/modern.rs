@@ -74,6 +74,7 @@ pub(crate) async fn answer(
         (Some(_), _) => Some(LIST_TTL_MS),
         // What a resource holds may change at any time.
         (None, method::RESOURCES_READ) => Some(0),
+        (None, method) if crate::skills::is_about(method) => Some(0),
         _ => None,
     };
     match result {

@@ -95,6 +95,17 @@ impl Known {
         object.is_some_and(|object| object.get(capability).is_some())
     }
 
+    /// Whether it has that extension.
+    pub(crate) fn extends(&self, extension: &str) -> bool {
+        let raw = self.said.capabilities.as_ref();
+        let all = raw.and_then(|raw| Object::parse(raw).ok());
+        let extensions = all
+            .as_ref()
+            .and_then(|all| Object::parse(all.get("extensions")?).ok());
+        // Names of extensions come from outside, so the member is looked for, not matched.
+        extensions.is_some_and(|all| all.iter().any(|(name, _)| name == extension))
+    }
+
     pub(crate) fn list(&self, list: List) -> &[Raw] {
         match list {
             List::Tools => &self.tools,

@@ -24,6 +24,7 @@ mod process;
 mod relay;
 mod remote;
 mod rig;
+mod skills;
 mod tasks;
 mod together;
 mod wires;
