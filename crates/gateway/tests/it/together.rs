@@ -398,6 +398,60 @@ async fn changed_definitions_are_held_back_until_they_are_approved() {
     store.close().await;
 }
 
+/// Two profiles may each have a server of one name; what was approved of the one says nothing of the other.
+#[tokio::test]
+async fn what_was_approved_belongs_to_its_profile() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("state.db"));
+    let ann = Principal::new("ann");
+    let tool = |says: &str| json!({"name": "add", "description": says, "inputSchema": {"type": "object"}});
+    let (home, work) = (Bot::new(Mode::Good), Bot::new(Mode::Good));
+    let open = |fingerprint: &str| {
+        let of = |bot: &Bot, profile: &str| Server {
+            profiles: vec![profile.to_owned()],
+            ..marked(bot, "bot", &format!("{profile} {fingerprint}"))
+        };
+        let servers = vec![of(&home, "default"), of(&work, "work")];
+        let at_home = gateway(servers, |parts| parts.memory = Some(Arc::new(store.clone())));
+        let at_work = at_home.with_view(View::Profile("work".into()));
+        (at_home, at_work)
+    };
+    home.set_tools(&[tool("Adds at home.")]);
+    work.set_tools(&[tool("Adds at work.")]);
+    let (at_home, at_work) = open("1");
+    assert_eq!(
+        (tools(&at_home).await, tools(&at_work).await),
+        (vec!["add".to_owned()], vec!["add".to_owned()])
+    );
+    for (pinned_as, says) in [("bot", "Adds at home."), ("work/bot", "Adds at work.")] {
+        let approved = store
+            .definitions()
+            .approved(pinned_as.to_owned())
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(
+            approved[0].text.contains(says),
+            "{pinned_as}: {}",
+            approved[0].text
+        );
+    }
+    assert!(at_home.shutdown(DEADLINE).await);
+
+    // Each changes into what was approved of the other.
+    home.set_tools(&[tool("Adds at work.")]);
+    work.set_tools(&[tool("Adds at home.")]);
+    let (at_home, at_work) = open("2");
+    assert_eq!((tools(&at_home).await, tools(&at_work).await), (vec![], vec![]));
+    at_work.approve(&ann, "bot", None).await.unwrap();
+    assert_eq!(
+        (tools(&at_home).await, tools(&at_work).await),
+        (vec![], vec!["add".to_owned()])
+    );
+    assert!(at_home.shutdown(DEADLINE).await);
+    store.close().await;
+}
+
 #[tokio::test]
 async fn nothing_passes_unseen_where_that_is_wished() {
     let bot = Bot::new(Mode::Good);
