@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use policy::{Ask, Decision, Effect, WhenUnable};
-use serde_json::json;
+use serde_json::{Value, json};
 use wire::bridge;
 use wire::edit::Object;
 use wire::meta::{META, RequestMeta};
