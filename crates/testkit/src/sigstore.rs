@@ -1,6 +1,8 @@
-//! A Sigstore of one test: an authority that gives certificates of minutes, a log of signatures and a log of
-//! certificates, which write what Fulcio, Rekor and a CT log write. Real cosign accepts it (the test
+//! A Sigstore of one test: an authority that gives certificates of minutes, logs of signatures, a log of certificates and an
+//! authority that stamps times, which write what Fulcio, Rekor (1 and 2), a CT log and a TSA write. Real cosign accepts it (the test
 //! `signatures_of_a_private_sigstore` of `oci`). It asks nobody who he is: a test says so.
+
+mod stamp;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,6 +18,8 @@ use rcgen::{
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use stamp::{TIME_STAMPING, content, first, oid, wrapped};
+
 /// When everything happens, in seconds since 1970: 2026-01-01T12:00:00Z.
 pub const NOON: i64 = 1_767_268_800;
 /// The media type of a signature's bundle.
@@ -24,8 +28,13 @@ pub const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const ISSUER: &[u64] = &[1, 3, 6, 1, 4, 1, 57264, 1, 8];
 const OLD_ISSUER: &[u64] = &[1, 3, 6, 1, 4, 1, 57264, 1, 1];
 const SCTS: &[u64] = &[1, 3, 6, 1, 4, 1, 11129, 2, 4, 2];
+const PURPOSES: &[u64] = &[2, 5, 29, 37];
+const SERIAL: &[u8] = &[0x17; 20];
+
 /// Who the log says it is in its checkpoints.
 const ORIGIN: &str = "rekor.example - 1";
+/// The same of the log of Rekor 2; its key is named by it.
+pub const ORIGIN_2: &str = "log2026-1.rekor.example";
 
 /// Authority and logs.
 #[derive(Debug)]
@@ -33,7 +42,10 @@ pub struct Sigstore {
     root: CertifiedIssuer<'static, KeyPair>,
     between: CertifiedIssuer<'static, KeyPair>,
     log: KeyPair,
+    log_2: KeyPair,
     certificate_log: KeyPair,
+    stamping_root: CertifiedIssuer<'static, KeyPair>,
+    stamping: CertifiedIssuer<'static, KeyPair>,
 }
 
 /// What a certificate says of its holder.
@@ -97,11 +109,28 @@ impl Sigstore {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
         let between = CertifiedIssuer::signed_by(params, pair(&rcgen::PKCS_ECDSA_P384_SHA384), &root)
             .expect("its parameters are good");
+        let stamping_root =
+            CertifiedIssuer::self_signed(authority("stamping root"), pair(&rcgen::PKCS_ECDSA_P384_SHA384))
+                .expect("its parameters are good");
+        let mut params = authority("stamping");
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        // Go's reader wants it to be critical (RFC 3161 section 2.3), which the library does not make it.
+        let mut purpose = CustomExtension::from_oid_content(PURPOSES, wrapped(0x30, &oid(TIME_STAMPING)));
+        purpose.set_criticality(true);
+        params.custom_extensions = vec![purpose];
+        params.serial_number = Some(SerialNumber::from_slice(SERIAL));
+        let stamping =
+            CertifiedIssuer::signed_by(params, pair(&rcgen::PKCS_ECDSA_P256_SHA256), &stamping_root)
+                .expect("its parameters are good");
         Self {
             root,
             between,
             log: pair(&rcgen::PKCS_ECDSA_P256_SHA256),
+            log_2: pair(&rcgen::PKCS_ED25519),
             certificate_log: pair(&rcgen::PKCS_ECDSA_P256_SHA256),
+            stamping_root,
+            stamping,
         }
     }
 
@@ -117,6 +146,18 @@ impl Sigstore {
         pem("PUBLIC KEY", &self.log.subject_public_key_info())
     }
 
+    /// The key of the log of Rekor 2, in PEM.
+    pub fn log_2_pem(&self) -> String {
+        pem("PUBLIC KEY", &self.log_2.subject_public_key_info())
+    }
+
+    /// The certificates of the authority that stamps times, its own first and the root last, in PEM.
+    pub fn stamping_pem(&self) -> String {
+        [&self.stamping, &self.stamping_root]
+            .map(|issuer| pem("CERTIFICATE", issuer.der()))
+            .concat()
+    }
+
     /// The key of the log of certificates, in PEM.
     pub fn certificate_log_pem(&self) -> String {
         pem("PUBLIC KEY", &self.certificate_log.subject_public_key_info())
@@ -124,33 +165,44 @@ impl Sigstore {
 
     /// What names them to others: `trusted_root.json`.
     pub fn trusted_root(&self) -> Value {
-        let log = |key: &KeyPair| {
-            let spki = key.subject_public_key_info();
+        let log = |key: &KeyPair, id: &[u8], details: &str| {
             json!({
                 "baseUrl": "https://log.example",
                 "hashAlgorithm": "SHA2_256",
                 "publicKey": {
-                    "rawBytes": STANDARD.encode(&spki),
-                    "keyDetails": "PKIX_ECDSA_P256_SHA_256",
+                    "rawBytes": STANDARD.encode(key.subject_public_key_info()),
+                    "keyDetails": details,
                     "validFor": {"start": "2025-01-01T00:00:00Z"},
                 },
-                "logId": {"keyId": STANDARD.encode(Sha256::digest(&spki))},
+                "logId": {"keyId": STANDARD.encode(id)},
             })
         };
-        let certificate =
-            |issuer: &CertifiedIssuer<'static, KeyPair>| json!({"rawBytes": STANDARD.encode(issuer.der())});
+        let ecdsa = |key: &KeyPair| {
+            let id = Sha256::digest(key.subject_public_key_info());
+            log(key, &id, "PKIX_ECDSA_P256_SHA_256")
+        };
+        let authority = |chain: [&CertifiedIssuer<'static, KeyPair>; 2]| {
+            let certificates = chain.map(|issuer| json!({"rawBytes": STANDARD.encode(issuer.der())}));
+            json!({
+                "subject": {"organization": "example", "commonName": "root"},
+                "uri": "https://authority.example",
+                "certChain": {"certificates": certificates},
+                "validFor": {"start": "2025-01-01T00:00:00Z", "end": "2027-01-01T00:00:00Z"},
+            })
+        };
         json!({
             "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
-            "tlogs": [log(&self.log)],
-            "certificateAuthorities": [{
-                "subject": {"organization": "example", "commonName": "root"},
-                "uri": "https://fulcio.example",
-                "certChain": {"certificates": [certificate(&self.between), certificate(&self.root)]},
-                "validFor": {"start": "2025-01-01T00:00:00Z", "end": "2027-01-01T00:00:00Z"},
-            }],
-            "ctlogs": [log(&self.certificate_log)],
-            "timestampAuthorities": [],
+            "tlogs": [ecdsa(&self.log), log(&self.log_2, &self.log_2_id(), "PKIX_ED25519")],
+            "certificateAuthorities": [authority([&self.between, &self.root])],
+            "ctlogs": [ecdsa(&self.certificate_log)],
+            "timestampAuthorities": [authority([&self.stamping, &self.stamping_root])],
         })
+    }
+
+    /// The digest of name and key (signed notes, C2SP).
+    fn log_2_id(&self) -> Vec<u8> {
+        let key = self.log_2.public_key_raw();
+        Sha256::digest([ORIGIN_2.as_bytes(), b"\n\x01", key].concat()).to_vec()
     }
 
     /// Signs these bytes, and logs that.
@@ -177,24 +229,21 @@ impl Sigstore {
 
     /// Signs a statement in an envelope and logs that, as cosign 3 does; gives the bundle.
     pub fn sign_statement(&self, holder: &Holder, statement: &Value) -> Value {
-        let (payload, kind) = (statement.to_string(), "application/vnd.in-toto+json");
-        let message = format!("DSSEv1 {} {kind} {} {payload}", kind.len(), payload.len());
-        let (certificate, key) = self.certificate(holder);
-        let signature = STANDARD.encode(key.sign(message.as_bytes()).expect("the key signs"));
-        let envelope = json!({
-            "payload": STANDARD.encode(&payload),
-            "payloadType": kind,
-            "signatures": [{"sig": signature}],
-        });
+        let Enveloped {
+            envelope,
+            signature,
+            certificate,
+            ..
+        } = self.envelope(holder, statement);
         let hash = |text: &str| json!({"algorithm": "sha256", "value": hex(&Sha256::digest(text))});
         let body = json!({
             "apiVersion": "0.0.1",
             "kind": "dsse",
             "spec": {
                 "envelopeHash": hash(&envelope.to_string()),
-                "payloadHash": hash(&payload),
+                "payloadHash": hash(&statement.to_string()),
                 "signatures": [{
-                    "signature": signature,
+                    "signature": STANDARD.encode(signature),
                     "verifier": STANDARD.encode(pem("CERTIFICATE", &certificate)),
                 }],
             },
@@ -207,6 +256,81 @@ impl Sigstore {
                 "tlogEntries": [self.bundled("dsse", &entry)],
             },
             "dsseEnvelope": envelope,
+        })
+    }
+
+    /// The same with Rekor 2, whose entries have no time; so it is stamped.
+    pub fn sign_statement_2(&self, holder: &Holder, statement: &Value) -> Value {
+        let Enveloped {
+            envelope,
+            message,
+            signature,
+            certificate,
+        } = self.envelope(holder, statement);
+        let raw = STANDARD.encode(&certificate);
+        let body = json!({
+            "apiVersion": "0.0.2",
+            "kind": "hashedrekord",
+            "spec": {"hashedRekordV002": {
+                "data": {"algorithm": "SHA2_256", "digest": STANDARD.encode(Sha256::digest(&message))},
+                "signature": {
+                    "content": STANDARD.encode(&signature),
+                    "verifier": {"keyDetails": "PKIX_ECDSA_P256_SHA_256", "x509Certificate": {"rawBytes": &raw}},
+                },
+            }},
+        });
+        let stamp = STANDARD.encode(self.stamp(&signature, NOON));
+        json!({
+            "mediaType": BUNDLE,
+            "verificationMaterial": {
+                "certificate": {"rawBytes": &raw},
+                "tlogEntries": [self.entry_2(&body)],
+                "timestampVerificationData": {"rfc3161Timestamps": [{"signedTimestamp": stamp}]},
+            },
+            "dsseEnvelope": envelope,
+        })
+    }
+
+    fn envelope(&self, holder: &Holder, statement: &Value) -> Enveloped {
+        let (payload, kind) = (statement.to_string(), "application/vnd.in-toto+json");
+        let message = format!("DSSEv1 {} {kind} {} {payload}", kind.len(), payload.len()).into_bytes();
+        let (certificate, key) = self.certificate(holder);
+        let signature = key.sign(&message).expect("the key signs");
+        let envelope = json!({
+            "payload": STANDARD.encode(&payload),
+            "payloadType": kind,
+            "signatures": [{"sig": STANDARD.encode(&signature)}],
+        });
+        Enveloped {
+            envelope,
+            message,
+            signature,
+            certificate,
+        }
+    }
+
+    /// An entry of Rekor 2 as it stands in a bundle, the second of two in the log.
+    pub fn entry_2(&self, body: &Value) -> Value {
+        let body = body.to_string();
+        let hash = |parts: &[&[u8]]| Sha256::digest(parts.concat());
+        let other = hash(&[&[0], b"another entry"]);
+        let root = STANDARD.encode(hash(&[&[1], &other, &hash(&[&[0], body.as_bytes()])]));
+        let note = format!("{ORIGIN_2}\n2\n{root}\n");
+        let id = self.log_2_id();
+        let signature = self.log_2.sign(note.as_bytes()).expect("the key signs");
+        let signature = STANDARD.encode([&id[..4], &signature].concat());
+        json!({
+            "logIndex": "1",
+            "logId": {"keyId": STANDARD.encode(&id)},
+            "kindVersion": {"kind": "hashedrekord", "version": "0.0.2"},
+            "inclusionProof": {
+                "logIndex": "1",
+                "rootHash": root,
+                "treeSize": "2",
+                "hashes": [STANDARD.encode(other)],
+                "checkpoint": {"envelope": format!("{note}\n\u{2014} {ORIGIN_2} {signature}\n")},
+            },
+            "canonicalizedBody": STANDARD.encode(body),
         })
     }
 
@@ -320,6 +444,14 @@ impl Sigstore {
     }
 }
 
+/// A signed envelope, and of what the signature is.
+struct Enveloped {
+    envelope: Value,
+    message: Vec<u8>,
+    signature: Vec<u8>,
+    certificate: Vec<u8>,
+}
+
 /// The statement that the manifest of this digest is signed.
 pub fn statement(digest_hex: &str) -> Value {
     json!({
@@ -384,37 +516,4 @@ fn hex(bytes: &[u8]) -> String {
 fn sized(content: &[u8]) -> Vec<u8> {
     let length = u16::try_from(content.len()).unwrap_or(u16::MAX);
     [&length.to_be_bytes(), content].concat()
-}
-
-/// As an element of DER; so short that its length takes two bytes at most.
-fn wrapped(tag: u8, content: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(content.len()).expect("test data is short");
-    let head = if length < 128 {
-        vec![tag, length]
-    } else {
-        vec![tag, 0x81, length]
-    };
-    [head.as_slice(), content].concat()
-}
-
-/// The content of an element of DER.
-fn content(element: &[u8]) -> &[u8] {
-    let (start, end) = bounds(element);
-    &element[start..end]
-}
-
-/// The first of several elements of DER, whole.
-fn first(elements: &[u8]) -> &[u8] {
-    &elements[..bounds(elements).1]
-}
-
-fn bounds(element: &[u8]) -> (usize, usize) {
-    let long = usize::from(element[1] & 0x7f);
-    if element[1] < 128 {
-        return (2, 2 + long);
-    }
-    let length = element[2..2 + long]
-        .iter()
-        .fold(0, |length, byte| length << 8 | usize::from(*byte));
-    (2 + long, 2 + long + length)
 }

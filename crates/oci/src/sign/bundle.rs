@@ -35,7 +35,20 @@ struct Material {
     x509_certificate_chain: Option<Chain>,
     #[serde(default)]
     tlog_entries: Vec<Value>,
-    timestamp_verification_data: Option<serde::de::IgnoredAny>,
+    timestamp_verification_data: Option<Stamps>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Stamps {
+    #[serde(default)]
+    rfc3161_timestamps: Vec<Stamp>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stamp {
+    signed_timestamp: String,
 }
 
 #[derive(Deserialize)]
@@ -115,21 +128,30 @@ impl Material {
             .certificate
             .or_else(|| self.x509_certificate_chain.and_then(in_chain))?;
         let mut entries = self.tlog_entries.into_iter();
-        let entry = match (entries.next(), entries.next()) {
-            (Some(entry), None) => Entry::of_bundle(entry),
-            (None, _) if self.timestamp_verification_data.is_some() => Err(Refused::NoPromise),
-            (None, _) => Err(Refused::NotLogged),
-            (Some(_), Some(_)) => Err(Refused::Entry("there are several")),
-        };
-        let certificate = STANDARD
-            .decode(certificate.raw_bytes)
-            .map_err(|_| Refused::Certificate("it is no Base64"));
-        Some(entry.and_then(|entry| {
+        let stamps = self
+            .timestamp_verification_data
+            .unwrap_or_default()
+            .rfc3161_timestamps;
+        let read = || {
+            let entry = match (entries.next(), entries.next()) {
+                (Some(entry), None) => Entry::of_bundle(entry)?,
+                (None, _) => return Err(Refused::NotLogged),
+                (Some(_), Some(_)) => return Err(Refused::Entry("there are several")),
+            };
+            let stamps = stamps
+                .iter()
+                .map(|stamp| STANDARD.decode(&stamp.signed_timestamp));
             Ok(Evidence {
-                certificate: certificate?,
+                certificate: STANDARD
+                    .decode(certificate.raw_bytes)
+                    .map_err(|_| Refused::Certificate("it is no Base64"))?,
                 entry,
+                stamps: stamps
+                    .collect::<Result<_, _>>()
+                    .map_err(|_| Refused::Stamp("it is no Base64"))?,
             })
-        }))
+        };
+        Some(read())
     }
 }
 

@@ -13,7 +13,6 @@ use crate::Reference;
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
 const ENTRY: &str = "dev.sigstore.cosign/bundle";
-const TIME_STAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 /// What the payload of an image's signature calls itself.
 const KIND: &str = "cosign container image signature";
 
@@ -91,14 +90,11 @@ fn evidence(annotations: &BTreeMap<String, String>) -> Option<Result<Evidence, R
     };
     let pem = given(CERTIFICATE)?;
     let read = || {
-        let entry = match (given(ENTRY), given(TIME_STAMP)) {
-            (Some(entry), _) => Entry::of_annotation(entry)?,
-            (None, Some(_)) => return Err(Refused::NoPromise),
-            (None, None) => return Err(Refused::NotLogged),
-        };
         Ok(Evidence {
             certificate: certificate_of(pem)?,
-            entry,
+            entry: Entry::of_annotation(given(ENTRY).ok_or(Refused::NotLogged)?)?,
+            // Entries of this layout have the log's word for the time.
+            stamps: Vec::new(),
         })
     };
     Some(read())

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use bytes::Bytes;
 use oci::sign::keyless::TrustedRoot;
-use oci::sign::{Keyless, Layout, PublicKey, Publisher, Verdict};
+use oci::sign::{Keyless, Layout, Publisher, Verdict};
 use oci::{Artifact, Descriptor, Layer, Reference, Registries, Target, media};
 use serde_json::{Value, json};
 use testkit::Registry;
-use testkit::sigstore::{BUNDLE, Holder, Sigstore, statement};
+use testkit::sigstore::{BUNDLE, Holder, ORIGIN_2, Sigstore, statement};
 
 use crate::{anyone, reference};
 
@@ -170,7 +170,7 @@ async fn bundles_that_do_not_count() {
         (with(entries, json!([{}])), "not what bundles of version 0.3 hold"),
         (
             with(&format!("{entries}/0/inclusionPromise"), Value::Null),
-            "Rekor 2",
+            "neither its log entry has a signed time",
         ),
         (
             with(&format!("{entries}/0/integratedTime"), "1767268801".into()),
@@ -231,14 +231,21 @@ async fn signatures_of_a_private_sigstore() {
     let (registry, client, sigstore) = (Registry::start().await, anyone(), Sigstore::new());
     let folder = tempfile::tempdir().unwrap();
     let root = own_root(cosign, folder.path(), &sigstore).await;
-    for layout in [Layout::Payload, Layout::Bundle] {
-        let image = reference(&registry, &format!("test/judged-{layout:?}:1").to_lowercase());
+    for (n, layout) in [Layout::Payload, Layout::Bundle, Layout::Bundle]
+        .into_iter()
+        .enumerate()
+    {
+        let image = reference(&registry, &format!("test/judged-{n}:1"));
         let signed = push(&client, &image).await;
         let holder = Holder::new(WORKFLOW, ISSUER);
         if layout == Layout::Payload {
             sign_by_tag(&client, &image, &signed, (&sigstore, &holder)).await;
         } else {
-            let bundle = sigstore.sign_statement(&holder, &statement(signed.digest.hex()));
+            let statement = statement(signed.digest.hex());
+            let bundle = match n {
+                1 => sigstore.sign_statement(&holder, &statement),
+                _ => sigstore.sign_statement_2(&holder, &statement),
+            };
             sign_by_bundle(&client, &image, &signed, &bundle).await;
         }
         let by_digest = image.at(signed.digest.clone()).to_string();
@@ -257,8 +264,10 @@ async fn signatures_of_a_private_sigstore() {
                 ISSUER,
                 &by_digest,
             ];
-            let (accepts, said) = run(cosign, folder.path(), &[&verify[..], &who].concat()).await;
-            assert_eq!(accepts, is_good, "{layout:?} {identity}: {said}");
+            let stamps = ["--use-signed-timestamps"];
+            let stamps = if n == 2 { &stamps[..] } else { &[] };
+            let (accepts, said) = run(cosign, folder.path(), &[&verify[..], stamps, &who].concat()).await;
+            assert_eq!(accepts, is_good, "{n} {identity}: {said}");
             let verdict = client
                 .verify(&image, &publisher(identity, &root))
                 .await
@@ -267,7 +276,7 @@ async fn signatures_of_a_private_sigstore() {
             assert_eq!(
                 matches!(verdict, Verdict::Signed(_)),
                 is_good,
-                "{layout:?} {identity}: {verdict}"
+                "{n} {identity}: {verdict}"
             );
         }
     }
@@ -278,16 +287,22 @@ async fn own_root(cosign: &Path, folder: &Path, sigstore: &Sigstore) -> Value {
     for (name, text) in [
         ("chain.pem", sigstore.chain_pem()),
         ("rekor.pub", sigstore.log_pem()),
+        ("rekor2.pub", sigstore.log_2_pem()),
         ("ctfe.pub", sigstore.certificate_log_pem()),
+        ("tsa.pem", sigstore.stamping_pem()),
     ] {
-        assert!(PublicKey::from_pem(&text).is_ok() || name == "chain.pem");
         fs_err::write(folder.join(name), text).unwrap();
     }
+    let rekor_2 = format!(
+        "--rekor=url=https://{ORIGIN_2},public-key=rekor2.pub,start-time=2025-01-01T00:00:00Z,origin={ORIGIN_2}"
+    );
     let create = [
         "trusted-root",
         "create",
         "--fulcio=url=https://fulcio.example,certificate-chain=chain.pem",
         "--rekor=url=https://rekor.example,public-key=rekor.pub,start-time=2025-01-01T00:00:00Z",
+        &rekor_2,
+        "--tsa=url=https://tsa.example,certificate-chain=tsa.pem",
         "--ctfe=url=https://ctfe.example,public-key=ctfe.pub,start-time=2025-01-01T00:00:00Z",
         "--out=root.json",
     ];

@@ -240,12 +240,12 @@ fn is_for_code(value: &[u8]) -> der::Result<bool> {
     })
 }
 
-fn is_context(element: AnyRef<'_>, number: u32) -> bool {
+pub(super) fn is_context(element: AnyRef<'_>, number: u32) -> bool {
     let tag = element.tag();
     tag.class() == Class::ContextSpecific && tag.number().value() == number
 }
 
-fn rest<'a>(reader: &mut SliceReader<'a>) -> der::Result<Vec<AnyRef<'a>>> {
+pub(super) fn rest<'a>(reader: &mut SliceReader<'a>) -> der::Result<Vec<AnyRef<'a>>> {
     let mut elements = Vec::new();
     while !reader.is_finished() {
         elements.push(AnyRef::decode(reader)?);

@@ -11,11 +11,13 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::proof::Proof;
 use super::refused::Refused;
-use super::root::TrustedRoot;
-use super::{Made, moment, shown};
+use super::root::{Log, TrustedRoot};
+use super::{Made, moment, shown, stamp};
 
-/// An entry with the log's signature (`SignedEntryTimestamp`) over it.
+/// An entry with what shows that it is in the log: the log's signature over it and the time (`SignedEntryTimestamp`), or a
+/// proof.
 #[derive(Debug)]
 pub(in crate::sign) struct Entry {
     /// The log's own JSON of what it logged, in Base64.
@@ -23,9 +25,10 @@ pub(in crate::sign) struct Entry {
     /// Seconds since 1970.
     time: i64,
     index: i64,
-    /// The digest of the log's key in lower-case hexadecimal digits.
+    /// The log's id in lower-case hexadecimal digits.
     log: String,
-    promise: Vec<u8>,
+    promise: Option<Vec<u8>>,
+    proof: Option<Proof>,
 }
 
 /// As cosign writes it beside a signed payload, in `dev.sigstore.cosign/bundle`.
@@ -56,6 +59,7 @@ struct BundleEntry {
     #[serde(default, deserialize_with = "number")]
     integrated_time: i64,
     inclusion_promise: Option<InclusionPromise>,
+    inclusion_proof: Option<Proof>,
     canonicalized_body: String,
 }
 
@@ -109,6 +113,43 @@ struct LoggedKey {
     content: String,
 }
 
+/// What Rekor 2 logs, whatever was signed.
+#[derive(Deserialize)]
+struct HashedRekord2 {
+    #[serde(rename = "hashedRekordV002")]
+    inner: Inner2,
+}
+
+#[derive(Deserialize)]
+struct Inner2 {
+    data: Data2,
+    signature: Signature2,
+}
+
+#[derive(Deserialize)]
+struct Data2 {
+    algorithm: String,
+    digest: String,
+}
+
+#[derive(Deserialize)]
+struct Signature2 {
+    content: String,
+    verifier: Verifier2,
+}
+
+#[derive(Deserialize)]
+struct Verifier2 {
+    #[serde(rename = "x509Certificate")]
+    certificate: Certificate2,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Certificate2 {
+    raw_bytes: String,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Dsse {
@@ -137,6 +178,7 @@ impl Entry {
             index: payload.log_index,
             log: payload.log,
             promise: promise(&signed_entry_timestamp)?,
+            proof: None,
         })
     }
 
@@ -146,37 +188,71 @@ impl Entry {
             .map_err(|_| Refused::Entry("it is not what bundles of version 0.3 hold"))?;
         let id = STANDARD.decode(entry.log_id.key_id);
         let id = id.map_err(|_| Refused::Entry("its log's id is no Base64"))?;
-        let given = entry.inclusion_promise.ok_or(Refused::NoPromise)?;
+        let given = entry.inclusion_promise.map(|given| given.signed_entry_timestamp);
         Ok(Self {
             body: entry.canonicalized_body,
             time: entry.integrated_time,
             index: entry.log_index,
             log: hex(&id),
-            promise: promise(&given.signed_entry_timestamp)?,
+            promise: promise(given.as_deref().unwrap_or_default())?,
+            proof: entry.inclusion_proof,
         })
     }
 
-    /// Checks that a log of the root has signed this entry; gives the time that it has signed with it.
-    pub(super) fn promised(&self, root: &TrustedRoot) -> Result<Timestamp, Refused> {
+    /// Checks that the entry is in a log of the root; gives the time at which this signature was there, and further such
+    /// times. Without the log's word for it there have to be stamps, and all of them have to be good.
+    pub(super) fn proven(
+        &self,
+        root: &TrustedRoot,
+        stamps: &[Vec<u8>],
+        signature: &[u8],
+    ) -> Result<(Timestamp, Vec<Timestamp>), Refused> {
+        if let Some(promise) = &self.promise {
+            return Ok((self.promised(root, promise)?, Vec::new()));
+        }
+        let proof = self.proof.as_ref().ok_or(Refused::NotProven)?;
+        let moments = stamps
+            .iter()
+            .map(|stamp| stamp::check(stamp, signature, &root.stamping))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (first, others) = moments.split_first().ok_or(Refused::NoTime)?;
+        for moment in &moments {
+            let log = self
+                .logs(root, *moment)?
+                .next()
+                .ok_or(Refused::LogNotInForce(*moment))?;
+            proof.check(&self.content()?, log)?;
+        }
+        Ok((*first, others.to_vec()))
+    }
+
+    /// The time that a log of the root has signed with this entry.
+    fn promised(&self, root: &TrustedRoot, promise: &[u8]) -> Result<Timestamp, Refused> {
         // Both stand in the signed text between quotes: Base64 and hexadecimal digits need no escapes there.
         self.content()?;
         let moment = moment(self.time)?;
-        let mut logs = root
-            .logs
-            .iter()
-            .filter(|log| hex(&log.key.fingerprint()) == self.log)
-            .peekable();
-        if logs.peek().is_none() {
-            return Err(Refused::UnknownLog(shown(&self.log)));
-        }
-        let log = logs
-            .find(|log| log.in_force.contains(moment))
+        let log = self
+            .logs(root, moment)?
+            .next()
             .ok_or(Refused::LogNotInForce(moment))?;
-        if log.key.has_signed(self.signed_text().as_bytes(), &self.promise) {
+        if log.key.has_signed(self.signed_text().as_bytes(), promise) {
             Ok(moment)
         } else {
             Err(Refused::Promise)
         }
+    }
+
+    /// The logs that this entry can be of, of those that were in force at that moment.
+    fn logs<'a>(
+        &self,
+        root: &'a TrustedRoot,
+        moment: Timestamp,
+    ) -> Result<impl Iterator<Item = &'a Log>, Refused> {
+        let own: Vec<_> = root.logs.iter().filter(|log| hex(&log.id) == self.log).collect();
+        if own.is_empty() {
+            return Err(Refused::UnknownLog(shown(&self.log)));
+        }
+        Ok(own.into_iter().filter(move |log| log.in_force.contains(moment)))
     }
 
     /// Checks that the entry is about this signature, what it is of, and this certificate.
@@ -191,6 +267,21 @@ impl Entry {
                 is_of(&logged.data.hash, made.message)?;
                 is_same(&logged.signature.content, made.signature)?;
                 is_by(&logged.signature.public_key.content, certificate)
+            }
+            ("hashedrekord", "0.0.2", _) => {
+                let logged: HashedRekord2 = serde_json::from_value(body.spec).map_err(unreadable)?;
+                let HashedRekord2 { inner: logged } = logged;
+                let digest = STANDARD.decode(logged.data.digest).unwrap_or_default();
+                if logged.data.algorithm != "SHA2_256" || digest != Sha256::digest(made.message).as_slice() {
+                    return Err(Refused::OtherEntry("payload"));
+                }
+                is_same(&logged.signature.content, made.signature)?;
+                let by = STANDARD.decode(logged.signature.verifier.certificate.raw_bytes);
+                if by.is_ok_and(|by| by == certificate) {
+                    Ok(())
+                } else {
+                    Err(Refused::OtherEntry("certificate"))
+                }
             }
             ("dsse", "0.0.1", Some(payload)) => {
                 let logged: Dsse = serde_json::from_value(body.spec).map_err(unreadable)?;
@@ -224,13 +315,12 @@ impl Entry {
     }
 }
 
-fn promise(text: &str) -> Result<Vec<u8>, Refused> {
-    if text.is_empty() {
-        return Err(Refused::NoPromise);
-    }
-    STANDARD
+/// `None` if there is none.
+fn promise(text: &str) -> Result<Option<Vec<u8>>, Refused> {
+    let promise = STANDARD
         .decode(text)
-        .map_err(|_| Refused::Entry("the log's signature is no Base64"))
+        .map_err(|_| Refused::Entry("the log's signature is no Base64"))?;
+    Ok(Some(promise).filter(|promise| !promise.is_empty()))
 }
 
 fn is_of(hash: &Hash, content: &[u8]) -> Result<(), Refused> {
@@ -267,7 +357,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// JSON of protocol buffers writes 64-bit numbers as text; readers take both.
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Either {

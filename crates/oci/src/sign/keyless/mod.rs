@@ -1,19 +1,22 @@
 //! Keyless signatures: made with a key that lived for minutes. A certificate says whose it was, and a log that the
 //! signature was made in those minutes. All of it is checked against a [`TrustedRoot`], without asking anybody.
 //!
-//! A signature counts when each of these holds: a log of the root has signed entry and time (Rekor's SET); the entry is
-//! about this payload, this signature and this certificate; at that time the certificate was valid and an authority of
-//! the root vouched for it, for signing code; if the root names logs of certificates, one of them has signed that it knows
-//! it (SCT, RFC 6962); its key made the signature; and it names the wanted identity and issuer.
+//! A signature counts when each of these holds: a log of the root has signed entry and time (Rekor's SET), or the entry is
+//! in the log (by proof and checkpoint) and an authority has stamped the time (RFC 3161, as with Rekor 2); the entry is
+//! about this payload, this signature and this certificate; at that time the certificate was valid and an authority of the
+//! root vouched for it, for signing code; if the root names logs of certificates, one of them has signed that it knows it
+//! (SCT, RFC 6962); its key made the signature; and it names the wanted identity and issuer.
 //!
-//! Deliberately absent: proofs of inclusion (the SET is the log's promise of it), entries of Rekor 2 and time stamps of
-//! RFC 3161 (both are recognised and refused), revocation (certificates of minutes have none), and fetching roots.
+//! Deliberately absent: proofs where there is a SET, which is the log's promise of one; other kinds of entries than those
+//! of images (they are refused by name); revocation (certificates of minutes have none); and fetching roots.
 
 mod certificate;
 mod entry;
+mod proof;
 mod refused;
 mod root;
 mod sct;
+mod stamp;
 
 use jiff::Timestamp;
 use pki_types::CertificateDer;
@@ -67,6 +70,8 @@ pub(super) struct Evidence {
     /// In DER.
     pub(super) certificate: Vec<u8>,
     pub(super) entry: Entry,
+    /// Time stamps (RFC 3161).
+    pub(super) stamps: Vec<Vec<u8>>,
 }
 
 impl Keyless {
@@ -101,9 +106,14 @@ impl Keyless {
     /// Who made this signature, in words.
     pub(super) fn signer(&self, made: Made<'_>, evidence: &Evidence) -> Result<String, Refused> {
         let leaf = Certificate::parse(&evidence.certificate)?;
-        let moment = evidence.entry.promised(&self.root)?;
+        let (first, others) = evidence
+            .entry
+            .proven(&self.root, &evidence.stamps, made.signature)?;
         evidence.entry.is_about(made, &evidence.certificate)?;
-        let issuing_key = leaf.vouched_for(&self.root, moment)?;
+        let issuing_key = leaf.vouched_for(&self.root, first)?;
+        for moment in others {
+            leaf.vouched_for(&self.root, moment)?;
+        }
         if !leaf.is_for_code {
             return Err(Refused::Purpose);
         }

@@ -10,9 +10,15 @@ pub(crate) enum Refused {
     #[error("it has no entry of a transparency log (Rekor), so nothing shows when it was made")]
     NotLogged,
     #[error(
-        "its log entry has no signed time (SET); entries of Rekor 2 and time stamps of RFC 3161 are not verified here"
+        "neither its log entry has a signed time (SET) nor it a time stamp (RFC 3161), so nothing shows when it was made"
     )]
-    NoPromise,
+    NoTime,
+    #[error("its log entry has neither the log's signature (SET) nor a proof that it is in the log")]
+    NotProven,
+    #[error("the proof that its entry is in the log does not count: {0}")]
+    Proof(&'static str),
+    #[error("its time stamp (RFC 3161) does not count: {0}")]
+    Stamp(&'static str),
     #[error("its log entry can't be read: {0}")]
     Entry(&'static str),
     #[error("its log entry is of the log {0}, which is not in the trusted root")]

@@ -12,13 +12,15 @@ use crate::Digest;
 use crate::sign::PublicKey;
 
 /// The authorities and logs that are trusted, from a `trusted_root.json` as Sigstore's TUF repository holds it and as
-/// `cosign trusted-root create` writes it. Time stamping authorities are passed over.
+/// `cosign trusted-root create` writes it.
 #[derive(Debug, Clone)]
 pub struct TrustedRoot {
     /// Fulcio: who gives certificates.
     pub(super) authorities: Vec<Authority>,
     /// Rekor: where signatures are logged.
     pub(super) logs: Vec<Log>,
+    /// Who stamps times; the first of their certificates is their own.
+    pub(super) stamping: Vec<Authority>,
     /// Where certificates are logged; `None` if the file names no such log.
     pub(super) certificate_logs: Option<Vec<Log>>,
     id: String,
@@ -32,9 +34,11 @@ pub(super) struct Authority {
     pub(super) in_force: Period,
 }
 
-/// A log, which is its key.
+/// A log.
 #[derive(Debug, Clone)]
 pub(super) struct Log {
+    /// Under which entries name it: the digest of its key, in Rekor 2 with its name.
+    pub(super) id: Vec<u8>,
     pub(super) key: PublicKey,
     pub(super) in_force: Period,
 }
@@ -59,8 +63,8 @@ pub enum RootError {
     #[error("this is {0:?}, not a trusted root (application/vnd.dev.sigstore.trustedroot+json)")]
     Kind(String),
     /// A certificate can't be read, or is none of an authority.
-    #[error("certificateAuthorities[{0}] of the trusted root holds no usable certificate: {1}")]
-    Certificate(usize, String),
+    #[error("{0}[{1}] of the trusted root holds no usable certificate: {2}")]
+    Certificate(&'static str, usize, String),
     /// Nothing could be verified by it.
     #[error("the trusted root names no {0}, so no signature could count by it")]
     Missing(&'static str),
@@ -75,6 +79,8 @@ struct Document {
     #[serde(default)]
     certificate_authorities: Vec<AuthorityEntry>,
     #[serde(default)]
+    timestamp_authorities: Vec<AuthorityEntry>,
+    #[serde(default)]
     ctlogs: Vec<LogEntry>,
 }
 
@@ -82,6 +88,13 @@ struct Document {
 #[serde(rename_all = "camelCase")]
 struct LogEntry {
     public_key: KeyEntry,
+    log_id: LogId,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LogId {
+    key_id: String,
 }
 
 #[derive(Deserialize)]
@@ -128,11 +141,16 @@ impl TrustedRoot {
         {
             return Err(RootError::Kind(document.media_type));
         }
-        let numbered = document.certificate_authorities.into_iter().enumerate();
+        let authorities = |name, entries: Vec<AuthorityEntry>| {
+            let numbered = entries.into_iter().enumerate();
+            let read = |(n, entry): (usize, AuthorityEntry)| {
+                entry.read().map_err(|why| RootError::Certificate(name, n, why))
+            };
+            numbered.map(read).collect::<Result<Vec<_>, _>>()
+        };
         let root = Self {
-            authorities: numbered
-                .map(|(n, entry)| entry.read().map_err(|why| RootError::Certificate(n, why)))
-                .collect::<Result<_, _>>()?,
+            authorities: authorities("certificateAuthorities", document.certificate_authorities)?,
+            stamping: authorities("timestampAuthorities", document.timestamp_authorities)?,
             logs: logs(document.tlogs),
             certificate_logs: (!document.ctlogs.is_empty()).then(|| logs(document.ctlogs)),
             id: Digest::of(text.as_bytes()).to_string(),
@@ -176,9 +194,10 @@ impl AuthorityEntry {
 }
 
 fn logs(entries: Vec<LogEntry>) -> Vec<Log> {
-    let log = |LogEntry { public_key }| {
+    let log = |LogEntry { public_key, log_id }| {
         let der = STANDARD.decode(public_key.raw_bytes).ok()?;
         Some(Log {
+            id: STANDARD.decode(log_id.key_id).ok()?,
             key: PublicKey::from_der(der).ok()?,
             in_force: public_key.valid_for.into(),
         })

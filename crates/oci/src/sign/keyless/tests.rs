@@ -1,5 +1,7 @@
 //! Each check alone, against a Sigstore of the test's own (which real cosign accepts, see `tests/it`).
 
+mod stamped;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
@@ -67,7 +69,14 @@ impl<'a> Case<'a> {
         };
         let found = Entry::of_annotation(&self.written.entry.to_string()).and_then(|entry| {
             let certificate = self.written.certificate.clone();
-            keyless.signer(made, &Evidence { certificate, entry })
+            keyless.signer(
+                made,
+                &Evidence {
+                    certificate,
+                    entry,
+                    stamps: Vec::new(),
+                },
+            )
         });
         found.unwrap_or_else(|refused| format!("refused: {refused}"))
     }
@@ -188,8 +197,8 @@ fn what_the_log_says() {
         "refused: its log entry is about another certificate",
     );
     check(
-        &|case| case.body(|body| body["apiVersion"] = "0.0.2".into()),
-        "refused: its log entry is of a kind that is not verified here: hashedrekord 0.0.2",
+        &|case| case.body(|body| body["apiVersion"] = "0.0.3".into()),
+        "refused: its log entry is of a kind that is not verified here: hashedrekord 0.0.3",
     );
     // What is signed of an envelope is logged like anything else, or as its payload.
     check(&|case| case.enveloped = Some(b"an envelope's".to_vec()), &good);
@@ -224,7 +233,7 @@ fn what_the_log_says() {
     );
     check(
         &|case| case.written.entry["SignedEntryTimestamp"] = "".into(),
-        "refused: its log entry has no signed time (SET); entries of Rekor 2 and time stamps of RFC 3161 are not verified here",
+        "refused: its log entry has neither the log's signature (SET) nor a proof that it is in the log",
     );
     check(
         &|case| case.written.entry["Payload"]["logID"] = "c0ffee\u{1b}".into(),
@@ -414,7 +423,12 @@ fn roots_and_identities() {
             "names no transparency log (Rekor)",
         ),
         (
-            &|root| root["tlogs"][0]["publicKey"]["rawBytes"] = "AAAA".into(),
+            &|root| {
+                root["tlogs"] = json!([{
+                    "publicKey": {"rawBytes": "AAAA", "validFor": {"start": "2025-01-01T00:00:00Z"}},
+                    "logId": {"keyId": "AAAA"},
+                }]);
+            },
             "names no transparency log (Rekor)",
         ),
         (
