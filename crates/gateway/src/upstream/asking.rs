@@ -32,22 +32,32 @@ pub(super) struct Asking {
     pub(super) task: Option<String>,
     /// How long a person may think.
     pub(super) confirm: Duration,
-    /// How long it may wait until it can be told whose it is.
+    /// When it came, and the newest call that was at work then: none of a later one can be meant.
+    pub(super) come: Instant,
+    pub(super) newest: u64,
+    /// How long it may wait until it can be told whose it is. So long before it came, too, a call may have been given up
+    /// that is meant.
     pub(super) patience: Duration,
 }
 
 impl Asking {
     /// The client's answer.
     pub(super) async fn answer(mut self) -> Result<Raw, Fault> {
-        let until = Instant::now() + self.patience;
+        let until = self.come + self.patience;
         let mut was_asked = false;
-        let mut first = Some(std::mem::replace(&mut self.first, Belongs::ToSeveral));
+        let first = std::mem::replace(&mut self.first, Belongs::ToSeveral);
+        // Where it could not be told, a call may have ended before anybody waited for that.
+        let mut first = Some(first).filter(|first| !matches!(first, Belongs::ToSeveral));
         loop {
             // Before looking, so that no change is missed.
             let changed = self.shared.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            let now = || asks::belongs(self.related, self.task.as_deref(), self.shared.at_work());
+            let now = || {
+                let (mut at_work, left) = self.shared.at_work_and_left(self.come, self.patience);
+                at_work.retain(|call| call.number <= self.newest);
+                asks::belongs(self.related, self.task.as_deref(), at_work, &left)
+            };
             let is_first = first.is_some();
             match first.take().unwrap_or_else(now) {
                 Belongs::To(call) => {

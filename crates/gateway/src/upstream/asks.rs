@@ -1,10 +1,12 @@
 //! What a server asks of a client in the middle of a call: to which call such a request belongs, and that it ends with
 //! it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wire::{Fault, Id, Raw};
 
@@ -14,6 +16,8 @@ use crate::caller::Caller;
 
 /// Requests of one server that wait for clients at a time.
 const MOST: usize = 64;
+/// Calls that were given up and are remembered.
+const MOST_LEFT: usize = 256;
 
 /// Where requests go that a server makes during a call.
 pub(crate) trait Asker: Send + Sync {
@@ -69,8 +73,14 @@ pub(super) enum Belongs {
 }
 
 /// The call that a server's request belongs to: the one that waits for the task which it names, or the one on whose
-/// stream it came, else the newest of those at work, if all are of one group.
-pub(super) fn belongs(related: Option<u64>, task: Option<&str>, mut at_work: Vec<AtWork>) -> Belongs {
+/// stream it came, else the newest of those at work, if all are of one group. `left` are the groups of calls that were
+/// given up and at which the server may work on.
+pub(super) fn belongs(
+    related: Option<u64>,
+    task: Option<&str>,
+    mut at_work: Vec<AtWork>,
+    left: &[Group],
+) -> Belongs {
     let found = |call: Option<AtWork>, why| call.map_or(Belongs::ToNone(why), Belongs::To);
     if let Some(task) = task {
         let waits = at_work
@@ -89,12 +99,67 @@ pub(super) fn belongs(related: Option<u64>, task: Option<&str>, mut at_work: Vec
     let Some(newest) = at_work.last() else {
         return Belongs::ToNone("no call of a client is at work that this request could belong to");
     };
-    if at_work.iter().any(|call| call.group != newest.group) {
+    let mut groups = at_work.iter().map(|call| &call.group).chain(left);
+    if groups.any(|group| *group != newest.group) {
         return Belongs::ToSeveral;
     }
     let able = at_work.iter().rposition(|call| call.asker.is_some());
     let at = able.unwrap_or(at_work.len() - 1);
     Belongs::To(at_work.swap_remove(at))
+}
+
+/// Calls that were given up. A server that is told so may have asked already, or work on and ask later: until it
+/// answers, or some time has passed, what it asks could be about them.
+#[derive(Default)]
+pub(super) struct GivenUp(Mutex<VecDeque<Left>>);
+
+struct Left {
+    number: u64,
+    group: Group,
+    could_be_asked: bool,
+    since: Instant,
+}
+
+impl GivenUp {
+    /// Notes one; `life` is how long it counts for requests that come after it.
+    pub(super) fn add(&self, call: &AtWork, life: Duration) {
+        let now = Instant::now();
+        let mut all = lock(&self.0);
+        // A request that came at the end of `life` may itself wait for as long.
+        all.retain(|left| left.since + 2 * life > now);
+        if all.len() >= MOST_LEFT {
+            // Of its own group where there is one: nobody pushes out what protects another.
+            let own = all.iter().position(|left| left.group == call.group);
+            all.remove(own.unwrap_or(0));
+        }
+        all.push_back(Left {
+            number: call.number,
+            group: call.group.clone(),
+            could_be_asked: call.asker.is_some(),
+            since: now,
+        });
+    }
+
+    /// The server has answered it after all; whether it was one of them.
+    pub(super) fn answered(&self, number: u64) -> bool {
+        let mut all = lock(&self.0);
+        let at = all.iter().position(|left| left.number == number);
+        at.and_then(|at| all.remove(at)).is_some()
+    }
+
+    /// The groups of those that a request which came at `come` could be about.
+    pub(super) fn groups(&self, come: Instant, life: Duration) -> Vec<Group> {
+        let all = lock(&self.0);
+        let counts = all.iter().filter(|left| left.since + life > come);
+        counts.map(|left| left.group.clone()).collect()
+    }
+
+    /// Whether one of another group is among them whose client could have been asked.
+    pub(super) fn has_others(&self, group: &Group, life: Duration) -> bool {
+        let now = Instant::now();
+        let is_other = |left: &Left| left.could_be_asked && left.group != *group && left.since + life > now;
+        lock(&self.0).iter().any(is_other)
+    }
 }
 
 /// Requests of a server that wait for a client's answer.
@@ -169,23 +234,26 @@ mod tests {
     #[test]
     fn to_which_call_a_request_belongs() {
         // Sessions by their numbers; 0: no session, of one principal.
-        let check = |related: Option<u64>, at_work: &[(u64, u64)], wanted: Option<u64>| {
+        let check_left = |related: Option<u64>, at_work: &[(u64, u64)], left: &[u64], wanted: Option<u64>| {
+            let group = |session| match session {
+                0 => Group::Principal(Principal::new("ann")),
+                session => Group::Session(session),
+            };
             let calls = at_work.iter().map(|(number, session)| AtWork {
                 number: *number,
-                group: match session {
-                    0 => Group::Principal(Principal::new("ann")),
-                    session => Group::Session(*session),
-                },
+                group: group(*session),
                 asker: None,
                 task: (*number == 9).then(|| "t".to_owned()),
             });
+            let left_groups: Vec<_> = left.iter().map(|session| group(*session)).collect();
             let task = (related == Some(99)).then_some("t");
-            let found = match belongs(related, task, calls.collect()) {
+            let found = match belongs(related, task, calls.collect(), &left_groups) {
                 Belongs::To(call) => Some(call.number),
                 Belongs::ToNone(_) | Belongs::ToSeveral => None,
             };
-            assert_eq!(found, wanted, "{related:?} among {at_work:?}");
+            assert_eq!(found, wanted, "{related:?} among {at_work:?}, {left:?} given up");
         };
+        let check = |related, at_work: &[(u64, u64)], wanted| check_left(related, at_work, &[], wanted);
         check(None, &[], None);
         check(None, &[(1, 0)], Some(1));
         check(None, &[(1, 7)], Some(1));
@@ -198,5 +266,38 @@ mod tests {
         // By the name of its task.
         check(Some(99), &[(1, 7), (9, 8)], Some(9));
         check(Some(99), &[(1, 7)], None);
+        // Beside calls that were given up.
+        check_left(None, &[(1, 7)], &[8], None);
+        check_left(None, &[(1, 7)], &[7], Some(1));
+        check_left(None, &[], &[7], None);
+        check_left(Some(1), &[(1, 7)], &[8], Some(1));
+        check_left(Some(99), &[(9, 7)], &[8], Some(9));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn how_long_a_call_that_was_given_up_counts() {
+        let life = Duration::from_secs(30);
+        let given_up = GivenUp::default();
+        let call = |number, session| AtWork {
+            number,
+            group: Group::Session(session),
+            asker: None,
+            task: None,
+        };
+        given_up.add(&call(1, 7), life);
+        let come = Instant::now();
+        assert_eq!(given_up.groups(come, life), [Group::Session(7)]);
+        tokio::time::advance(life).await;
+        given_up.add(&call(2, 8), life);
+        assert_eq!(given_up.groups(Instant::now(), life), [Group::Session(8)]);
+        // For what came while it counted it still does.
+        assert_eq!(given_up.groups(come, life).len(), 2);
+        assert!(given_up.answered(2) && !given_up.answered(2));
+        // One group can't push out another's.
+        for number in 3..3 + 2 * MOST_LEFT as u64 {
+            given_up.add(&call(number, 9), life);
+        }
+        assert!(given_up.groups(come, life).contains(&Group::Session(7)));
+        assert_eq!(given_up.groups(come, life).len(), MOST_LEFT);
     }
 }

@@ -5,16 +5,17 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use wire::bridge::{self, Speaker};
 use wire::edit::Object;
 use wire::{Era, Fault, Id, Message, Raw, Request, Version, code, header, meta, method, to_raw};
 
-use super::asks::{AtWork, Group, OpenAsks};
+use super::asks::{AtWork, GivenUp, Group, OpenAsks};
 use super::listening::Listening;
 use super::reader::Reader;
 use super::{NoAnswer, Route, Sending, Surroundings, lock, set_meta};
@@ -50,6 +51,7 @@ pub(crate) struct Connection {
 pub(super) struct Shared {
     pub(super) pending: Mutex<HashMap<u64, Pending>>,
     pub(super) asks: OpenAsks,
+    given_up: GivenUp,
     pub(super) dead: CancellationToken,
     /// A request has its answer, or is given up.
     pub(super) changed: Notify,
@@ -77,6 +79,13 @@ impl Shared {
             .collect()
     }
 
+    /// The same, and the groups of calls that were given up and that a request which came at `come` could be about.
+    pub(super) fn at_work_and_left(&self, come: Instant, life: Duration) -> (Vec<AtWork>, Vec<Group>) {
+        // In this order: one that is given up in between is in both, never in neither.
+        let at_work = self.at_work();
+        (at_work, self.given_up.groups(come, life))
+    }
+
     /// Takes a server's request for this call's.
     pub(super) fn attach(&self, id: &Id, call: u64) -> Attached {
         // Held until it is noted, so that the end of the call finds it.
@@ -93,6 +102,13 @@ impl Shared {
     pub(super) fn ended(&self, call: u64) {
         self.asks.end_of(call);
         self.changed.notify_waiters();
+    }
+
+    /// The server has answered a request that was given up, if it was a call.
+    pub(super) fn answered_late(&self, call: u64) {
+        if self.given_up.answered(call) {
+            self.changed.notify_waiters();
+        }
     }
 }
 
@@ -157,7 +173,9 @@ impl Connection {
     /// come on the stream of their call, that makes no difference.
     pub(super) fn works_for_others(&self, group: &Group) -> bool {
         let is_other = |call: &AtWork| call.asker.is_some() && call.group != *group;
-        !self.mirrors && self.shared.at_work().iter().any(is_other)
+        !self.mirrors
+            && (self.shared.at_work().iter().any(is_other)
+                || self.shared.given_up.has_others(group, self.around.limits.list))
     }
 
     /// Puts the tasks to work that read, write and drive the link.
@@ -166,6 +184,7 @@ impl Connection {
         let shared = Arc::new(Shared {
             pending: Mutex::default(),
             asks: OpenAsks::default(),
+            given_up: GivenUp::default(),
             dead: CancellationToken::new(),
             changed: Notify::new(),
             asked_for_roots: AtomicBool::new(false),
@@ -463,10 +482,19 @@ struct GiveUp<'a> {
 
 impl Drop for GiveUp<'_> {
     fn drop(&mut self) {
-        if lock(&self.connection.shared.pending).remove(&self.id).is_none() {
-            return;
-        }
-        self.connection.shared.ended(self.id);
+        let Connection { shared, around, .. } = self.connection;
+        let _given_up = {
+            let mut pending = lock(&shared.pending);
+            let Some(given_up) = pending.remove(&self.id) else {
+                return;
+            };
+            // Before it can be missed among those at work.
+            if let Some(call) = &given_up.caller {
+                shared.given_up.add(call, around.limits.list);
+            }
+            given_up
+        };
+        shared.ended(self.id);
         if !self.quietly {
             let params = json!({"requestId": self.id, "reason": "the caller no longer waits"});
             self.connection.notify(method::CANCELLED, to_raw(&params));

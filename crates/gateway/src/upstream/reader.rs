@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use wire::bridge;
 use wire::edit::{Object, items, text};
 use wire::meta::RequestMeta;
@@ -113,7 +114,11 @@ impl Reader {
     fn response(&self, response: Response) {
         let id = response.id.and_then(|id| id.as_u64());
         let Some(pending) = id.and_then(|id| lock(&self.shared.pending).remove(&id)) else {
-            return tracing::debug!(server = &*self.server, "an answer that nobody waits for");
+            tracing::debug!(server = &*self.server, "an answer that nobody waits for");
+            if let Some(id) = id {
+                self.shared.answered_late(id);
+            }
+            return;
         };
         if let Some(call) = &pending.caller {
             self.shared.ended(call.number);
@@ -139,9 +144,13 @@ impl Reader {
             self.around.hub.asks();
         }
         let progress = params.as_ref().and_then(|params| self.progress_of(params));
+        let (come, patience) = (Instant::now(), self.around.limits.list);
+        let (at_work, left) = self.shared.at_work_and_left(come, patience);
         let asking = Asking {
             progress,
-            first: asks::belongs(related, task.as_deref(), self.shared.at_work()),
+            come,
+            newest: at_work.iter().map(|call| call.number).max().unwrap_or(0),
+            first: asks::belongs(related, task.as_deref(), at_work, &left),
             shared: Arc::clone(&self.shared),
             sink: self.around.hub.clone(),
             id: id.clone(),
@@ -149,7 +158,7 @@ impl Reader {
             related,
             task,
             confirm: self.around.limits.confirm,
-            patience: self.around.limits.list,
+            patience,
             method,
         };
         let (shared, queue, around, server) = (
@@ -207,7 +216,7 @@ impl Reader {
 
     /// Where a notification goes that belongs to a call, if that can be told.
     fn route(&self, related: Option<u64>) -> Option<Arc<Route>> {
-        let Belongs::To(call) = asks::belongs(related, None, self.shared.at_work()) else {
+        let Belongs::To(call) = asks::belongs(related, None, self.shared.at_work(), &[]) else {
             return None;
         };
         self.route_of(call.number)

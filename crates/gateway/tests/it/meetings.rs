@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use testkit::{McpClient, eventually};
 
 use crate::actor::{Actor, Manner};
-use crate::rig::{Fake, MODERN, OTHER_TOKEN, Over, Rig, TOKEN};
+use crate::rig::{Fake, MODERN, OTHER_TOKEN, Over, Rig, TOKEN, text};
 
 const CLIENTS: [&str; 2] = ["2025-11-25", MODERN];
 const SERVERS: [Manner; 2] = [Manner::Legacy, Manner::Modern];
@@ -440,7 +440,7 @@ async fn a_question_waits_until_it_is_known_whose_it_is() {
     // Neither asks nor ends.
     let nothing = json!({"name": "ask", "arguments": {"wants": []}});
     let first = one.start("tools/call", nothing).await;
-    actor.until("tools/call").await;
+    let call = actor.until("tools/call").await;
     two.respond(|method, params| Some(answers(method, params)));
     let ask = json!({"name": "ask", "arguments": {"wants": [{"method": "roots/list"}]}});
     let second = two.start("tools/call", ask).await;
@@ -448,12 +448,65 @@ async fn a_question_waits_until_it_is_known_whose_it_is() {
         (actor.seen("tools/call").len() == 2).then_some(())
     })
     .await;
-    drop(one);
+    actor.send(json!({"jsonrpc": "2.0", "id": call["id"], "result": text("done")}));
     let result = second.answer().await.unwrap();
     assert_eq!(heard(&result)["got"][0]["roots"][0]["uri"], "file:///a");
     assert_eq!(actor.starts(), 1);
-    drop(first);
+    first.answer().await.unwrap();
     assert!(rig.end().await);
+}
+
+/// That a call was given up does not tell whose question it was: its server may not have heard of it, or work on.
+#[tokio::test(start_paused = true)]
+async fn a_question_of_a_call_that_was_given_up_is_put_to_nobody_else() {
+    let question = json!({"jsonrpc": "2.0", "id": "whose", "method": "roots/list"});
+    for (asks_first, answers_late) in [(true, false), (false, false), (true, true), (false, true)] {
+        let actor = Actor::new(Manner::Legacy);
+        let server = actor.server();
+        let rig = Rig::before(Fake::new(), |parts| {
+            parts.servers = vec![server];
+            // The call is given up well before a question has waited for too long.
+            parts.limits.drain = std::time::Duration::from_secs(1);
+            parts.limits.list = std::time::Duration::from_secs(10);
+        });
+        let (one, two) = (
+            rig.client(Over::Stdio, "2025-11-25", all()).await,
+            rig.client(Over::Stdio, "2025-11-25", all()).await,
+        );
+        two.respond(|method, params| Some(answers(method, params)));
+        let nothing = json!({"name": "ask", "arguments": {"wants": []}});
+        let first = one.start("tools/call", nothing.clone()).await;
+        let call = actor.until("tools/call").await;
+        let second = two.start("tools/call", nothing).await;
+        eventually("both calls", async || {
+            (actor.seen("tools/call").len() == 2).then_some(())
+        })
+        .await;
+        if asks_first {
+            actor.send(question.clone());
+        }
+        drop(one);
+        let cancelled = actor.until("notifications/cancelled").await;
+        assert_eq!(cancelled["params"]["requestId"], call["id"]);
+        if !asks_first {
+            actor.send(question.clone());
+        }
+        if answers_late {
+            actor.send(json!({"jsonrpc": "2.0", "id": call["id"], "result": text("done")}));
+        }
+        let answer = eventually("an answer", async || actor.answer_to("whose")).await;
+        if answers_late {
+            // What is asked still can only be the other's.
+            assert_eq!(answer["result"]["roots"][0]["uri"], "file:///a", "{answer}");
+        } else {
+            let why = answer["error"]["message"].as_str().unwrap();
+            assert!(why.contains("several clients"), "{asks_first}: {answer}");
+            assert_eq!(two.server_requests().len(), 0);
+        }
+        assert!(second.is_open());
+        drop((first, second, two));
+        assert!(rig.end().await);
+    }
 }
 
 #[tokio::test]
