@@ -43,7 +43,7 @@ pub(crate) use self::pool::{Key, Lease};
 pub(crate) use self::room::Room;
 pub(crate) use self::route::Route;
 use crate::caller::{Caller, Peer};
-use crate::events::{Audience, Event, Sink, Who};
+use crate::events::{Audience, Sink, Who};
 use crate::parts::{Connect, Describe, FirstSight, Life, Origin, Prepare, Server, Sharing};
 use crate::pins::Approved;
 use crate::screen::Screen;
@@ -54,8 +54,6 @@ use crate::{Limits, Memory};
 const STOPPING: &str = "the gateway is stopping";
 /// So many events of a server's life are kept.
 const HISTORY: usize = 20;
-/// So many words of tasks are remembered, for calls whose answer is read only after them.
-const TASK_EVENTS: usize = 64;
 
 /// What all servers share of the gateway.
 #[derive(Clone)]
@@ -102,15 +100,15 @@ pub(crate) struct Upstream {
     slots: RwLock<HashMap<Key, Slot>>,
     circuit: Mutex<Circuit>,
     lists: lists::Cells,
-    /// How many watch each resource of each instance.
-    watched: Mutex<HashMap<Key, HashMap<String, usize>>>,
+    /// Who watches which resource of each instance.
+    watched: Mutex<HashMap<Key, HashMap<String, watching::Watched>>>,
     /// The mildest log level that any client asked for.
     level: Mutex<Option<&'static str>>,
     /// It was taken out of the configuration.
     retired: CancellationToken,
     next: AtomicU64,
     record: Mutex<Record>,
-    task_events: Mutex<VecDeque<(Audience, String, Event)>>,
+    early: watching::Early,
     /// It was seen to ask clients without saying in which call.
     asks: AtomicBool,
 }
@@ -248,7 +246,7 @@ impl Upstream {
             retired: CancellationToken::new(),
             next: AtomicU64::new(1),
             record: Mutex::default(),
-            task_events: Mutex::default(),
+            early: watching::Early::default(),
             asks: AtomicBool::new(false),
         }
     }

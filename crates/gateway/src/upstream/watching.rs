@@ -1,14 +1,62 @@
 //! What clients want to hear of a server beside the answers to their calls: changes of resources, log messages, and how
 //! tasks do.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use wire::edit::Object;
 use wire::{Fault, code, method};
 
-use super::{Key, Sharing, TASK_EVENTS, Upstream, lock};
+use super::{Key, Sharing, Upstream, lock};
 use crate::caller::Peer;
 use crate::events::{Audience, Event, Level, Watch};
+
+/// So many words of tasks are remembered, for calls whose answer is read only after them.
+const EARLY: usize = 64;
+/// For so long: the answer comes right behind.
+const EARLY_FOR: Duration = Duration::from_secs(10);
+/// And none with more bytes than this; the client asks for itself how the task does.
+const EARLY_BYTES: usize = 64 << 10;
+
+/// Who watches a resource.
+#[derive(Default)]
+pub(super) struct Watched {
+    count: usize,
+    /// Whether the server knows; held while it is told.
+    is_told: Arc<tokio::sync::Mutex<bool>>,
+}
+
+/// What instances said of tasks of late, whether or not anybody has such a task.
+#[derive(Default)]
+pub(super) struct Early(Mutex<VecDeque<(Instant, Audience, String, Event)>>);
+
+impl Early {
+    fn keep(&self, audience: &Audience, id: &str, event: &Event) {
+        let mut events = lock(&self.0);
+        events.retain(|(since, ..)| since.elapsed() < EARLY_FOR);
+        if let Event::Task { params, .. } = event
+            && id.len() + params.get().len() > EARLY_BYTES
+        {
+            return;
+        }
+        if events.len() >= EARLY {
+            events.pop_front();
+        }
+        events.push_back((Instant::now(), audience.clone(), id.to_owned(), event.clone()));
+    }
+
+    fn of(&self, key: &Key, id: &str) -> Vec<(Audience, Event)> {
+        let events = lock(&self.0);
+        let of_task = events.iter().filter(|(since, audience, of, _)| {
+            since.elapsed() < EARLY_FOR && audience.key == *key && of == id
+        });
+        of_task
+            .map(|(_, audience, _, event)| (audience.clone(), event.clone()))
+            .collect()
+    }
+}
 
 impl Upstream {
     /// Watches a resource, its own name for it, in the instance of `peer`. The server is told of the first who does.
@@ -24,20 +72,20 @@ impl Upstream {
         }
         let lease = self.lease(peer, &self.around.stop).await?;
         let key = lease.key();
-        let is_first = {
-            let mut watched = lock(&self.watched);
-            let count = watched
-                .entry(key.clone())
-                .or_default()
-                .entry(uri.clone())
-                .or_default();
-            *count += 1;
-            *count == 1
+        let is_told = {
+            let mut all = lock(&self.watched);
+            let of_instance = all.entry(key.clone()).or_default();
+            let watched = of_instance.entry(uri.clone()).or_default();
+            watched.count += 1;
+            Arc::clone(&watched.is_told)
         };
+        // When it fails, dropping the watch counts it out again.
         let watch = Watch::new(Arc::clone(self), key, uri.clone());
-        if is_first {
-            // When it fails, dropping the watch counts it out again.
+        // Who comes while another tells the server waits for what becomes of it, and tells it anew if nothing does.
+        let mut is_told = is_told.lock().await;
+        if !*is_told {
             self.ask_of(&lease, method::SUBSCRIBE, uri_params(&uri)).await?;
+            *is_told = true;
         }
         Ok(watch)
     }
@@ -45,16 +93,16 @@ impl Upstream {
     /// Counts one less, in a task of its own; the server is told when nobody is left.
     pub(crate) fn unwatch_soon(self: &Arc<Self>, key: Key, uri: String) {
         {
-            let mut watched = lock(&self.watched);
-            let Some(uris) = watched.get_mut(&key) else { return };
-            let Some(count) = uris.get_mut(&uri) else { return };
-            *count -= 1;
-            if *count > 0 {
+            let mut all = lock(&self.watched);
+            let Some(uris) = all.get_mut(&key) else { return };
+            let Some(watched) = uris.get_mut(&uri) else { return };
+            watched.count -= 1;
+            if watched.count > 0 {
                 return;
             }
             uris.remove(&uri);
             if uris.is_empty() {
-                watched.remove(&key);
+                all.remove(&key);
             }
         }
         let upstream = Arc::clone(self);
@@ -100,29 +148,14 @@ impl Upstream {
 
     /// Tells listeners once more what an instance said of a task before anybody knew of it.
     pub(crate) fn repeat_task(&self, key: &Key, id: &str) {
-        let early: Vec<_> = {
-            let early = lock(&self.task_events);
-            let of_task = early
-                .iter()
-                .filter(|(audience, of, _)| audience.key == *key && of == id);
-            of_task
-                .map(|(audience, _, event)| (audience.clone(), event.clone()))
-                .collect()
-        };
-        for (audience, event) in early {
+        for (audience, event) in self.early.of(key, id) {
             self.around.hub.hub().publish(&audience, &event);
         }
     }
 
     /// An instance has news of a task.
     pub(crate) fn task_event(&self, audience: &Audience, id: &str, event: &Event) {
-        {
-            let mut events = lock(&self.task_events);
-            if events.len() >= TASK_EVENTS {
-                events.pop_front();
-            }
-            events.push_back((audience.clone(), id.to_owned(), event.clone()));
-        }
+        self.early.keep(audience, id, event);
         self.around.hub.hub().publish(audience, event);
     }
 }
@@ -131,4 +164,45 @@ fn uri_params(uri: &str) -> Object<'static> {
     let mut params = Object::empty();
     params.set("uri", uri);
     params
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::to_raw;
+
+    use super::*;
+    use crate::events::Who;
+
+    #[tokio::test(start_paused = true)]
+    async fn little_is_remembered_of_unknown_tasks() {
+        let audience = Audience {
+            server: "one".into(),
+            profiles: [].into(),
+            default: "default".into(),
+            who: Who::Everyone,
+            key: Key::Everyone,
+        };
+        let early = Early::default();
+        let say = |id: &str, bytes: usize| {
+            let event = Event::Task {
+                id: id.to_owned(),
+                is_modern: false,
+                params: to_raw(&"x".repeat(bytes)),
+            };
+            early.keep(&audience, id, &event);
+        };
+        let known = |id: &str| early.of(&Key::Everyone, id).len();
+        say("a", 10);
+        say("a", 10);
+        say("long", EARLY_BYTES);
+        say(&"name".repeat(EARLY_BYTES), 1);
+        assert_eq!((known("a"), known("long"), lock(&early.0).len()), (2, 0, 2));
+        assert_eq!(early.of(&Key::Lists, "a").len(), 0);
+        tokio::time::advance(EARLY_FOR).await;
+        assert_eq!(known("a"), 0);
+        for number in 0..2 * EARLY {
+            say(&format!("{number}"), 10);
+        }
+        assert_eq!(lock(&early.0).len(), EARLY);
+    }
 }

@@ -157,6 +157,8 @@ impl Actor {
                     "_meta": {"io.modelcontextprotocol/subscriptionId": id}, "notifications": message["params"]["notifications"],
                 }}));
             }
+            // The test answers.
+            "resources/subscribe" if message["params"]["uri"] == "slow:a" => return,
             "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" if !is_modern => json!({}),
             "tools/list" => {
                 let tools = ["ask", "visit", "log"]

@@ -393,6 +393,37 @@ async fn changes_are_told_of_in_either_era() {
     }
 }
 
+/// Two want to watch the same; the server refuses the first, and takes the second.
+#[tokio::test]
+async fn a_watch_that_fails_is_not_taken_for_anothers() {
+    let (rig, actor) = rig(Manner::Legacy);
+    let (one, two) = (
+        rig.client(Over::Stdio, "2025-11-25", json!({})).await,
+        rig.client(Over::Stdio, "2025-11-25", json!({})).await,
+    );
+    let uri = json!({"uri": "slow:a"});
+    let first = one.start("resources/subscribe", uri.clone()).await;
+    let asked = actor.until("resources/subscribe").await;
+    let second = two.start("resources/subscribe", uri.clone()).await;
+    two.request("ping", json!({})).await.unwrap();
+    let error = json!({"code": -32603, "message": "not now"});
+    actor.send(json!({"jsonrpc": "2.0", "id": asked["id"], "error": error}));
+    assert_eq!(first.answer().await.unwrap_err().message, "not now");
+    let again = eventually("the second", async || {
+        let seen = actor.seen("resources/subscribe");
+        seen.get(1).cloned()
+    })
+    .await;
+    actor.send(json!({"jsonrpc": "2.0", "id": again["id"], "result": {}}));
+    second.answer().await.unwrap();
+    actor.send(json!({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": uri}));
+    assert_eq!(two.notification("notifications/resources/updated").await, uri);
+    // The server knows; a third need not tell it.
+    one.request("resources/subscribe", uri).await.unwrap();
+    assert_eq!(actor.seen("resources/subscribe").len(), 2);
+    assert!(rig.end().await);
+}
+
 #[tokio::test]
 async fn servers_that_do_not_know_the_question_are_greeted_anyway() {
     for (manner, starts) in [(Manner::Touchy, 2), (Manner::Silent, 1)] {
