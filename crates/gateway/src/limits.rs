@@ -14,7 +14,8 @@ pub struct Limits {
     pub answer_tokens: usize,
     /// How long the rest of a long answer, cut for [`Self::answer_tokens`], is kept.
     pub kept_for: Duration,
-    /// Most bytes of such rests kept altogether; the oldest give way.
+    /// Most bytes of such rests kept altogether, and as many of results that are there before their client asks for them
+    /// (tasks); the oldest give way.
     pub kept_bytes: usize,
     /// Most requests of one connection or session at work at a time.
     pub in_flight: usize,

@@ -79,9 +79,8 @@ pub(crate) async fn run(settings: &Settings, command: Secret) -> Result<Exit> {
 fn value(name: &SecretName) -> Result<Value> {
     let mut text = String::new();
     if std::io::stdin().is_terminal() {
-        // Silent before it asks: that forgets what was typed before, and an answer may come at once.
-        let _quiet = Quiet::begin();
         output::prompt(&format!("value of {name} (not shown): "))?;
+        let _quiet = Quiet::begin();
         std::io::stdin()
             .read_line(&mut text)
             .context("can't read the terminal")?;

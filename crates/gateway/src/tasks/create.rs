@@ -1,5 +1,6 @@
 //! Calls that become tasks: whether one may, what is said of it to the server, and what its client is told.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -123,7 +124,8 @@ pub(crate) fn created(core: &Core, call: &Becoming<'_>, own: &str, result: &Raw,
     task::with_id(&told, &task.handle.id)
 }
 
-/// A task for an answer that was there at once: the client wanted one, and gets the answer when it asks for it.
+/// A task for an answer that was there at once: the client wanted one, and gets the answer when it asks for it. `None`:
+/// the answer is too long to be kept for that.
 pub(crate) fn made(
     core: &Core,
     call: &Becoming<'_>,
@@ -131,6 +133,10 @@ pub(crate) fn made(
     is_error: bool,
     lease: Lease,
 ) -> Option<Raw> {
+    let (bytes, most) = (result.get().len(), core.limits.kept_bytes);
+    if bytes > most {
+        return None;
+    }
     let id = crate::seal::random_id().ok()?;
     let now = base::clock::now().to_string();
     let status = if is_error { "failed" } else { "completed" };
@@ -143,6 +149,7 @@ pub(crate) fn made(
     let task = keep(core, call, &id, owner_of);
     // Its instance has done all there is to do.
     task.release();
+    core.known_tasks.hold(&call.caller.principal, &task, bytes, most);
     // 2025-11-25, Tasks, "Task Status Lifecycle": each begins at work.
     let told = task::created_for_legacy(&task::made(&id, "working", &now, LIFE));
     Some(task::with_id(&told, &task.handle.id))
@@ -165,6 +172,7 @@ fn keep(core: &Core, call: &Becoming<'_>, own: &str, state: State) -> Arc<Task> 
         effect: call.effect,
         owner,
         state: Mutex::new(state),
+        is_followed: AtomicBool::new(false),
         ended: CancellationToken::new(),
     })
 }

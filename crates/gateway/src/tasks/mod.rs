@@ -15,10 +15,12 @@ mod inside;
 mod requests;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use policy::Effect;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wire::Raw;
 
@@ -38,7 +40,20 @@ const LIFE: Duration = Duration::from_hours(1);
 
 /// Whose tasks are where.
 #[derive(Default)]
-pub(crate) struct Tasks(Mutex<HashMap<Principal, Own>>);
+pub(crate) struct Tasks {
+    all: Mutex<HashMap<Principal, Own>>,
+    /// Those that were made here, whose results are kept here; the oldest first.
+    made: Mutex<VecDeque<Made>>,
+}
+
+/// A task that was made here.
+struct Made {
+    principal: Principal,
+    task: Weak<Task>,
+    /// Of its result.
+    bytes: usize,
+    until: Instant,
+}
 
 /// The tasks of one principal, by the names that its clients know.
 #[derive(Default)]
@@ -58,6 +73,8 @@ pub(crate) struct Task {
     /// Whose instance has it.
     owner: Owner,
     state: Mutex<State>,
+    /// The server tells of it unasked, or is just told to.
+    is_followed: AtomicBool,
     /// Nobody can ask for it any more, or nobody need keep its instance any more.
     ended: CancellationToken,
 }
@@ -151,13 +168,64 @@ impl Tasks {
         task
     }
 
+    /// Sees to it that the results which are kept here have `most` bytes altogether and no task lasts longer than it was
+    /// said to: the oldest give way.
+    fn hold(&self, principal: &Principal, task: &Arc<Task>, bytes: usize, most: usize) {
+        self.make_room(most.saturating_sub(bytes));
+        self.lock_made().push_back(Made {
+            principal: principal.clone(),
+            task: Arc::downgrade(task),
+            bytes,
+            until: Instant::now() + LIFE,
+        });
+    }
+
+    /// Forgets tasks that were made here: those whose time is over, and the oldest while there are more than `most`
+    /// bytes.
+    fn make_room(&self, most: usize) {
+        let mut gone = Vec::new();
+        {
+            let mut made = self.lock_made();
+            let now = Instant::now();
+            if made.front().is_none_or(|oldest| oldest.until > now) && most == usize::MAX {
+                return;
+            }
+            made.retain(|made| made.task.strong_count() > 0);
+            let mut bytes: usize = made.iter().map(|made| made.bytes).sum();
+            while made
+                .front()
+                .is_some_and(|oldest| oldest.until <= now || bytes > most)
+                && let Some(oldest) = made.pop_front()
+            {
+                bytes -= oldest.bytes;
+                gone.push(oldest);
+            }
+        }
+        let tasks: Vec<_> = gone.iter().map(|made| self.forget(made)).collect();
+        drop(tasks);
+    }
+
+    fn forget(&self, made: &Made) -> Option<Arc<Task>> {
+        let task = made.task.upgrade()?;
+        let mut all = self.lock();
+        let Own { tasks, order } = all.get_mut(&made.principal)?;
+        let id = &task.handle.id;
+        if !tasks.get(id).is_some_and(|known| Arc::ptr_eq(known, &task)) {
+            return None;
+        }
+        order.retain(|known| known != id);
+        tasks.remove(id)
+    }
+
     /// The task that `principal` knows by that name.
     pub(crate) fn find(&self, principal: &Principal, id: &str) -> Option<Arc<Task>> {
+        self.make_room(usize::MAX);
         self.lock().get(principal)?.tasks.get(id).cloned()
     }
 
     /// All of them, the oldest first.
     fn of(&self, principal: &Principal) -> Vec<Arc<Task>> {
+        self.make_room(usize::MAX);
         let all = self.lock();
         let Some(own) = all.get(principal) else {
             return Vec::new();
@@ -173,6 +241,10 @@ impl Tasks {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Principal, Own>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_made(&self) -> MutexGuard<'_, VecDeque<Made>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,6 +2,7 @@
 //! permitted is decided again, it is screened and fitted like any, and it is written down before it is given.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use futures_util::future::join_all;
@@ -90,16 +91,25 @@ pub(crate) async fn told(core: &Core, caller: &Caller, task: &Arc<Task>) -> Opti
     }
 }
 
-/// Has a modern server tell of a task unasked.
+/// Has a modern server tell of a task unasked, where it is not told to already.
 pub(crate) fn follow(core: &Core, task: &Arc<Task>) {
     let (server, owner) = (Arc::clone(&task.place.upstream), task.owner.clone());
     let (own, ended) = (task.handle.own.clone(), task.ended.clone());
-    if !server.is_modern() || task.state().made.is_some() {
+    if !server.is_modern() || task.state().made.is_some() || task.is_followed.swap(true, Ordering::AcqRel) {
         return;
     }
+    let task = Arc::downgrade(task);
     core.tasks.spawn(async move {
-        if let Some(lease) = server.ready(&owner.key) {
-            lease.follow_task(&own).await;
+        let is_told = match server.ready(&owner.key) {
+            Some(lease) => lease.follow_task(&own).await,
+            None => false,
+        };
+        if !is_told {
+            // The next who listens to it tries again.
+            if let Some(task) = task.upgrade() {
+                task.is_followed.store(false, Ordering::Release);
+            }
+            return;
         }
         ended.cancelled().await;
         if let Some(lease) = server.ready(&owner.key) {
@@ -379,7 +389,8 @@ impl About<'_> {
             Some(task::Standing::Completed | task::Standing::Failed) => {
                 match self.ask(method::TASKS_RESULT).await {
                     Ok(result) => Some(Ok(self.screened(result)?)),
-                    Err(Stop::Fault(fault)) => Some(Err(fault.to_raw())),
+                    // What the server itself says. Where no answer came the result is still to be had.
+                    Err(Stop::Fault(fault @ Fault::Relayed(_))) => Some(Err(fault.to_raw())),
                     Err(stop) => return Err(stop),
                 }
             }

@@ -75,12 +75,14 @@ impl Connection {
         self.remove(RESOURCES, uri).await;
     }
 
-    /// Asks a modern server to tell how a task does. Clients that are not told ask by themselves, so a refusal is no
-    /// harm.
-    pub(crate) async fn follow_task(&self, id: &str) {
-        if let Err(why) = self.add(TASKS, id).await {
+    /// Asks a modern server to tell how a task does; whether it does. Clients that are not told ask by themselves, so a
+    /// refusal is no harm.
+    pub(crate) async fn follow_task(&self, id: &str) -> bool {
+        let told = self.add(TASKS, id).await;
+        if let Err(why) = &told {
             tracing::debug!("a task is not followed: {why}");
         }
+        told.is_ok()
     }
 
     pub(crate) async fn forget_task(&self, id: &str) {

@@ -1,6 +1,7 @@
 //! Calls whose answer comes later, wherever old and new clients meet old and new servers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::names::ServerName;
 use gateway::{Link, Server, Sharing, Wire};
@@ -27,12 +28,19 @@ fn takes_tasks() -> Value {
 
 /// A server that has nothing but jobs.
 fn worker(name: &str, is_modern: bool) -> Server {
+    forgetful(name, is_modern, &Arc::default())
+}
+
+/// The same; while `forgets` is set it gives no results.
+fn forgetful(name: &str, is_modern: bool, forgets: &Arc<AtomicBool>) -> Server {
+    let forgets = Arc::clone(forgets);
     let connect = move |_| {
+        let forgets = Arc::clone(&forgets);
         let (ours, theirs) = tokio::io::duplex(64 << 10);
         let link = Link {
             wire: Wire::Pipe(Box::new(theirs)),
             driver: Some(Box::pin(async move {
-                work(ours, is_modern).await;
+                work(ours, is_modern, &forgets).await;
                 None
             })),
         };
@@ -45,7 +53,7 @@ fn worker(name: &str, is_modern: bool) -> Server {
     )
 }
 
-async fn work(stream: DuplexStream, is_modern: bool) {
+async fn work(stream: DuplexStream, is_modern: bool, forgets: &AtomicBool) {
     let (reader, mut writer) = tokio::io::split(stream);
     let mut lines = BufReader::new(reader).lines();
     let mut jobs = Jobs::new(is_modern);
@@ -59,6 +67,7 @@ async fn work(stream: DuplexStream, is_modern: bool) {
         };
         let sent = tokio::select! {
             line = lines.next_line() => match line {
+                Ok(Some(line)) if forgets.load(Ordering::SeqCst) && line.contains("\"tasks/result\"") => vec![],
                 Ok(Some(line)) => answers(&mut jobs, is_modern, &serde_json::from_str(&line).unwrap()),
                 _ => return,
             },
@@ -408,6 +417,92 @@ async fn an_answer_that_is_there_at_once_is_a_task_where_one_was_wanted() {
         .await
         .unwrap_err();
     assert_eq!(error.code, -32602);
+    assert!(rig.end().await);
+}
+
+/// That no result came says nothing of the task.
+#[tokio::test]
+async fn a_result_that_does_not_come_is_asked_for_again() {
+    let forgets = Arc::new(AtomicBool::new(true));
+    let rig = Rig::before(Fake::new(), |parts| {
+        parts.servers = vec![forgetful("worker", false, &forgets)];
+        parts.limits.list = std::time::Duration::from_secs(1);
+    });
+    let client = client(&rig, true).await;
+    let task = begin(&client, true, "slow_compute", json!({"seconds": 0})).await;
+    let params = json!({"taskId": task["taskId"]});
+    let error = client.request("tasks/get", params).await.unwrap_err();
+    assert!(
+        error.message.contains("did not answer tasks/result within 1 s"),
+        "{error}"
+    );
+    forgets.store(false, Ordering::SeqCst);
+    let result = outcome(&client, true, &task).await.unwrap();
+    assert!(result["content"][0]["text"].is_string(), "{result}");
+    assert!(rig.end().await);
+}
+
+#[tokio::test]
+async fn results_that_are_kept_for_clients_have_bounds() {
+    let rig = Rig::before(Fake::new(), |parts| {
+        parts.servers = vec![worker("worker", true)];
+        parts.limits.kept_bytes = 500;
+    });
+    let old = client(&rig, false).await;
+    let name = "x".repeat(300);
+    let mut tasks = Vec::new();
+    for _ in 0..2 {
+        tasks.push(begin(&old, false, "greet", json!({"name": name})).await);
+    }
+    let error = outcome(&old, false, &tasks[0]).await.unwrap_err();
+    assert!(
+        error["message"].as_str().unwrap().contains("there is no task"),
+        "{error}"
+    );
+    assert!(outcome(&old, false, &tasks[1]).await.is_ok());
+    let listed = old.request("tasks/list", json!({})).await.unwrap();
+    assert_eq!(listed["tasks"].as_array().unwrap().len(), 1, "{listed}");
+    // What is too long to be kept is given at once.
+    let params = json!({"name": "greet", "arguments": {"name": "x".repeat(600)}, "task": {}});
+    let result = old.request("tools/call", params).await.unwrap();
+    assert!(
+        result["task"].is_null() && result["content"].is_array(),
+        "{result}"
+    );
+    assert!(outcome(&old, false, &tasks[1]).await.is_ok());
+    assert!(rig.end().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_are_kept_for_as_long_as_was_told() {
+    let rig = before(vec![worker("worker", true)]);
+    let old = client(&rig, false).await;
+    let task = begin(&old, false, "greet", json!({})).await;
+    let life = std::time::Duration::from_millis(task["ttl"].as_u64().unwrap());
+    let rest = std::time::Duration::from_mins(1);
+    tokio::time::advance(life.checked_sub(rest).unwrap()).await;
+    assert!(outcome(&old, false, &task).await.is_ok());
+    tokio::time::advance(rest).await;
+    let listed = old.request("tasks/list", json!({})).await.unwrap();
+    assert_eq!(listed["tasks"], json!([]));
+    assert_eq!(outcome(&old, false, &task).await.unwrap_err()["code"], -32602);
+    assert!(rig.end().await);
+}
+
+/// However often its clients listen, the gateway follows a task once.
+#[tokio::test]
+async fn a_task_is_followed_once() {
+    let rig = before(vec![worker("worker", true)]);
+    let maker = client(&rig, true).await;
+    let task = begin(&maker, true, "slow_compute", json!({"seconds": 60})).await;
+    let at_work = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = at_work();
+    let filter = json!({"notifications": {"taskIds": vec![task["taskId"].clone(); 50]}});
+    let _listening = maker.start("subscriptions/listen", filter).await;
+    maker
+        .notification("notifications/subscriptions/acknowledged")
+        .await;
+    assert!(at_work() < before + 10, "{before} before, now {}", at_work());
     assert!(rig.end().await);
 }
 
