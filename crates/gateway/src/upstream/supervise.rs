@@ -137,8 +137,14 @@ impl Upstream {
         let is_kept = match key {
             Key::Everyone => self.life.warm > 0,
             Key::Principal(_) if self.sharing == Sharing::Principal => {
-                let is_principals = |key: &&Key| matches!(key, Key::Principal(_));
-                self.read_slots().keys().filter(is_principals).count() <= self.life.warm
+                // One that is on its way out takes seconds, and none but itself along.
+                let slots = self.read_slots();
+                let staying = slots.iter().filter(|(key, slot)| match slot {
+                    _ if !matches!(key, Key::Principal(_)) => false,
+                    Slot::Ready(instance) => !instance.is_closed(),
+                    Slot::Starting(_) => true,
+                });
+                staying.count() <= self.life.warm
             }
             Key::Spare(_) => true,
             _ => false,

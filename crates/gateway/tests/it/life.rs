@@ -393,6 +393,29 @@ async fn spare_instances_wait_for_those_who_come() {
     }
 }
 
+/// An instance that belongs to a principal can't wait for whoever comes; but so many of those that were started stay.
+#[tokio::test(start_paused = true)]
+async fn of_what_belongs_to_principals_so_many_stay() {
+    for warm in [0, 1] {
+        let bot = Bot::new(Mode::Good);
+        let gateway = gateway(shared(&bot, Sharing::Principal, warm), |_| {});
+        assert_eq!(bot.live(), 0, "nobody is known before somebody comes");
+        for principal in ["ann", "bob"] {
+            assert_eq!(call(&gateway, principal, "use").await.as_deref(), Ok("used"));
+        }
+        assert_eq!(bot.live(), 2);
+        sleep(30 * LONG).await;
+        assert_eq!(bot.live(), warm);
+        // Who came last finds it as it was left; the other gets an instance of its own.
+        let starts = bot.starts();
+        for principal in ["bob", "ann"] {
+            assert_eq!(call(&gateway, principal, "use").await.as_deref(), Ok("used"));
+        }
+        assert_eq!(bot.starts(), starts + 2 - warm);
+        assert!(gateway.shutdown(5 * SECOND).await);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_longest_idle_makes_room() {
     for by_memory in [false, true] {
