@@ -13,7 +13,7 @@ use crate::{Error, Running};
 /// How much a call may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// From its start to its end.
+    /// While it runs. That its image is fetched, and its container made, does not count.
     pub time: Duration,
     /// Bytes of each output that are kept; what is over it is counted.
     pub output: usize,
@@ -57,12 +57,12 @@ impl Instances {
     /// # Errors
     /// Why it could not be run. A failing tool is no error.
     pub async fn call(&self, start: Start<'_>, bounds: Bounds) -> Result<Called, Error> {
-        let deadline = Instant::now() + bounds.time;
         let wants = Wants {
             stdin: false,
             keep_stderr: bounds.output,
         };
         let mut running = Box::pin(self.start_as(start, wants)).await?;
+        let deadline = Instant::now() + bounds.time;
         let mut stdout = Printed::default();
         let read = read(&mut running, &mut stdout, bounds.output);
         let timed_out = timeout_at(deadline, read).await.is_err();

@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::Secret;
-use base::names::{ContainerRef, ImageRef, ServerName};
+use base::names::{ContainerRef, ImageRef, ServerName, VolumeName};
 use catalog::plan::{Container, HostPort, Network, Part, Source, Value};
 #[cfg(unix)]
 use engine::guard::Label;
 use engine::guard::{DaemonPlace, Guard};
+use engine::models::VolumeCreateRequest;
 use engine::ops::containers::{Attach, Attached, NewContainer, Outputs, WaitFor, Waiting};
 use engine::{Engine, Tty};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -21,7 +22,7 @@ use crate::egress::{Egress, Way};
 use crate::files::Folder;
 use crate::guards::{self, Ours};
 use crate::images::{self, Image, Progress, Signed};
-use crate::instances::{Host, Inner, Instances};
+use crate::instances::{EngineKind, Host, Inner, Instances};
 use crate::labels::{self, Kind, Labels};
 use crate::lockdown::{self, Facts};
 use crate::running::{Owner, Running, Stage, remove};
@@ -408,6 +409,33 @@ impl Planned {
         Err(Error::plan(self.server.as_str(), fault))
     }
 
+    /// Makes the named volumes that are missing. Podman makes those of a new container without the labels that are asked
+    /// for, and the next start would find a stranger's.
+    async fn make_volumes(&self, inner: &Inner, engine: &Engine) -> Result<(), Error> {
+        let server = self.server.as_str();
+        for mount in &self.container.mounts {
+            let Source::Volume(name) = &mount.source else {
+                continue;
+            };
+            let volume = VolumeName::parse(name).map_err(|error| Error::plan(server, error.to_string()))?;
+            match inner.engine.volume_inspect(&volume).await {
+                // Another's is refused to be looked at; whether it may be had is judged with the container.
+                Ok(_) | Err(engine::Error::Refused(_)) => continue,
+                Err(engine::Error::NotFound { .. }) => {}
+                Err(error) => return Err(Error::engine("look at its volume", server, error)),
+            }
+            let labels = Labels::new(Kind::Data, &self.server, &inner.options.labels);
+            let wanted = VolumeCreateRequest {
+                name: Some(name.clone()),
+                labels: Some(labels.into_map()),
+                ..VolumeCreateRequest::default()
+            };
+            let made = engine.volume_create(&wanted).await;
+            made.map_err(|error| Error::engine("make its volume", server, error))?;
+        }
+        Ok(())
+    }
+
     /// Creates, attaches, watches and starts, in this order: nothing that the server says or does is missed.
     async fn begin(
         &self,
@@ -416,6 +444,9 @@ impl Planned {
         new: NewContainer,
     ) -> Result<(ContainerRef, Attached, Waiting), Error> {
         let server = self.server.as_str();
+        if self.host.kind == EngineKind::Podman {
+            self.make_volumes(inner, engine).await?;
+        }
         let created = engine.container_create(new).await;
         let created = created.map_err(|error| {
             Error::foreign_volume(server, &self.container, &error)

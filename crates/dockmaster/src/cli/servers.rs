@@ -39,9 +39,8 @@ Examples:
     Import {
         /// Where it is
         source: String,
-        /// What it is called here [default: its own name]
-        #[arg(long)]
-        name: Option<String>,
+        #[command(flatten)]
+        called: Called,
     },
     /// Read a catalog again from where it came, and say what changed; what more a switched-on server asks for is agreed to
     Update {
@@ -61,12 +60,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum Server {
     /// List the servers that are switched on, whether they could run, and how they do where a gateway runs
-    List {
-        #[command(flatten)]
-        profile: InProfile,
-        #[command(flatten)]
-        json: Json,
-    },
+    List(Asked),
     /// Switch servers on
     #[command(after_help = "\
 Examples:
@@ -110,9 +104,7 @@ Examples:
         #[arg(long, conflicts_with = "plan")]
         updates: bool,
         #[command(flatten)]
-        profile: InProfile,
-        #[command(flatten)]
-        json: Json,
+        asked: Asked,
     },
     /// Show or change how a server is configured
     #[command(after_help = "\
@@ -164,9 +156,7 @@ Examples:
         /// Which, switched on or not
         server: String,
         #[command(flatten)]
-        profile: InProfile,
-        #[command(flatten)]
-        json: Json,
+        asked: Asked,
     },
     /// Show tools whose definitions changed since they were approved, and approve them
     #[command(after_help = "\
@@ -190,6 +180,23 @@ pub(crate) struct InProfile {
     /// In this profile [default: the one that is used]
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
+}
+
+/// Which profile is asked about, and how the answer is written.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Asked {
+    #[command(flatten)]
+    pub(crate) profile: InProfile,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+/// What something that is taken in is called.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Called {
+    /// What it is called here [default: its own name]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -239,17 +246,15 @@ pub(crate) enum Profile {
     Pull {
         /// Where it is, as in the example; with a digest (`@sha256:…`) instead of the tag exactly that one
         place: String,
-        /// What it is called here [default: its own name]
-        #[arg(long)]
-        name: Option<String>,
+        #[command(flatten)]
+        called: Called,
     },
     /// Make a profile from a document
     Import {
         /// The document, or - for standard input
         file: PathBuf,
-        /// What it is called here [default: its own name]
-        #[arg(long)]
-        name: Option<String>,
+        #[command(flatten)]
+        called: Called,
     },
 }
 

@@ -28,7 +28,9 @@ pub(crate) async fn run(settings: &Settings, command: Catalog) -> Result<Exit> {
         Catalog::Search { words, limit, json } => {
             search(&Shelf::open(settings, &store)?, &words, limit, json)?;
         }
-        Catalog::Import { source, name } => import(settings, &store, &source, name.as_deref()).await?,
+        Catalog::Import { source, called } => {
+            import(settings, &store, &source, called.name.as_deref()).await?;
+        }
         Catalog::Update { catalog, yes } => update(settings, &store, catalog.as_deref(), yes).await?,
         Catalog::Remove { catalog } => remove(settings, &store, &catalog)?,
     }

@@ -106,13 +106,13 @@ pub(crate) async fn run(settings: &Settings, command: Profile) -> Result<Exit> {
         }
         Profile::Export { name, output: file } => export(settings, &name, file.as_deref())?,
         Profile::Push { name, place } => push(settings, &name, &place).await?,
-        Profile::Pull { place, name } => pull(settings, &place, name.as_deref()).await?,
-        Profile::Import { file, name } => {
+        Profile::Pull { place, called } => pull(settings, &place, called.name.as_deref()).await?,
+        Profile::Import { file, called } => {
             import(
                 settings,
                 &file.display().to_string(),
                 &document(&file)?,
-                name.as_deref(),
+                called.name.as_deref(),
             )?;
         }
     }

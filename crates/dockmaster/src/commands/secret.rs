@@ -79,8 +79,9 @@ pub(crate) async fn run(settings: &Settings, command: Secret) -> Result<Exit> {
 fn value(name: &SecretName) -> Result<Value> {
     let mut text = String::new();
     if std::io::stdin().is_terminal() {
-        output::prompt(&format!("value of {name} (not shown): "))?;
+        // Silent before it asks: that forgets what was typed before, and an answer may come at once.
         let _quiet = Quiet::begin();
+        output::prompt(&format!("value of {name} (not shown): "))?;
         std::io::stdin()
             .read_line(&mut text)
             .context("can't read the terminal")?;

@@ -16,6 +16,7 @@ mod sse;
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
@@ -28,6 +29,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::{Fault, Message, code};
@@ -89,6 +91,7 @@ pub enum BindError {
     OpenAddress(SocketAddr),
 }
 
+const SHORTEST_PULSE: Duration = Duration::from_millis(100);
 /// Shortest token; the generated ones have 43 characters.
 const SHORTEST_TOKEN: usize = 16;
 
@@ -185,11 +188,16 @@ impl HttpServer {
         let connections = TaskTracker::new();
         let sweeping = core.sessions.sweep();
         tokio::pin!(sweeping);
+        // Each call waits with a time limit, and a timer that comes before all others wakes the runtime through the
+        // kernel, though it is awake. With one that is always earlier none of them does.
+        let mut pulse = tokio::time::interval((core.limits.quiet / 2).max(SHORTEST_PULSE));
+        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
                 () = core.stop.cancelled() => break,
                 () = &mut sweeping => continue,
+                _ = pulse.tick(), if !connections.is_empty() => continue,
                 accepted = accept(&listener, &places) => accepted,
             };
             match accepted {
@@ -204,7 +212,7 @@ impl HttpServer {
                 Err(error) => {
                     // Out of file handles, or a client that went away before it was accepted.
                     tracing::warn!("a connection was not accepted: {error}");
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
         }
@@ -238,12 +246,7 @@ async fn accept(
     Ok((stream, place))
 }
 
-async fn connection(
-    stream: TcpStream,
-    router: Router,
-    receive: std::time::Duration,
-    ending: CancellationToken,
-) {
+async fn connection(stream: TcpStream, router: Router, receive: Duration, ending: CancellationToken) {
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(receive)

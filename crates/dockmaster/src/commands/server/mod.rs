@@ -28,7 +28,7 @@ use crate::shelf::Shelf;
 /// Does one of them.
 pub(crate) async fn run(settings: &Settings, command: Server) -> Result<Exit> {
     match command {
-        Server::List { profile, json } => list::list(settings, &profile, json).await,
+        Server::List(asked) => list::list(settings, &asked.profile, asked.json).await,
         Server::Enable {
             servers,
             config,
@@ -40,15 +40,14 @@ pub(crate) async fn run(settings: &Settings, command: Server) -> Result<Exit> {
             server,
             plan,
             updates,
-            profile,
-            json,
+            asked,
         } => {
             let shown = match (plan, updates) {
                 (true, _) => inspect::Shown::Plan,
                 (false, true) => inspect::Shown::Updates,
                 (false, false) => inspect::Shown::Known,
             };
-            inspect::inspect(settings, &server, shown, &profile, json).await
+            inspect::inspect(settings, &server, shown, &asked.profile, asked.json).await
         }
         Server::Config {
             server,
@@ -63,11 +62,7 @@ pub(crate) async fn run(settings: &Settings, command: Server) -> Result<Exit> {
             profile,
         } => update::update(settings, &servers, yes, &profile).await,
         Server::Restart { server } => restart(settings, &server).await,
-        Server::Test {
-            server,
-            profile,
-            json,
-        } => trial::test(settings, &server, &profile, json).await,
+        Server::Test { server, asked } => trial::test(settings, &server, &asked.profile, asked.json).await,
         Server::Approve { server, tools, yes } => approve::approve(settings, &server, &tools, yes).await,
     }
 }
