@@ -55,6 +55,8 @@ pub(super) struct Shared {
     pub(super) dead: CancellationToken,
     /// A request has its answer, or is given up.
     pub(super) changed: Notify,
+    /// The server has ended a subscription.
+    pub(super) cut: Notify,
     /// The server has asked for roots, so a change of them matters to it.
     pub(super) asked_for_roots: AtomicBool,
 }
@@ -112,9 +114,16 @@ impl Shared {
     }
 }
 
+/// Who takes the answer to a request.
+pub(super) enum Reply {
+    To(oneshot::Sender<Result<Raw, Raw>>),
+    /// It ends a subscription: [`Shared::cut`] is told.
+    Stream,
+}
+
 /// A request that waits for its answer.
 pub(super) struct Pending {
-    pub(super) reply: oneshot::Sender<Result<Raw, Raw>>,
+    pub(super) reply: Reply,
     pub(super) route: Option<Arc<Route>>,
     /// `None`: a request of the gateway itself.
     pub(super) caller: Option<AtWork>,
@@ -187,6 +196,7 @@ impl Connection {
             given_up: GivenUp::default(),
             dead: CancellationToken::new(),
             changed: Notify::new(),
+            cut: Notify::new(),
             asked_for_roots: AtomicBool::new(false),
         });
         if let Some(driver) = link.driver {
@@ -363,7 +373,7 @@ impl Connection {
         lock(&self.shared.pending).insert(
             id,
             Pending {
-                reply,
+                reply: Reply::To(reply),
                 route: sending.route,
                 caller,
                 acknowledged: None,

@@ -2,7 +2,7 @@
 //! tasks do (2026-07-28, "subscriptions/listen"), which the legacy era tells of unasked and has `resources/subscribe` for.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -13,7 +13,7 @@ use wire::edit::{Object, items, text};
 use wire::meta::TASKS_EXTENSION;
 use wire::{Era, Message, Raw, Request, method, to_raw};
 
-use super::connection::{Connection, Pending, plain};
+use super::connection::{Connection, Pending, Reply, plain};
 use super::{lock, set_meta};
 
 /// The member of a filter that names resources.
@@ -25,6 +25,8 @@ const TASKS: &str = "taskIds";
 pub(super) struct Listening {
     /// Held while the subscription is exchanged for another.
     watched: tokio::sync::Mutex<Watched>,
+    /// The number of the request that keeps the one for lists open; 0: there is none.
+    lists: AtomicU64,
 }
 
 /// The subscription for resources and tasks.
@@ -61,9 +63,40 @@ impl Connection {
     pub(super) fn listen_to_lists(&self) {
         if self.speech.era == Era::Modern
             && let Some(filter) = of_lists(&self.speech.capabilities)
+            && let Ok((number, _)) = self.listen(&filter)
         {
-            drop(self.listen(&filter));
+            self.listening.lists.store(number, Ordering::Relaxed);
         }
+    }
+
+    /// Returns when the server has ended a subscription.
+    pub(super) async fn cut(&self) {
+        self.shared.cut.notified().await;
+    }
+
+    /// Opens those subscriptions again that the server has ended; whether all are open.
+    pub(super) async fn listen_again(&self) -> bool {
+        let mut is_well = true;
+        let lists = self.listening.lists.load(Ordering::Relaxed);
+        if lists != 0
+            && !self.is_open(lists)
+            && let Some(filter) = of_lists(&self.speech.capabilities)
+        {
+            let opened = self.open_stream(&filter).await;
+            is_well = opened.is_some();
+            self.listening
+                .lists
+                .store(opened.unwrap_or(lists), Ordering::Relaxed);
+        }
+        let mut watched = self.listening.watched.lock().await;
+        if watched.stream.is_some_and(|number| self.is_open(number)) {
+            return is_well;
+        }
+        let Some(filter) = watched.filter() else {
+            return is_well;
+        };
+        watched.stream = self.open_stream(&filter).await;
+        is_well && watched.stream.is_some()
     }
 
     /// Asks a modern server to tell of changes of a resource.
@@ -91,19 +124,24 @@ impl Connection {
 
     async fn add(&self, member: &'static str, name: &str) -> Result<(), String> {
         let mut watched = self.listening.watched.lock().await;
-        if !watched.of(member).insert(name.to_owned()) {
+        let is_new = watched.of(member).insert(name.to_owned());
+        if !is_new && watched.stream.is_some_and(|number| self.is_open(number)) {
             return Ok(());
         }
         let filter = watched.filter().unwrap_or_else(|| to_raw(&json!({})));
         let opened = self.listen(&filter);
         let Ok((number, acknowledged)) = opened else {
-            watched.of(member).remove(name);
+            if is_new {
+                watched.of(member).remove(name);
+            }
             return Err("the server takes no messages".to_owned());
         };
         let granted = timeout(self.around.limits.list, acknowledged).await;
         let granted = granted.ok().and_then(Result::ok);
         if !granted.is_some_and(|granted| grants(&granted, member, name)) {
-            watched.of(member).remove(name);
+            if is_new {
+                watched.of(member).remove(name);
+            }
             self.end_listening(number);
             return Err(format!("the server does not tell of changes of {name}"));
         }
@@ -128,7 +166,21 @@ impl Connection {
         }
     }
 
-    /// Opens a subscription; its number, and what comes when it is open. Nobody waits for its end.
+    fn is_open(&self, number: u64) -> bool {
+        lock(&self.shared.pending).contains_key(&number)
+    }
+
+    /// Opens a subscription, and waits until it is open; its number.
+    async fn open_stream(&self, filter: &Raw) -> Option<u64> {
+        let (number, acknowledged) = self.listen(filter).ok()?;
+        if let Ok(Ok(_)) = timeout(self.around.limits.list, acknowledged).await {
+            return Some(number);
+        }
+        self.end_listening(number);
+        None
+    }
+
+    /// Opens a subscription; its number, and what comes when it is open.
     fn listen(&self, filter: &Raw) -> Result<(u64, oneshot::Receiver<Raw>), ()> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut params = Object::empty();
@@ -147,10 +199,9 @@ impl Connection {
                 },
             );
         });
-        let (reply, _) = oneshot::channel();
         let (acknowledged, opened) = oneshot::channel();
         let pending = Pending {
-            reply,
+            reply: Reply::Stream,
             route: None,
             caller: None,
             acknowledged: Some(acknowledged),

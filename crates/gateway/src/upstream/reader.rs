@@ -15,7 +15,7 @@ use wire::{Fault, Frame, Id, Message, Raw, Request, Response, code, meta, method
 
 use super::asking::Asking;
 use super::asks::{self, Belongs, Progress};
-use super::connection::{Shared, plain};
+use super::connection::{Reply, Shared, plain};
 use super::{Route, Surroundings, lock};
 use crate::events::{Event, Level};
 use crate::lines::{Line, Lines};
@@ -123,7 +123,15 @@ impl Reader {
         if let Some(call) = &pending.caller {
             self.shared.ended(call.number);
         }
-        drop(pending.reply.send(response.outcome));
+        match pending.reply {
+            // An error means that nobody waits any more.
+            Reply::To(reply) => drop(reply.send(response.outcome)),
+            // One that is refused before it opens is not wanted again.
+            Reply::Stream if pending.acknowledged.is_none() || response.outcome.is_ok() => {
+                self.shared.cut.notify_one();
+            }
+            Reply::Stream => {}
+        }
     }
 
     /// The server wants something of a client.

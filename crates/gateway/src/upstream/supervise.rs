@@ -1,17 +1,20 @@
 //! Watching over one running instance: it is stopped when it is idle, dead, or no longer wanted.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use serde_json::json;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use wire::edit::Object;
-use wire::method;
+use wire::{method, to_raw};
 
 use super::instance::Instance;
 use super::pool::{Fate, Key, Slot};
 use super::room::Place;
 use super::{NoAnswer, Sending, Upstream, lock};
+use crate::events::Event;
 use crate::parts::Sharing;
 use crate::status::What;
 
@@ -21,11 +24,17 @@ const PING: Duration = Duration::from_secs(10);
 const LEAVING: Duration = Duration::from_secs(15);
 /// An unasked-for end within this time of the start, before any call, counts as a failed start.
 const STEADY: Duration = Duration::from_secs(30);
+/// How long after its end a subscription is opened again, and at most where it ends again and again.
+const AGAIN: Duration = Duration::from_secs(1);
+const LATEST: Duration = Duration::from_mins(5);
 
 impl Upstream {
     /// Looks after an instance until it has ended, and clears up behind it.
     pub(super) async fn supervise(self: Arc<Self>, instance: Arc<Instance>, fate: Fate, place: Place) {
-        let (is_expected, mut why) = self.watch_over(&instance).await;
+        let (is_expected, mut why) = tokio::select! {
+            end = self.watch_over(&instance) => end,
+            never = self.keep_listening(&instance) => match never {},
+        };
         if is_expected && why != super::STOPPING {
             // Who is in may end; there is nobody when it was idle.
             instance.shut();
@@ -119,6 +128,33 @@ impl Upstream {
                 }
                 () = sleep_until(next) => {}
             }
+        }
+    }
+
+    /// Has a modern server tell anew of changes whenever it has ended telling of them.
+    async fn keep_listening(self: &Arc<Self>, instance: &Instance) -> Infallible {
+        let mut pause = AGAIN;
+        loop {
+            let opened = Instant::now();
+            instance.connection.cut().await;
+            if opened.elapsed() >= LATEST {
+                pause = AGAIN;
+            }
+            loop {
+                sleep(pause).await;
+                pause = (pause * 2).min(LATEST);
+                if instance.connection.listen_again().await {
+                    break;
+                }
+            }
+            // What has changed meanwhile nobody told.
+            let audience = self.audience_of(instance);
+            for uri in self.watched_uris(&audience.key) {
+                let params = to_raw(&json!({"uri": uri}));
+                let event = Event::ResourceUpdated { uri, params };
+                self.around.hub.hub().publish(&audience, &event);
+            }
+            self.look_again(&audience.who);
         }
     }
 

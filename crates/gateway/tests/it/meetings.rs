@@ -393,6 +393,45 @@ async fn changes_are_told_of_in_either_era() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_its_server_ends_is_opened_again() {
+    let (rig, actor) = rig(Manner::Modern);
+    let old = rig.client(Over::Stdio, "2025-11-25", json!({})).await;
+    old.request("tools/list", json!({})).await.unwrap();
+    let uri = json!({"uri": "a:b"});
+    old.request("resources/subscribe", uri.clone()).await.unwrap();
+    let listening = async |count| {
+        eventually("subscriptions", async || {
+            Some(actor.seen("subscriptions/listen")).filter(|seen| seen.len() == count)
+        })
+        .await
+    };
+    let wanted = |listen: &Value| listen["params"]["notifications"].clone();
+    let first = listening(2).await;
+    let lists = actor.seen("tools/list").len();
+    for listen in &first {
+        actor.send(json!({"jsonrpc": "2.0", "id": listen["id"], "result": {"resultType": "complete"}}));
+    }
+    let all = listening(4).await;
+    let (before, after) = all.split_at(2);
+    assert!(
+        before
+            .iter()
+            .all(|listen| after.iter().any(|again| wanted(again) == wanted(listen)))
+    );
+    // What has changed meanwhile nobody told.
+    assert_eq!(old.notification("notifications/resources/updated").await, uri);
+    eventually("the lists", async || {
+        (actor.seen("tools/list").len() > lists).then_some(())
+    })
+    .await;
+    // What is watched already needs no other.
+    let new = rig.client(Over::Stdio, "2025-11-25", json!({})).await;
+    new.request("resources/subscribe", uri).await.unwrap();
+    assert_eq!(actor.seen("subscriptions/listen").len(), 4);
+    assert!(rig.end().await);
+}
+
 /// Two want to watch the same; the server refuses the first, and takes the second.
 #[tokio::test]
 async fn a_watch_that_fails_is_not_taken_for_anothers() {
