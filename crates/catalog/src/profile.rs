@@ -67,6 +67,15 @@ impl Profile {
             if let Some(own) = &mut what.own {
                 strip_texts(&mut own.env, &mut |key| drop("own.env", key));
                 strip_texts(&mut own.headers, &mut |key| drop("own.headers", key));
+                if let Some(clean) = own.url.as_deref().and_then(without_secrets) {
+                    own.url = Some(clean);
+                    drop("own", "url");
+                }
+                hide(&mut own.args, &mut |place| drop("own.args", place));
+                hide(&mut own.command, &mut |place| drop("own.command", place));
+                if let Some(Value::Object(schema)) = &mut own.config {
+                    strip(schema, "", &mut |key| drop("own.config", key));
+                }
             }
             clean.insert(server, what);
         }
@@ -120,7 +129,9 @@ fn bad(error: &serde_json::Error) -> Bad {
 
 fn is_secret(key: &str, value: &str) -> bool {
     // `$NAME` and `{{...}}` are places to fill in and tell nothing.
-    base::redact::is_secret_name(key) && !value.is_empty() && !value.contains('$') && !value.contains("{{")
+    let is_filled_in = value.contains('$') || value.contains("{{");
+    base::redact::is_secret_name(key) && !value.is_empty() && !is_filled_in
+        || without_secrets(value).is_some()
 }
 
 fn strip_texts(map: &mut BTreeMap<String, String>, left_out: &mut dyn FnMut(&str)) {
@@ -140,18 +151,55 @@ fn strip(map: &mut Map<String, Value>, path: &str, left_out: &mut dyn FnMut(&str
         } else {
             format!("{path}.{key}")
         };
-        match value {
-            Value::Object(inner) => {
-                strip(inner, &path, left_out);
-                true
-            }
-            Value::String(text) if is_secret(key, text) => {
-                left_out(&path);
-                false
-            }
-            _ => true,
-        }
+        stays(key, value, &path, left_out)
     });
+}
+
+fn stays(key: &str, value: &mut Value, path: &str, left_out: &mut dyn FnMut(&str)) -> bool {
+    match value {
+        Value::Object(inner) => strip(inner, path, left_out),
+        Value::Array(items) => {
+            let mut place = 0;
+            items.retain_mut(|item| {
+                let path = format!("{path}.{place}");
+                place += 1;
+                stays(key, item, &path, left_out)
+            });
+        }
+        Value::String(text) if is_secret(key, text) => {
+            left_out(path);
+            return false;
+        }
+        _ => {}
+    }
+    true
+}
+
+/// Takes secrets out of arguments: the value of a secret's flag, and what looks like one. The argument stays in its place.
+fn hide(arguments: &mut [String], left_out: &mut dyn FnMut(&str)) {
+    let mut after_flag = false;
+    for (place, argument) in arguments.iter_mut().enumerate() {
+        let is_flag = argument.starts_with('-');
+        let clean = if after_flag && !is_flag && is_secret("token", argument) {
+            Some(base::redact::REDACTED.to_owned())
+        } else {
+            without_secrets(argument)
+        };
+        after_flag = is_flag
+            && !argument.contains('=')
+            && base::redact::is_secret_name(argument.trim_start_matches('-'));
+        if let Some(clean) = clean {
+            *argument = clean;
+            left_out(&place.to_string());
+        }
+    }
+}
+
+/// The text without what looks like a secret in it, if anything does.
+fn without_secrets(text: &str) -> Option<String> {
+    // Places to fill in tell nothing; in this form redaction knows them.
+    let probe = text.replace("{{", "${").replace('$', "${");
+    (base::redact::text(&probe) != probe).then(|| base::redact::text(text).into_owned())
 }
 
 /// Reads a profile document of `docker mcp`, in YAML or JSON.
@@ -251,4 +299,48 @@ fn name_of(place: &str) -> String {
         .trim_end_matches('/');
     let last = path.rsplit('/').next().unwrap_or_default();
     last.split(':').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_leaves_in_an_odd_place() {
+        let own = serde_json::json!({
+            "url": "https://a.example/mcp?api_key=s3cret-in-query&x=1",
+            "args": ["--token", "s3cret-behind-flag", "--password=s3cret-of-flag", "--token", "$TOKEN", "plain"],
+            "command": ["run", "postgres://me:s3cret-of-url@db/x"],
+            "env": {"PLACE": "redis://:s3cret-in-env@r/0", "KEPT": "$TOKEN"},
+        });
+        let setup = serde_json::json!({
+            "config": {"list": ["plain", "postgres://me:s3cret-in-list@db"], "tokens": {"token": ["s3cret-under-name"]}},
+        });
+        let server = Server {
+            setup: serde_json::from_value(setup).unwrap(),
+            own: Some(serde_json::from_value(own).unwrap()),
+        };
+        let name = ServerName::parse("one").unwrap();
+        let (profile, left_out) = Profile::export("work", [(name, server)].into());
+        let text = profile.to_text();
+        assert!(!text.contains("s3cret"), "{text}");
+        for kept in ["a.example", "x=1", "$TOKEN", "\"plain\"", "KEPT"] {
+            assert!(text.contains(kept), "{kept}: {text}");
+        }
+        assert_eq!(
+            left_out
+                .iter()
+                .map(|place| place.trim_start_matches("one: "))
+                .collect::<Vec<_>>(),
+            [
+                "config.list.1",
+                "config.tokens.token.0",
+                "own.env.PLACE",
+                "own.url",
+                "own.args.1",
+                "own.args.2",
+                "own.command.1",
+            ]
+        );
+    }
 }

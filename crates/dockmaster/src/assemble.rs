@@ -415,20 +415,28 @@ impl House {
             }
             _ => None,
         };
-        match (self.fleet.get(), &engine) {
-            (Some(fleet), Some(engine)) => fleet.renew(&settings, engine, &self.store)?,
+        let opened = match (self.fleet.get(), &engine) {
             (None, Some(engine)) if runs => {
                 let opened = Fleet::open(&settings, Some(engine), &self.store, self.known.clone())?;
-                // Whoever was first has the one that counts.
-                drop(self.fleet.set(Arc::new(opened)));
+                Some(Arc::new(opened))
             }
-            _ => {}
-        }
-        let servers = match self.fleet.get() {
+            _ => None,
+        };
+        let servers = match self.fleet.get().or(opened.as_ref()) {
             Some(fleet) => fleet.servers(&settings, &self.store)?,
             None => Vec::new(),
         };
+        // The last that can fail, and it changes nothing then.
+        if let (Some(fleet), Some(engine)) = (self.fleet.get(), &engine) {
+            fleet.renew(&settings, engine, &self.store)?;
+        }
+        if let Some(opened) = opened {
+            // Nobody else renews meanwhile.
+            drop(self.fleet.set(opened));
+        }
         self.gateway.set_rules(config.policy.clone());
+        // Before anything is waited for: whoever gives up waiting finds what holds.
+        *holds = settings.config;
         if same_docker {
             self.gateway.set_servers_from_outside(servers).await;
         } else {
@@ -436,7 +444,6 @@ impl House {
                 .set_servers(docker.into_iter().chain(servers).collect())
                 .await;
         }
-        *holds = settings.config;
         Ok(later)
     }
 

@@ -254,7 +254,7 @@ mod unix {
                     Some(()) = answering.next() => {}
                     accepted = self.listener.accept(), if has_room => match accepted {
                         Ok((stream, _)) => answering.push(async {
-                            if let Ok(Err(error)) = timeout(PATIENCE, self.desk.answer(stream)).await {
+                            if let Err(error) = self.desk.answer(stream).await {
                                 tracing::debug!("a command was not answered: {error}");
                             }
                         }),
@@ -279,15 +279,19 @@ mod unix {
         async fn answer(&self, mut stream: UnixStream) -> io::Result<()> {
             let (read, mut write) = stream.split();
             let mut line = String::new();
-            BufReader::new(read.take(REQUEST)).read_line(&mut line).await?;
+            timeout(PATIENCE, BufReader::new(read.take(REQUEST)).read_line(&mut line)).await??;
+            // Once begun it is brought to its end, whether or not anybody waits for the answer.
             let reply = match serde_json::from_str(&line) {
                 Ok(order) => self.carry_out(order).await,
                 Err(error) => Reply::Failed(format!("the order is not understood: {error}")),
             };
             let mut line = serde_json::to_vec(&reply)?;
             line.push(b'\n');
-            write.write_all(&line).await?;
-            write.shutdown().await
+            let answering = async {
+                write.write_all(&line).await?;
+                write.shutdown().await
+            };
+            timeout(PATIENCE, answering).await?
         }
 
         async fn carry_out(&self, order: Order) -> Reply {

@@ -97,7 +97,7 @@ pub enum End {
 }
 
 impl fmt::Display for Exited {
-    /// One line: "it ended by itself with exit code 1; its last words: …".
+    /// One line, as long as the longest that is kept, neither cut nor redacted: "it ended by itself with exit code 1; its last words: …".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.end {
             End::Itself => "it ended by itself",
@@ -116,7 +116,7 @@ impl fmt::Display for Exited {
             OutOfMemory::Yes => " because it used more memory than it may (raise `memory`)",
         })?;
         if let Some(last) = self.stderr.last() {
-            write!(f, "; its last words: {}", base::text::cut(last, 400))?;
+            write!(f, "; its last words: {last}")?;
         }
         match self.hint {
             Some(hint) => write!(f, "; {hint}"),

@@ -148,3 +148,35 @@ async fn the_guard_holds_at_once_and_the_rest_is_told() {
     client.close().await;
     scope.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_fails_changes_nothing() {
+    let dockmaster = script("halfway", "[profiles.default.servers.halfway]\n").await;
+    store_secret(&dockmaster, "script.token", "s3cret-value-of-halfway");
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    client.tools().await;
+    let catalog = "name: team\nregistry:\n  one:\n    type: server\n    image: team/one:1\n";
+    fs_err::write(dockmaster.home().join("team.yaml"), catalog).unwrap();
+    let taken = dockmaster.run(&["catalog", "import", "team.yaml"]);
+    assert_eq!(taken.code(), 0, "{}", taken.transcript());
+    // Servers can't be read any more, but where secrets come from could be.
+    dockmaster.tamper("UPDATE documents SET text = '{' WHERE kind = 'catalog'");
+    let folder = dockmaster.home().join("elsewhere");
+    fs_err::create_dir_all(&folder).unwrap();
+    add(
+        &dockmaster,
+        &format!("[secrets]\nsources = [\"folder:{}\"]\n", folder.display()),
+    );
+    let reloaded = dockmaster.run(&["gateway", "reload"]);
+    assert_ne!(reloaded.code(), 0, "{}", reloaded.transcript());
+    assert!(
+        reloaded.stderr().contains("goes on as before"),
+        "{}",
+        reloaded.transcript()
+    );
+    assert_eq!(dockmaster.run(&["server", "restart", "halfway"]).code(), 0);
+    client.call("token", json!({})).await.ok();
+    client.close().await;
+    gone("halfway").await;
+}

@@ -19,9 +19,6 @@ use tokio::process::Command;
 
 use crate::parts::{Link, Wire};
 
-/// Bytes of a last line that are told with an end.
-const LAST_WORDS: usize = 400;
-
 /// Where a line of a server's standard error goes: cleaned, redacted, and of bounded length.
 pub type StderrSink = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -123,7 +120,8 @@ fn told(status: ExitStatus, last: Option<&str>) -> String {
         None => format!("it was killed ({status})"),
     };
     match last {
-        Some(line) => format!("{end}; its last words: {}", base::text::cut(line, LAST_WORDS)),
+        // Whole: it is cut by whoever redacts it, as half a secret is not known as one.
+        Some(line) => format!("{end}; its last words: {line}"),
         None => end,
     }
 }

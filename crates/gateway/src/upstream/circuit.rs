@@ -95,6 +95,11 @@ impl Circuit {
     }
 }
 
+/// How it ended, such as by which exit code, without what it said.
+pub(super) fn without_words(why: &str) -> &str {
+    why.split([';', ':']).next().unwrap_or_default().trim_end()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,5 +159,19 @@ mod tests {
             })
             .collect();
         assert_eq!(delays, [100, 150, 200]);
+    }
+
+    #[test]
+    fn words_of_one_are_not_told_to_others() {
+        for (why, told) in [
+            (
+                "it ended by itself with exit code 3; its last words: /home/anna",
+                "it ended by itself with exit code 3",
+            ),
+            ("its handshake failed: no such user anna", "its handshake failed"),
+            ("it was killed", "it was killed"),
+        ] {
+            assert_eq!(super::without_words(why), told);
+        }
     }
 }

@@ -550,7 +550,12 @@ impl Upstream {
 
     pub(super) fn failed(&self, why: &str) {
         let chance = crate::seal::random::<1>().map_or(128, |[chance]| chance);
-        lock(&self.circuit).failed(Instant::now(), why, chance);
+        // Whoever is refused for it may be another than the one whose copy it was.
+        let told = match self.sharing {
+            Sharing::Everyone => why,
+            Sharing::Principal | Sharing::Session | Sharing::Call => super::circuit::without_words(why),
+        };
+        lock(&self.circuit).failed(Instant::now(), told, chance);
     }
 
     fn no_start(&self, cause: String) -> NoAnswer {
