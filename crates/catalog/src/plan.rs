@@ -54,6 +54,9 @@ pub enum Target {
 /// A container, as it will be asked for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Container {
+    /// The catalog whose entry it is of, by which publishers' signatures are wanted; `None`: not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<String>,
     /// The image: pinned by digest where that is known. With [`Container::build`], the tag that the build gives it.
     pub image: String,
     /// The image is made here first, when there is none of that tag.
@@ -74,6 +77,9 @@ pub struct Container {
     pub user: Option<String>,
     /// What it may reach.
     pub network: Network,
+    /// Of those hosts the ones that the user himself named for it, which may be in private networks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub private_hosts: Vec<HostPort>,
     /// Names it resolves besides DNS: `(host, address)`.
     pub extra_hosts: Vec<(String, String)>,
     /// Bounds.
@@ -327,6 +333,9 @@ pub struct Remote {
     pub transport: RemoteTransport,
     /// Headers that every request has.
     pub headers: BTreeMap<String, Value>,
+    /// The user himself wrote the address, so it may be in a private network.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub of_the_user: bool,
 }
 
 impl Remote {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use base::names::ServerName;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -16,6 +17,9 @@ use crate::plan::{Gpus, HostPort, Sharing};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Setup {
+    /// The catalog whose entry is meant, where the name alone may mean the entry of another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<ServerName>,
     /// Its configuration, as its entry describes it.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub config: Map<String, Value>,

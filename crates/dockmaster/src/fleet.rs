@@ -32,6 +32,9 @@ use crate::{keep, percall, signatures};
 /// The kind of document that remembers which image a server was enabled with: name of the image → digest.
 pub(crate) const PIN: &str = "image-pin";
 
+/// Most bytes that are told of how a server ended.
+const TOLD: usize = 600;
+
 /// What servers are run with.
 pub(crate) struct Fleet {
     given: RwLock<Arc<Given>>,
@@ -46,8 +49,6 @@ pub(crate) struct Fleet {
 struct Given {
     instances: Option<Instances>,
     sources: Sources,
-    /// Servers that the user described himself, and no catalog.
-    of_the_user: BTreeSet<ServerName>,
 }
 
 /// A server as it is switched on in a profile.
@@ -143,7 +144,6 @@ impl Fleet {
                 run: run_folder(settings),
                 grace: instances::Grace::default(),
                 reached: Some(reached),
-                private_hosts: hosts_of_the_user(settings),
                 #[cfg(unix)]
                 relay: crate::relay::own()
                     .inspect_err(|error| tracing::debug!("there is no relay: {error}"))
@@ -159,7 +159,6 @@ impl Fleet {
         let given = Given {
             instances,
             sources: keep::sources(settings)?,
-            of_the_user: settings.config.servers.keys().cloned().collect(),
         };
         Ok(Self {
             given: RwLock::new(Arc::new(given)),
@@ -178,14 +177,12 @@ impl Fleet {
     pub(crate) fn renew(&self, settings: &Settings, engine: &Engine, store: &Store) -> Result<()> {
         let terms = Terms {
             engine: engine.clone(),
-            private_hosts: hosts_of_the_user(settings),
             signature: signatures::check(settings, store)?,
         };
         let before = self.given();
         let given = Given {
             instances: before.instances.as_ref().map(|instances| instances.on(terms)),
             sources: keep::sources(settings)?,
-            of_the_user: settings.config.servers.keys().cloned().collect(),
         };
         *self.given.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(given);
         Ok(())
@@ -210,9 +207,10 @@ impl Fleet {
                 hash_map::Entry::Occupied(known) => known.into_mut(),
                 hash_map::Entry::Vacant(free) => free.insert(around(settings, store, enabled.profile)?),
             };
-            let planned = match catalogs.find(enabled.name.as_str()) {
+            let planned = match catalogs.meant(enabled.name, enabled.setup) {
                 Err(error) => Err(error.to_string()),
-                Ok(found) => catalog::plan(found.entry, enabled.setup, around)
+                Ok(found) => found
+                    .plan(enabled.setup, around)
                     .map(|plan| (plan, Notes::of(found.entry)))
                     .map_err(|lacks| list(&lacks).replace('\n', "; ")),
             };
@@ -354,7 +352,7 @@ impl Fleet {
                         plan::RemoteTransport::Sse => gateway::RemoteTransport::Sse,
                     },
                     headers: remote.headers.iter().map(header).collect::<Result<_>>()?,
-                    client: if given.of_the_user.contains(&plan.server) {
+                    client: if remote.of_the_user {
                         // Who wrote the address means that host, wherever it is.
                         self.client.with_rules(Addresses::Private, Plain::Permitted)
                     } else {
@@ -441,23 +439,12 @@ impl Given {
     }
 }
 
-/// A server's words without secrets, for clients and the status.
+/// A server's words without secrets, for clients and the status. They are cut last: half a secret would not be known as
+/// one.
 fn fit_to_tell(known: &KnownSecrets, text: &str) -> String {
     let text = base::redact::text(&base::text::clean(text)).replace('\n', " ");
-    known.spotter().replace(&text).unwrap_or(text)
-}
-
-/// The hosts that the user himself named, by server: they may be in private networks, as those of a catalog may not.
-fn hosts_of_the_user(settings: &Settings) -> BTreeMap<ServerName, Vec<plan::HostPort>> {
-    let own = settings.config.servers.iter();
-    let own = own.map(|(name, own)| (name, own.hosts.as_deref().unwrap_or_default()));
-    let set_up = enabled(settings).map(|enabled| (enabled.name, enabled.setup.hosts.as_slice()));
-    let mut hosts = BTreeMap::<_, Vec<_>>::new();
-    for (name, named) in own.chain(set_up) {
-        let named = named.iter().map(|host| host.0.clone());
-        hosts.entry(name.clone()).or_default().extend(named);
-    }
-    hosts
+    let text = known.spotter().replace(&text).unwrap_or(text);
+    base::text::cut(&text, TOLD).to_owned()
 }
 
 /// Where sockets and secrets for containers lie: in memory if the system has a place for that.
@@ -530,3 +517,18 @@ impl Describe for Notes {
 
 /// A future that is owned by the connection it belongs to.
 pub(crate) type Driver = BoxFuture<'static, ()>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_the_cut_would_divide_is_not_told() {
+        let secret = "k".repeat(40);
+        let known: KnownSecrets = [Secret::new(secret.clone())].into_iter().collect();
+        for before in [TOLD - 41, TOLD - 20, TOLD - 9, TOLD] {
+            let told = fit_to_tell(&known, &format!("{}{secret} and more", " ".repeat(before)));
+            assert!(told.len() <= TOLD && !told.contains("kkk"), "{told}");
+        }
+    }
+}

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use base::names::ServerName;
+use catalog::plan::Plan;
 use catalog::read::{self, Catalog};
-use catalog::{Entry, ours};
+use catalog::{Around, Entry, Lack, Setup, ours};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use store::Store;
@@ -69,6 +70,7 @@ pub(crate) struct Shelf {
 }
 
 /// An entry, and the catalog that it is in.
+#[derive(Clone, Copy)]
 pub(crate) struct Found<'a> {
     pub(crate) catalog: &'a str,
     pub(crate) entry: &'a Entry,
@@ -78,6 +80,23 @@ impl Found<'_> {
     /// It is one of our own, and no profile switches it.
     pub(crate) fn is_built_in(&self) -> bool {
         matches!(self.entry.kind, catalog::entry::Kind::BuiltIn)
+    }
+
+    /// What would run for it, or what is missing for that.
+    pub(crate) fn plan(&self, setup: &Setup, around: &Around) -> Result<Plan, Vec<Lack>> {
+        let around = Around {
+            catalog: Some(self.catalog.to_owned()),
+            ..around.clone()
+        };
+        catalog::plan(self.entry, setup, &around)
+    }
+
+    /// Writes down which catalog's entry is meant, if another one may come that has the name too.
+    pub(crate) fn pin(&self, setup: &mut Setup) -> Result<()> {
+        if setup.catalog.is_none() && ![OWN, OURS].contains(&self.catalog) {
+            setup.catalog = Some(ServerName::parse(self.catalog)?);
+        }
+        Ok(())
     }
 }
 
@@ -166,7 +185,39 @@ impl Shelf {
             bail!("the entry of {name} can't be read: {fault}");
         }
         let shown = base::text::clean(base::text::cut(name, 80)).replace('\n', " ");
+        if let Some(wanted) = wanted {
+            let wanted = base::text::clean(base::text::cut(wanted, 80)).replace('\n', " ");
+            bail!(
+                "the catalog {wanted:?} has no server {shown:?}, or is not here; `dockmaster catalog list` lists them"
+            );
+        }
         bail!("no catalog has a server {shown:?}; `dockmaster catalog search WORD` finds one")
+    }
+
+    /// The entry that a set-up means by this name: that of its catalog, if it names one.
+    pub(crate) fn meant(&self, name: &ServerName, setup: &Setup) -> Result<Found<'_>> {
+        match &setup.catalog {
+            Some(catalog) => self.find(&format!("{catalog}/{name}")),
+            None => self.find(name.as_str()),
+        }
+    }
+
+    /// The catalogs that have this name, one that can't be read included.
+    pub(crate) fn having(&self, name: &str) -> impl Iterator<Item = &Shelved> {
+        self.catalogs.iter().filter(move |shelved| {
+            let catalog = &shelved.catalog;
+            catalog.get(name).is_some() || catalog.faults.iter().any(|fault| fault.name == name)
+        })
+    }
+
+    /// Puts a catalog among them that is not kept yet.
+    pub(crate) fn add(&mut self, name: &str, imported: &Imported, catalog: &Catalog) {
+        self.catalogs.push(Shelved {
+            name: name.to_owned(),
+            source: imported.source.clone(),
+            read_at: None,
+            catalog: Cow::Owned(catalog.clone()),
+        });
     }
 
     /// Every entry, with its catalog.

@@ -90,17 +90,19 @@ impl Desk {
         };
         let server = image.server.as_str();
         let by_catalog = signers.values().any(|signer| !signer.catalogs.is_empty());
-        let catalogs = by_catalog
-            .then(|| Shelf::open(&self.settings, &self.store))
-            .transpose()?;
-        let found = catalogs.as_ref().and_then(|catalogs| catalogs.find(server).ok());
-        let catalog = found.map(|found| found.catalog.to_owned());
+        let catalogs = match &image.catalog {
+            Some(catalog) => vec![catalog.clone()],
+            // It may be of any catalog that has its name.
+            None if by_catalog => {
+                let shelf = Shelf::open(&self.settings, &self.store)?;
+                shelf.having(server).map(|shelved| shelved.name.clone()).collect()
+            }
+            None => Vec::new(),
+        };
         let applies = |signer: &Signer| {
             signer.images.iter().any(|pattern| pattern.matches(&repository))
                 || signer.servers.iter().any(|name| name == server)
-                || catalog
-                    .as_ref()
-                    .is_some_and(|catalog| signer.catalogs.contains(catalog))
+                || signer.catalogs.iter().any(|catalog| catalogs.contains(catalog))
         };
         let wanted = signers
             .iter()

@@ -22,6 +22,8 @@ pub type SignatureCheck = Arc<dyn Fn(Signed) -> BoxFuture<'static, Result<(), St
 pub struct Signed {
     /// For which server.
     pub server: ServerName,
+    /// The catalog whose entry it is of; `None`: not known.
+    pub catalog: Option<String>,
     /// As the plan names it.
     pub reference: String,
     /// It was made here, from a package.

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use base::names::ServerName;
-use catalog::plan::HostPort;
 use engine::Engine;
 use serde_json::Value;
 use tokio::sync::{OnceCell, mpsc};
@@ -37,9 +35,6 @@ pub struct Options {
     pub grace: Grace,
     /// Hears what servers reach and are refused. Servers wait while it has no room; nothing is dropped.
     pub reached: Option<mpsc::Sender<Reached>>,
-    /// By server: of the hosts that it declares, those that the user himself named, which may be in private networks or
-    /// on this machine. Metadata services and link-local addresses stay shut.
-    pub private_hosts: BTreeMap<ServerName, Vec<HostPort>>,
     /// What leads from a container without a network to its proxy. Without one, or with an engine on another machine,
     /// servers with declared hosts get a network in which this host is.
     #[cfg(unix)]
@@ -79,8 +74,6 @@ pub struct Instances {
 pub struct Terms {
     /// As [`Options::engine`]. One at another endpoint is another engine, and not taken.
     pub engine: Engine,
-    /// As [`Options::private_hosts`].
-    pub private_hosts: BTreeMap<ServerName, Vec<HostPort>>,
     /// As [`Options::signature`].
     pub signature: Option<SignatureCheck>,
 }
@@ -142,7 +135,6 @@ impl Instances {
             inner.user = terms.engine.clone();
             inner.options.engine = terms.engine;
         }
-        inner.options.private_hosts = terms.private_hosts;
         inner.options.signature = terms.signature;
         Self {
             inner: Arc::new(inner),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use base::Secret;
 use base::names::{ContainerRef, ImageRef, ServerName, VolumeName};
-use catalog::plan::{Container, HostPort, Network, Part, Source, Value};
+use catalog::plan::{Container, Network, Part, Source, Value};
 #[cfg(unix)]
 use engine::guard::Label;
 use engine::guard::{DaemonPlace, Guard};
@@ -18,7 +18,7 @@ use engine::ops::containers::{Attach, Attached, NewContainer, Outputs, WaitFor, 
 use engine::{Engine, Tty};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::egress::{Egress, Way};
+use crate::egress::{Egress, Rules, Way};
 use crate::files::Folder;
 use crate::guards::{self, Ours};
 use crate::images::{self, Image, Progress, Signed};
@@ -156,6 +156,7 @@ impl Instances {
             };
             let signed = Signed {
                 server: server.clone(),
+                catalog: container.catalog.clone(),
                 reference: container.image.clone(),
                 is_built: container.build.is_some(),
                 digests,
@@ -239,7 +240,11 @@ impl Planned {
         if let Network::Hosts(hosts) = &container.network
             && !hosts.is_empty()
         {
-            let egress = self.egress(inner, hosts, leftovers).await?;
+            let rules = Rules {
+                hosts: hosts.clone(),
+                private: container.private_hosts.clone(),
+            };
+            let egress = self.egress(inner, &rules, leftovers).await?;
             leftovers.egress = Some(egress);
         }
         let secret_files = self.secret_files(inner, leftovers)?;
@@ -317,20 +322,15 @@ impl Planned {
     }
 
     /// The way out, by a socket wherever that can be.
-    async fn egress(
-        &self,
-        inner: &Inner,
-        hosts: &[HostPort],
-        leftovers: &mut Leftovers,
-    ) -> Result<Egress, Error> {
+    async fn egress(&self, inner: &Inner, rules: &Rules, leftovers: &mut Leftovers) -> Result<Egress, Error> {
         #[cfg(unix)]
         if let Some(relay) = &inner.options.relay
             && inner.user.options().guard.surroundings().daemon == DaemonPlace::Local
         {
             let folder = leftovers.folder(inner)?.path();
-            return Egress::by_socket(inner, &self.server, hosts, folder, relay);
+            return Egress::by_socket(inner, &self.server, rules, folder, relay);
         }
-        Egress::by_network(inner, &self.server, hosts).await
+        Egress::by_network(inner, &self.server, rules).await
     }
 
     /// Puts the values of secrets that are wanted as files where the container can be given them.

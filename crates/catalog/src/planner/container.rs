@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use base::names::ImageRef;
 
 use super::{Planner, is_variable_name};
-use crate::entry::{Declared, Image, Run, Variable};
+use crate::entry::{Declared, Format, Image, Run, Variable};
 use crate::lack::{Lack, LackSort};
 use crate::mounts::{self, Asker, Made, Refused};
 use crate::plan::{Container, HostPort, Limits, Network, Part, Value};
@@ -17,6 +17,8 @@ impl Planner<'_> {
     pub(super) fn container(&mut self, image: &Image, run: &Run) -> Option<Container> {
         let mut container = Container {
             limits: self.limits(run.memory),
+            catalog: self.around.catalog.clone(),
+            private_hosts: self.hosts_of_the_user(&run.network),
             network: self.network(&run.network),
             gpus: self.setup.gpus,
             capabilities: run.capabilities.clone(),
@@ -284,6 +286,16 @@ impl Planner<'_> {
             cpus: self.setup.cpus.map_or(usual.cpus, |cpus| cpus.0),
             pids: self.setup.pids.filter(|pids| *pids > 0).unwrap_or(usual.pids),
         }
+    }
+
+    /// The hosts that the user named for this very set-up, or in a definition of his own; nobody else's.
+    pub(super) fn hosts_of_the_user(&self, declared: &Declared) -> Vec<HostPort> {
+        let own = match declared {
+            Declared::Hosts(hosts) if self.entry.format == Format::Own => hosts.as_slice(),
+            _ => &[],
+        };
+        let named = self.setup.hosts.iter().map(|host| &host.0);
+        own.iter().chain(named).cloned().collect()
     }
 
     pub(super) fn network(&mut self, declared: &Declared) -> Network {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::judge::{check_url, host_of_url, is_header_name};
 use super::{Planner, Processes};
-use crate::entry::{CallTool, Declared, Run, Variable};
+use crate::entry::{CallTool, Declared, Format, Run, Variable};
 use crate::lack::{Lack, LackSort};
 use crate::mounts;
 use crate::plan::{CallTemplates, Container, PerCall, Process, Remote, RemoteTransport};
@@ -67,6 +67,7 @@ impl Planner<'_> {
             secret_url,
             transport,
             headers: all,
+            of_the_user: self.entry.format == Format::Own,
         })
     }
 
@@ -133,6 +134,8 @@ impl Planner<'_> {
     pub(super) fn per_call(&mut self, tool: &CallTool) -> PerCall {
         let mut container = Container {
             limits: self.limits(None),
+            catalog: self.around.catalog.clone(),
+            private_hosts: self.hosts_of_the_user(&Declared::Unstated),
             network: self.network(&Declared::Unstated),
             gpus: self.setup.gpus,
             image: self.image(&tool.image).unwrap_or_default(),

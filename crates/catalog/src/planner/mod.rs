@@ -29,6 +29,8 @@ pub(crate) use judge::is_variable_name;
 /// What a plan depends on beside the entry and its setup.
 #[derive(Debug, Clone)]
 pub struct Around {
+    /// The catalog that the entry is in, if that matters to anybody.
+    pub catalog: Option<String>,
     /// The profile in which it is switched on, for commands and lines that are named.
     pub profile: String,
     /// The host whose guard judges mounts.
@@ -72,6 +74,7 @@ pub enum Processes {
 impl Default for Around {
     fn default() -> Self {
         Self {
+            catalog: None,
             profile: "default".to_owned(),
             host: "local".to_owned(),
             roots: Vec::new(),

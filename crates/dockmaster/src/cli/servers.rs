@@ -41,6 +41,9 @@ Examples:
         source: String,
         #[command(flatten)]
         called: Called,
+        /// Agree to what switched-on servers ask for that no catalog had before
+        #[arg(long, short)]
+        yes: bool,
     },
     /// Read a catalog again from where it came, and say what changed; what more a switched-on server asks for is agreed to
     Update {
@@ -121,6 +124,9 @@ Examples:
         /// What to remove
         #[arg(long, value_name = "KEY")]
         unset: Vec<String>,
+        /// Agree to what it asks for then
+        #[arg(long, short)]
+        yes: bool,
         #[command(flatten)]
         profile: InProfile,
     },
@@ -248,6 +254,9 @@ pub(crate) enum Profile {
         place: String,
         #[command(flatten)]
         called: Called,
+        /// Agree to how it sets servers up and to what they ask for
+        #[arg(long, short)]
+        yes: bool,
     },
     /// Make a profile from a document
     Import {
@@ -255,6 +264,9 @@ pub(crate) enum Profile {
         file: PathBuf,
         #[command(flatten)]
         called: Called,
+        /// Agree to how it sets servers up and to what they ask for
+        #[arg(long, short)]
+        yes: bool,
     },
 }
 

@@ -9,10 +9,11 @@ use serde_json::json;
 use store::Store;
 
 use crate::cli::{Catalog, Json};
+use crate::commands::agreement::agree;
 use crate::commands::images;
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 use crate::fleet;
-use crate::settings::Settings;
+use crate::settings::{Edit, Settings};
 use crate::shelf::{Found, Imported, OURS, OWN, Shelf, Shelved, catalog_name};
 use crate::{control, output, registry};
 
@@ -28,8 +29,10 @@ pub(crate) async fn run(settings: &Settings, command: Catalog) -> Result<Exit> {
         Catalog::Search { words, limit, json } => {
             search(&Shelf::open(settings, &store)?, &words, limit, json)?;
         }
-        Catalog::Import { source, called } => {
-            import(settings, &store, &source, called.name.as_deref()).await?;
+        Catalog::Import { source, called, yes } => {
+            if import(settings, &store, &source, called.name.as_deref(), yes).await? {
+                control::renew(settings).await?;
+            }
         }
         Catalog::Update { catalog, yes } => update(settings, &store, catalog.as_deref(), yes).await?,
         Catalog::Remove { catalog } => remove(settings, &store, &catalog)?,
@@ -201,13 +204,14 @@ fn search(shelf: &Shelf, words: &[String], limit: usize, json: Json) -> Result<(
     ))?)
 }
 
-/// Takes in a catalog from a file, a folder, a URL or a registry.
+/// Takes in a catalog from a file, a folder, a URL or a registry; whether servers that are switched on are of it.
 pub(crate) async fn import(
     settings: &Settings,
     store: &Store,
     source: &str,
     name: Option<&str>,
-) -> Result<()> {
+    yes: bool,
+) -> Result<bool> {
     let imported = fetch_catalog(settings, source).await?;
     let catalog = imported.read()?;
     let proposal = name
@@ -227,6 +231,13 @@ pub(crate) async fn import(
             None => bail!("there is no server in {source}"),
         }
     }
+    let otherwise = format!("the catalog {name} was not taken in");
+    let reaches = agree_to_change(settings, store, &shelf, &name, None, &catalog, yes, &otherwise).await?;
+    let mut edit = settings.edit()?;
+    pin_those_on(settings, &shelf, &mut edit, |server| {
+        catalog.get(server).is_some()
+    })?;
+    edit.save()?;
     imported.keep(store, &name)?;
     output::line(&format!("imported {name}: {} servers", catalog.entries.len()))?;
     for fault in &catalog.faults {
@@ -246,7 +257,7 @@ pub(crate) async fn import(
             hidden.len()
         ))?;
     }
-    Ok(())
+    Ok(reaches)
 }
 
 /// The last part of a path or URL, without its extension.
@@ -320,80 +331,156 @@ async fn update(settings: &Settings, store: &Store, wanted: Option<&str>, yes: b
         output::note("no catalog was taken in from elsewhere; `dockmaster catalog import` does that")?;
     }
     let mut reached = false;
+    let mut failed = None;
     for shelved in imported {
-        let fresh = fetch_catalog(settings, &shelved.source)
-            .await
-            .with_context(|| format!("the catalog {} stays as it is", shelved.name))?;
-        let (before, after) = (&*shelved.catalog, fresh.read()?);
-        let mut changes = Vec::new();
-        let mut asks = Vec::new();
-        let mut wanted: Vec<Plan> = Vec::new();
-        for entry in &after.entries {
-            match before.get(entry.name.as_str()) {
-                None => changes.push(format!("+ {}", entry.name)),
-                Some(old) if old != entry => {
-                    changes.push(format!("~ {}{}", entry.name, mark(settings, entry)));
-                    let details = catalog::changes(old, entry);
-                    changes.extend(details.into_iter().map(|line| format!("    {line}")));
-                    // A name may mean the entry of another catalog; then this one does not run.
-                    if shelf
-                        .find(entry.name.as_str())
-                        .is_ok_and(|found| found.catalog == shelved.name)
-                    {
-                        for plans in plans(settings, store, old, entry)? {
-                            asks.extend(plans.further_asks());
-                            wanted.extend(plans.other_images());
-                            reached = true;
-                        }
-                    }
-                }
-                Some(_) => {}
+        match update_one(settings, store, &shelf, shelved, yes).await {
+            Ok(reaches) => reached |= reaches,
+            Err(error) => {
+                failed = Some(error);
+                break;
             }
         }
-        for entry in &before.entries {
-            if after.get(entry.name.as_str()).is_none() {
-                changes.push(format!("- {}{}", entry.name, mark(settings, entry)));
-            }
-        }
-        let count = changes.iter().filter(|line| !line.starts_with(' ')).count();
-        output::line(&format!("{}: {count} changes", shelved.name))?;
-        for change in changes {
-            output::line(&format!("  {change}"))?;
-        }
-        // Two profiles may ask for the same.
-        asks.sort();
-        asks.dedup();
-        if !asks.is_empty() {
-            output::note(&format!(
-                "switched-on servers ask for more:\n  {}",
-                asks.join("\n  ")
-            ))?;
-            let agreed = if yes { Some(true) } else { output::agree("Agree?")? };
-            if agreed != Some(true) {
-                let hint = if agreed.is_none() {
-                    "; here is no terminal to agree at, and --yes agrees"
-                } else {
-                    ""
-                };
-                let message = format!("the catalog {} stays as it is{hint}", shelved.name);
-                return Err(Failure::new(Exit::Refused, message).into());
-            }
-        }
-        for plan in wanted {
-            // What a server ran until now still runs if this fails.
-            images::prepare(settings, store, &plan)
-                .await
-                .with_context(|| {
-                    format!(
-                        "the catalog {} stays as it is; `dockmaster server disable {}` leaves that server out of it",
-                        shelved.name, plan.server
-                    )
-                })?;
-        }
-        fresh.keep(store, &shelved.name)?;
     }
+    // Those before the one that failed are taken over, and the gateways have to know.
     if reached {
         control::renew(settings).await?;
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// Reads one again; whether switched-on servers are of it.
+async fn update_one(
+    settings: &Settings,
+    store: &Store,
+    shelf: &Shelf,
+    shelved: &Shelved,
+    yes: bool,
+) -> Result<bool> {
+    let name = &shelved.name;
+    let stays = format!("the catalog {name} stays as it is");
+    let fresh = fetch_catalog(settings, &shelved.source)
+        .await
+        .with_context(|| stays.clone())?;
+    let (before, after) = (&*shelved.catalog, fresh.read()?);
+    let mut changes = Vec::new();
+    for entry in &after.entries {
+        match before.get(entry.name.as_str()) {
+            None => changes.push(format!("+ {}", entry.name)),
+            Some(old) if old != entry => {
+                changes.push(format!("~ {}{}", entry.name, mark(settings, entry)));
+                let details = catalog::changes(old, entry);
+                changes.extend(details.into_iter().map(|line| format!("    {line}")));
+            }
+            Some(_) => {}
+        }
+    }
+    let goes = |server: &str| before.get(server).is_some() && after.get(server).is_none();
+    for entry in &before.entries {
+        if goes(entry.name.as_str()) {
+            changes.push(format!("- {}{}", entry.name, mark(settings, entry)));
+        }
+    }
+    let count = changes.iter().filter(|line| !line.starts_with(' ')).count();
+    output::line(&format!("{name}: {count} changes"))?;
+    for change in changes {
+        output::line(&format!("  {change}"))?;
+    }
+    let reaches = agree_to_change(settings, store, shelf, name, Some(before), &after, yes, &stays).await?;
+    // One that is gone here must not become another catalog's of its name.
+    let mut edit = settings.edit()?;
+    pin_those_on(settings, shelf, &mut edit, goes)?;
+    edit.save()?;
+    fresh.keep(store, name)?;
+    Ok(reaches)
+}
+
+/// Has a person agree to what switched-on servers would ask for beyond what they ask for now, and makes sure of their
+/// images. Gives whether there are any of this catalog that change.
+#[expect(clippy::too_many_arguments, reason = "before and after, and how to ask")]
+async fn agree_to_change(
+    settings: &Settings,
+    store: &Store,
+    shelf: &Shelf,
+    name: &str,
+    before: Option<&read::Catalog>,
+    after: &read::Catalog,
+    yes: bool,
+    otherwise: &str,
+) -> Result<bool> {
+    let mut asks = Vec::new();
+    let mut wanted: Vec<Plan> = Vec::new();
+    let mut reaches = false;
+    for entry in &after.entries {
+        let old = before.and_then(|before| before.get(entry.name.as_str()));
+        if old == Some(entry) {
+            continue;
+        }
+        for enabled in fleet::enabled(settings).filter(|enabled| *enabled.name == entry.name) {
+            // A name may mean the entry of another catalog; then this one does not run.
+            let is_meant = match shelf.meant(enabled.name, enabled.setup) {
+                Ok(found) => found.catalog == name,
+                Err(_) => enabled
+                    .setup
+                    .catalog
+                    .as_ref()
+                    .is_none_or(|catalog| catalog.as_str() == name),
+            };
+            if !is_meant {
+                continue;
+            }
+            let around = fleet::around(settings, store, enabled.profile)?;
+            let plan = |entry| Found { catalog: name, entry }.plan(enabled.setup, &around).ok();
+            let plans = Plans {
+                before: old.and_then(plan),
+                now: plan(entry),
+            };
+            asks.extend(plans.further_asks());
+            wanted.extend(plans.other_images());
+            reaches = true;
+        }
+    }
+    // Two profiles may ask for the same.
+    asks.sort();
+    asks.dedup();
+    agree("what is switched on", &asks, yes, otherwise)?;
+    for plan in wanted {
+        // What a server ran until now still runs if this fails.
+        images::prepare(settings, store, &plan).await.with_context(|| {
+            format!(
+                "{otherwise}; `dockmaster server disable {}` leaves that server out of it",
+                plan.server
+            )
+        })?;
+    }
+    Ok(reaches)
+}
+
+/// Writes down for servers that are switched on which imported catalog they are of, where `comes` says that their name
+/// is about to mean something else too.
+pub(crate) fn pin_those_on(
+    settings: &Settings,
+    shelf: &Shelf,
+    edit: &mut Edit,
+    comes: impl Fn(&str) -> bool,
+) -> Result<()> {
+    for enabled in fleet::enabled(settings) {
+        let mut setup = enabled.setup.clone();
+        if setup.catalog.is_none()
+            && comes(enabled.name.as_str())
+            && let Ok(found) = shelf.meant(enabled.name, &setup)
+        {
+            found.pin(&mut setup)?;
+            if let Some(catalog) = &setup.catalog {
+                let path = [
+                    "profiles",
+                    enabled.profile,
+                    "servers",
+                    enabled.name.as_str(),
+                    "catalog",
+                ];
+                edit.set(&path, catalog.as_str())?;
+            }
+        }
     }
     Ok(())
 }
@@ -406,24 +493,10 @@ fn mark(settings: &Settings, entry: &Entry) -> &'static str {
     }
 }
 
-/// What a switched-on server would run before an update of its catalog and after it, where it can run at all.
+/// What a switched-on server would run before a change of its catalog and after it, where it can run at all.
 struct Plans {
     before: Option<Plan>,
     now: Option<Plan>,
-}
-
-/// The plans of a server in each profile in which it is switched on.
-fn plans(settings: &Settings, store: &Store, before: &Entry, now: &Entry) -> Result<Vec<Plans>> {
-    let enabled = fleet::enabled(settings).filter(|enabled| *enabled.name == now.name);
-    enabled
-        .map(|enabled| {
-            let around = fleet::around(settings, store, enabled.profile)?;
-            Ok(Plans {
-                before: catalog::plan(before, enabled.setup, &around).ok(),
-                now: catalog::plan(now, enabled.setup, &around).ok(),
-            })
-        })
-        .collect()
 }
 
 impl Plans {
@@ -451,7 +524,7 @@ fn remove(settings: &Settings, store: &Store, name: &str) -> Result<()> {
     let used: Vec<_> = fleet::enabled(settings)
         .filter(|enabled| {
             shelf
-                .find(enabled.name.as_str())
+                .meant(enabled.name, enabled.setup)
                 .is_ok_and(|found| found.catalog == name)
         })
         .map(|enabled| enabled.name.as_str())

@@ -108,6 +108,11 @@ async fn one(instances: &Instances, store: &Store, server: &ServerName, containe
     Ok(())
 }
 
+/// The images of a plan, as it names them.
+pub(crate) fn of(plan: &Plan) -> impl Iterator<Item = &str> {
+    containers(plan).map(|container| container.image.as_str())
+}
+
 /// Whatever runs in a container, the tools that are one for each call included.
 fn containers(plan: &Plan) -> impl Iterator<Item = &Container> {
     let (server, calls) = match &plan.target {

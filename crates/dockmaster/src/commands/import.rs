@@ -14,7 +14,7 @@ use crate::cli::Import;
 use crate::exit::Exit;
 use crate::settings::Settings;
 use crate::shelf::{self, Shelf, catalog_name};
-use crate::{keep, output};
+use crate::{control, keep, output};
 
 /// Takes over what there is. What is here already stays.
 pub(crate) async fn run(settings: &Settings, command: Import) -> Result<Exit> {
@@ -82,10 +82,12 @@ pub(crate) async fn run(settings: &Settings, command: Import) -> Result<Exit> {
             ))?;
             continue;
         }
-        if shelf.find(name.as_str()).is_err() {
-            unknown.push(name.as_str());
+        let mut setup = setup.clone();
+        match shelf.meant(name, &setup) {
+            Ok(found) => found.pin(&mut setup)?,
+            Err(_) => unknown.push(name.as_str()),
         }
-        put(&mut edit, &profile, name, setup)?;
+        put(&mut edit, &profile, name, &setup)?;
         output::line(&format!("server {name}: switched on in the profile {profile}"))?;
     }
     edit.save()?;
@@ -110,6 +112,7 @@ pub(crate) async fn run(settings: &Settings, command: Import) -> Result<Exit> {
         output::note(&format!("note: {}", note.text))?;
     }
     store.close().await;
+    control::renew(settings).await?;
     Ok(if found.faults.is_empty() {
         Exit::Done
     } else {
@@ -136,7 +139,7 @@ async fn catalogs_of<'a>(
         };
         if shelf::Imported::kept(store, &name)?.is_some() {
             output::line(&format!("catalog {name}: is here already, and stays as it is"))?;
-        } else if let Err(error) = super::catalog::import(settings, store, place, Some(&name)).await {
+        } else if let Err(error) = super::catalog::import(settings, store, place, Some(&name), false).await {
             output::note(&format!("catalog {name} was not taken in: {error:#}"))?;
             left.push(catalog);
         }

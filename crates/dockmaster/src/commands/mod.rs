@@ -1,5 +1,6 @@
 //! The commands: each reads settings, calls one thing below, and shows what came of it.
 
+mod agreement;
 mod arguments;
 mod audit;
 mod catalog;

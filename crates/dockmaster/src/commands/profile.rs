@@ -7,16 +7,20 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use base::names::ServerName;
 use catalog::Setup;
+use catalog::read::{Catalog, Own};
 use fs_err as fs;
 use serde::Serialize;
 use serde_json::json;
 use store::Store;
 
+use super::agreement::agree;
+use super::catalog::pin_those_on;
+use super::images;
 use crate::cli::Profile;
 use crate::exit::Exit;
 use crate::settings::{Edit, Settings};
 use crate::shelf::{Imported, Shelf, catalog_name};
-use crate::{control, output, registry};
+use crate::{control, fleet, output, registry};
 
 /// The profile of a configuration that names none.
 const DEFAULT: &str = "default";
@@ -106,13 +110,14 @@ pub(crate) async fn run(settings: &Settings, command: Profile) -> Result<Exit> {
         }
         Profile::Export { name, output: file } => export(settings, &name, file.as_deref())?,
         Profile::Push { name, place } => push(settings, &name, &place).await?,
-        Profile::Pull { place, called } => pull(settings, &place, called.name.as_deref()).await?,
-        Profile::Import { file, called } => {
+        Profile::Pull { place, called, yes } => pull(settings, &place, called.name.as_deref(), yes).await?,
+        Profile::Import { file, called, yes } => {
             import(
                 settings,
                 &file.display().to_string(),
                 &document(&file)?,
                 called.name.as_deref(),
+                yes,
             )?;
         }
     }
@@ -186,11 +191,11 @@ async fn push(settings: &Settings, name: &str, place: &str) -> Result<()> {
     tell_left_out(&left_out)
 }
 
-async fn pull(settings: &Settings, place: &str, name: Option<&str>) -> Result<()> {
+async fn pull(settings: &Settings, place: &str, name: Option<&str>, yes: bool) -> Result<()> {
     let reference = registry::only_reference(place)?;
     let kinds = [catalog::profile::MEDIA_TYPE, oci::media::MCP_PROFILE];
     let (text, descriptor) = registry::pull(settings, &reference, &kinds).await?;
-    import(settings, place, &text, name)?;
+    import(settings, place, &text, name, yes)?;
     Ok(output::line(&descriptor.digest.to_string())?)
 }
 
@@ -205,9 +210,10 @@ fn document(file: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// Makes a profile of a document that came from `place`.
-fn import(settings: &Settings, place: &str, text: &str, name: Option<&str>) -> Result<()> {
-    let (own_name, servers, notes) = read(text).with_context(|| format!("{place} is no profile"))?;
+/// Makes a profile of a document that came from `place`, whose author is a stranger: nobody's server is replaced, and
+/// whatever it sets up is agreed to before it is written.
+fn import(settings: &Settings, place: &str, text: &str, name: Option<&str>, yes: bool) -> Result<()> {
+    let (own_name, mut servers, notes) = read(text).with_context(|| format!("{place} is no profile"))?;
     let name = profile_name(
         name.or(own_name.as_deref())
             .context("it has no name; --name gives it one")?,
@@ -215,64 +221,155 @@ fn import(settings: &Settings, place: &str, text: &str, name: Option<&str>) -> R
     if settings.config.profiles.contains_key(&name) {
         bail!("there is a profile {name} already; --name gives the new one another name");
     }
+    let store = Store::open(settings.database());
+    let known = Shelf::open(settings, &store)?;
+    let mut then = settings.clone();
+    for (server, what) in &servers {
+        if let Some(own) = &what.own {
+            refuse_known(settings, &known, server, own)?;
+            then.config.servers.insert(server.clone(), own.clone());
+        }
+    }
+    let mut shelf = Shelf::open(&then, &store)?;
+    let brought = definitions(&shelf, &store, place, text, &name, &servers)?;
+    if let Some((imported, catalog)) = &brought {
+        shelf.add(&name, imported, catalog);
+    }
+    let mut asks = Vec::new();
+    let mut unknown = Vec::new();
+    for (server, what) in &mut servers {
+        asks.extend(asked(&then, &store, &shelf, &name, server, what)?);
+        match shelf.meant(server, &what.setup) {
+            Ok(found) => found.pin(&mut what.setup)?,
+            Err(_) => unknown.push(server.to_string()),
+        }
+    }
+    agree(&format!("the profile {name}"), &asks, yes, "nothing was changed")?;
     let mut edit = settings.edit()?;
+    if let Some((imported, catalog)) = brought {
+        let has = |server: &str| catalog.get(server).is_some();
+        pin_those_on(settings, &known, &mut edit, has)?;
+        imported.keep(&store, &catalog_name(&name)?)?;
+        output::note(&format!("the definitions that came along are the catalog {name}"))?;
+    }
     edit.table(&["profiles", &name, "servers"])?;
     for (server, what) in &servers {
         put(&mut edit, &name, server, &what.setup)?;
-        let Some(own) = &what.own else { continue };
-        match settings.config.servers.get(server) {
-            Some(other) if other != own => bail!(
-                "there is another server of your own that is called {server}; rename one of them. Nothing was changed"
-            ),
-            Some(_) => {}
-            None => put_table(&mut edit, &["servers", server.as_str()], own)?,
+        if let Some(own) = &what.own
+            && !settings.config.servers.contains_key(server)
+        {
+            put_table(&mut edit, &["servers", server.as_str()], own)?;
         }
     }
     edit.save()?;
     output::line(&format!("made {name} with {} servers", servers.len()))?;
-    keep_definitions(settings, place, text, &name, &servers)?;
+    if !unknown.is_empty() {
+        output::note(&format!(
+            "no catalog here has {}; import the one that does with `dockmaster catalog import`",
+            unknown.join(", ")
+        ))?;
+    }
     for note in notes {
         output::note(&note)?;
     }
     Ok(())
 }
 
-/// A profile of `docker mcp` brings its servers' definitions along; those that no catalog here has are kept as one.
-fn keep_definitions(
+/// A definition of the document's own may not take the place of a server that is known here by its name, in whichever
+/// profile.
+fn refuse_known(settings: &Settings, shelf: &Shelf, server: &ServerName, own: &Own) -> Result<()> {
+    let advice = "give it another name in the document, or leave it out there. Nothing was changed";
+    match settings.config.servers.get(server) {
+        Some(other) if other == own => return Ok(()),
+        Some(_) => bail!(
+            "there is another server of your own that is called {server}; rename one of them. Nothing was changed"
+        ),
+        None => {}
+    }
+    if let Some(shelved) = shelf.having(server.as_str()).next() {
+        bail!(
+            "the document describes a {server} of its own, and the catalog {} has one of that name; {advice}",
+            shelved.name
+        );
+    }
+    if let Some(enabled) = fleet::enabled(settings).find(|enabled| enabled.name == server) {
+        bail!(
+            "the document describes a {server} of its own, and one of that name is switched on in the profile {}; {advice}",
+            enabled.profile
+        );
+    }
+    Ok(())
+}
+
+/// What a person has to agree to before a server of a document is switched on: how the document describes it and sets it
+/// up, which secrets it is given, and what it asks for beyond the lockdown.
+fn asked(
     settings: &Settings,
+    store: &Store,
+    shelf: &Shelf,
+    profile: &str,
+    server: &ServerName,
+    what: &catalog::profile::Server,
+) -> Result<Vec<String>> {
+    let mut asks = Vec::new();
+    if let Some(own) = &what.own {
+        asks.push(format!("is {}", inline(&toml::Value::try_from(own)?)));
+    }
+    if what.setup != Setup::default() {
+        asks.push(format!(
+            "is set up with {}",
+            inline(&toml::Value::try_from(&what.setup)?)
+        ));
+    }
+    let around = fleet::around(settings, store, profile)?;
+    if let Ok(found) = shelf.meant(server, &what.setup)
+        && let Ok(plan) = found.plan(&what.setup, &around)
+    {
+        // The definitions that came along.
+        if found.catalog == profile {
+            let images: Vec<_> = images::of(&plan).collect();
+            if !images.is_empty() {
+                asks.push(format!("runs {}", images.join(", ")));
+            }
+        }
+        if !plan.secrets.is_empty() {
+            asks.push(format!("is given the secrets {}", plan.secrets.join(", ")));
+        }
+        asks.extend(plan.asks_for);
+    }
+    Ok(asks.into_iter().map(|ask| format!("{server}: {ask}")).collect())
+}
+
+/// A profile of `docker mcp` brings its servers' definitions along; they are wanted if no catalog here has one of them.
+fn definitions(
+    shelf: &Shelf,
+    store: &Store,
     place: &str,
     text: &str,
     name: &str,
     servers: &Servers,
-) -> Result<()> {
-    let store = Store::open(settings.database());
-    let shelf = Shelf::open(settings, &store)?;
-    let unknown: Vec<_> = servers
+) -> Result<Option<(Imported, Catalog)>> {
+    let mut unknown = servers
         .iter()
-        .filter(|(server, what)| what.own.is_none() && shelf.find(server.as_str()).is_err())
-        .map(|(server, _)| server.as_str())
-        .collect();
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    let brought = catalog::read::catalog(text).ok();
-    let has = |server: &str| {
-        brought
-            .as_ref()
-            .is_some_and(|brought| brought.get(server).is_some())
+        .filter(|(server, what)| shelf.meant(server, &what.setup).is_err())
+        .map(|(server, _)| server.as_str());
+    let Ok(catalog) = catalog::read::catalog(text) else {
+        return Ok(None);
     };
-    if unknown.iter().any(|server| has(server)) && Imported::kept(&store, name)?.is_none() {
-        Imported::from_text(place.to_owned(), text.to_owned()).keep(&store, &catalog_name(name)?)?;
-        output::note(&format!("the definitions that came along are the catalog {name}"))?;
+    if !unknown.any(|server| catalog.get(server).is_some()) {
+        return Ok(None);
     }
-    let missing: Vec<_> = unknown.iter().filter(|server| !has(server)).copied().collect();
-    if !missing.is_empty() {
-        output::note(&format!(
-            "no catalog here has {}; import the one that does with `dockmaster catalog import`",
-            missing.join(", ")
-        ))?;
+    let name = catalog_name(name)?;
+    if Imported::kept(store, &name)?.is_some() {
+        bail!(
+            "there is a catalog {name} already, and the document brings definitions for another one of its name; --name \
+             gives both another name. Nothing was changed"
+        );
     }
-    Ok(())
+    Ok(Some((
+        Imported::from_text(place.to_owned(), text.to_owned()),
+        catalog,
+    )))
 }
 
 type Servers = BTreeMap<ServerName, catalog::profile::Server>;

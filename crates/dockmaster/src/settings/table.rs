@@ -127,6 +127,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("instances.commands", "false", "Whether servers may be processes on this machine (`command` of your own servers) instead of containers. They can do whatever you can."),
     setting("instances.node_image", r#""docker.io/library/node:24-slim""#, "The image that npm packages are installed into; another one, such as your mirror's, has to have `node` and `npm`."),
     setting("instances.python_image", r#""docker.io/library/python:3.13-slim""#, "The image that PyPI packages are installed into; another one has to have `python3` with `venv` and `pip`."),
+    found("profiles.*.servers.*.catalog", "whichever has it", "The catalog whose entry is meant, such as `\"team\"`; `server enable` writes it where the name alone could come to mean another's."),
     found("profiles.*.servers.*.config", "none", "Its configuration, as its entry describes it: `dockmaster server inspect NAME`."),
     found("profiles.*.servers.*.secrets", "the entry's names", "Secrets under other names than the entry's: `{ \"github.personal_access_token\" = \"work.github\" }`; an empty name: it does without."),
     found("profiles.*.servers.*.env", "none", "Further environment."),

@@ -97,7 +97,7 @@ async fn a_profile_goes_to_a_registry_and_comes_back() {
     )
     .unwrap();
     let pinned = format!("oci://{}/team/work@{digest}", registry.authority());
-    let pulled = other.run(&["profile", "pull", &pinned]);
+    let pulled = other.run(&["profile", "pull", &pinned, "--yes"]);
     assert_eq!(pulled.code(), 0, "{}", pulled.transcript());
     assert!(
         pulled.stdout().contains("made work with 2 servers"),
@@ -193,7 +193,7 @@ async fn a_set_up_of_docker_mcp_knows_catalogs_of_a_registry() {
     let profile = r#"{"version": 1, "id": "theirs", "name": "theirs", "servers": [{"type": "image", "image": "mcp/two:1", "snapshot": {"server": {"name": "two", "type": "server", "image": "mcp/two:1"}}}]}"#;
     publish(&registry, "team/theirs:1", media::MCP_PROFILE, profile).await;
     let place = format!("oci://{}/team/theirs:1", registry.authority());
-    let pulled = dockmaster.run(&["profile", "pull", &place]);
+    let pulled = dockmaster.run(&["profile", "pull", &place, "--yes"]);
     assert_eq!(pulled.code(), 0, "{}", pulled.transcript());
     let inspected = dockmaster.run(&["server", "inspect", "two", "--profile", "theirs"]);
     assert!(

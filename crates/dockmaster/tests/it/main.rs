@@ -23,6 +23,7 @@ mod serving;
 mod signed;
 mod soak;
 mod stdio;
+mod strangers;
 mod terminal;
 mod transcripts;
 mod web;

@@ -36,7 +36,8 @@ pub use report::{Reached, Traffic, Verdict};
 use crate::Error;
 use crate::instances::Inner;
 use crate::labels::{self, Kind, Labels};
-use proxy::{Proxy, Rules};
+use proxy::Proxy;
+pub(crate) use proxy::Rules;
 use report::Reporter;
 
 /// One instance's proxy, and how its container gets there.
@@ -74,7 +75,7 @@ impl Egress {
     pub(crate) fn by_socket(
         inner: &Inner,
         server: &ServerName,
-        hosts: &[HostPort],
+        rules: &Rules,
         folder: &Path,
         relay: &Relay,
     ) -> Result<Self, Error> {
@@ -82,19 +83,15 @@ impl Egress {
         let listener = crate::door::socket(&socket)
             .map_err(|cause| Error::files("make the socket of a proxy at", &socket, cause))?;
         let relay = relay.clone();
-        let (this, proxy) = Self::new(inner, server, hosts, Way::Socket { socket, relay });
+        let (this, proxy) = Self::new(inner, server, rules, Way::Socket { socket, relay });
         inner.tasks.spawn(proxy.serve(listener));
         Ok(this)
     }
 
     /// Makes a network and serves it.
-    pub(crate) async fn by_network(
-        inner: &Inner,
-        server: &ServerName,
-        hosts: &[HostPort],
-    ) -> Result<Self, Error> {
+    pub(crate) async fn by_network(inner: &Inner, server: &ServerName, rules: &Rules) -> Result<Self, Error> {
         let network = make(inner, server).await?;
-        match Self::in_network(inner, server, hosts, &network).await {
+        match Self::in_network(inner, server, rules, &network).await {
             Ok(egress) => Ok(egress),
             Err(error) => {
                 inner.removed(remove_network(&inner.engine, &network).await);
@@ -106,7 +103,7 @@ impl Egress {
     async fn in_network(
         inner: &Inner,
         server: &ServerName,
-        hosts: &[HostPort],
+        rules: &Rules,
         network: &str,
     ) -> Result<Self, Error> {
         let place = place_of(&inner.engine, server, network).await?;
@@ -115,7 +112,7 @@ impl Egress {
                 "it may reach only {}, through a proxy of Dockmaster's that has to listen at {} on the engine's own \
                  machine, and that address can't be used here ({error}). Run Dockmaster where the engine runs, or, if \
                  the server is to be trusted with every host, give it `network = \"open\"`",
-                listed(hosts),
+                listed(&rules.hosts),
                 place.gateway
             );
             Error::plan(server.as_str(), fault)
@@ -124,27 +121,18 @@ impl Egress {
             .local_addr()
             .map_err(|cause| Error::files("listen at", place.gateway.to_string(), cause))?;
         let id = network.to_owned();
-        let (this, proxy) = Self::new(inner, server, hosts, Way::Network { id, proxy });
+        let (this, proxy) = Self::new(inner, server, rules, Way::Network { id, proxy });
         let guests = proxy.guests(listener, place);
         inner.tasks.spawn(proxy.serve(guests));
         Ok(this)
     }
 
-    fn new(inner: &Inner, server: &ServerName, hosts: &[HostPort], way: Way) -> (Self, Proxy) {
+    fn new(inner: &Inner, server: &ServerName, rules: &Rules, way: Way) -> (Self, Proxy) {
         let traffic = Arc::new(Traffic::default());
         let ended = CancellationToken::new();
-        let rules = Rules {
-            hosts: hosts.to_vec(),
-            private: inner
-                .options
-                .private_hosts
-                .get(server)
-                .cloned()
-                .unwrap_or_default(),
-        };
         let reached = inner.options.reached.clone();
         let reporter = Reporter::new(server.clone(), reached, Arc::clone(&traffic));
-        let proxy = Proxy::new(rules, reporter, ended.clone());
+        let proxy = Proxy::new(rules.clone(), reporter, ended.clone());
         (Self { way, traffic, ended }, proxy)
     }
 

@@ -56,12 +56,12 @@ const HOP: [&str; 8] = [
 type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 
 /// What may be reached.
-#[derive(Debug)]
-pub(super) struct Rules {
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
     /// Pairs of host and port.
-    pub(super) hosts: Vec<HostPort>,
+    pub(crate) hosts: Vec<HostPort>,
     /// Of these, the ones that the user said may be private.
-    pub(super) private: Vec<HostPort>,
+    pub(crate) private: Vec<HostPort>,
 }
 
 /// One instance's proxy.

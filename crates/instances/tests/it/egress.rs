@@ -72,11 +72,10 @@ enum By {
 
 const BOTH: [By; 2] = [By::Network, By::Relay];
 
-async fn rig(by: By, name: &str, private: Vec<HostPort>) -> (Rig, mpsc::Receiver<Reached>) {
+async fn rig(by: By, name: &str) -> (Rig, mpsc::Receiver<Reached>) {
     let (sink, told) = mpsc::channel(64);
     let rig = Rig::with(name, Policy::default(), |options| {
         options.relay = (by == By::Relay).then(relay);
-        options.private_hosts = [(crate::here::server(), private)].into();
         options.reached = Some(sink);
     });
     (rig.await, told)
@@ -84,6 +83,7 @@ async fn rig(by: By, name: &str, private: Vec<HostPort>) -> (Rig, mpsc::Receiver
 
 fn confined(hosts: Vec<HostPort>, script: &str) -> Container {
     Container {
+        private_hosts: hosts.clone(),
         network: Network::Hosts(hosts),
         ..shell(&format!("{TOOLS}\n{script}"))
     }
@@ -119,7 +119,7 @@ async fn declared_hosts_pass_and_all_else_is_refused_and_told() {
 
 async fn declared_hosts_pass(by: By) {
     let outside = Outside::new().await;
-    let (rig, mut told) = rig(by, "proxy", vec![outside.host()]).await;
+    let (rig, mut told) = rig(by, "proxy").await;
     let to = outside.address;
     let script = format!(
         "ask http://{to}/hello | tail -1
@@ -176,7 +176,7 @@ async fn a_declared_name_that_leads_inside_is_refused() {
 }
 
 async fn leads_inside(by: By, outside: &Outside) {
-    let (rig, mut told) = rig(by, "rebound", Vec::new()).await;
+    let (rig, mut told) = rig(by, "rebound").await;
     let port = outside.address.port();
     let hosts = ["localhost", "127.0.0.1", "169.254.169.254"].map(|host| HostPort {
         host: host.to_owned(),
@@ -184,7 +184,11 @@ async fn leads_inside(by: By, outside: &Outside) {
     });
     let script =
         format!("for h in localhost 127.0.0.1 169.254.169.254; do ask http://$h:{port}/ | tail -1; done");
-    let text = output(&rig, &confined(hosts.to_vec(), &script)).await;
+    let container = Container {
+        private_hosts: Vec::new(),
+        ..confined(hosts.to_vec(), &script)
+    };
+    let text = output(&rig, &container).await;
     assert_eq!(text.matches("Dockmaster refuses").count(), 3, "{text}");
     let refused = told.recv().await.unwrap();
     assert!(matches!(refused.verdict, Verdict::Refused(_)), "{refused:?}");
@@ -198,7 +202,7 @@ const SERVES: [&str; 7] = ["nc", "-ll", "-p", "8080", "-e", "echo", "reached"];
 #[tokio::test]
 async fn there_is_no_way_round_the_proxy() {
     let outside = Outside::new().await;
-    let (rig, _told) = rig(By::Network, "round", vec![outside.host()]).await;
+    let (rig, _told) = rig(By::Network, "round").await;
     let neighbour = rig.scope.run("neighbour", &SERVES).await;
     let inspect = rig
         .scope
@@ -240,7 +244,7 @@ async fn there_is_no_way_round_the_proxy() {
 #[tokio::test]
 async fn the_proxy_serves_its_instance_alone() {
     let outside = Outside::new().await;
-    let (rig, _told) = rig(By::Network, "alone", vec![outside.host()]).await;
+    let (rig, _told) = rig(By::Network, "alone").await;
     let script = "echo $HTTP_PROXY; read -r line";
     let mut running = rig
         .try_start(&confined(vec![outside.host()], script))
@@ -321,7 +325,7 @@ async fn where_the_proxy_can_not_listen_the_server_is_refused() {
 #[tokio::test]
 async fn through_a_relay_there_is_nothing_else() {
     let outside = Outside::new().await;
-    let (rig, _told) = rig(By::Relay, "relay", vec![outside.host()]).await;
+    let (rig, _told) = rig(By::Relay, "relay").await;
     // Listens on all addresses of this host, those of the engine's bridges among them.
     let service = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let port = service.local_addr().unwrap().port();
@@ -352,7 +356,7 @@ async fn through_a_relay_there_is_nothing_else() {
 #[tokio::test]
 async fn a_relay_is_there_before_the_server_and_is_nobody_of_it() {
     let outside = Outside::new().await;
-    let (rig, _told) = rig(By::Relay, "relay-first", vec![outside.host()]).await;
+    let (rig, _told) = rig(By::Relay, "relay-first").await;
     // The first thing it does is to ask; its exit code and its arguments are its own, and it has no children.
     let script = format!(
         "ask http://{}/first | tail -1; echo \"$0 $#\"; pgrep -P $$ -l | grep -v pgrep; id -u; exit 7",
@@ -389,12 +393,10 @@ async fn a_relay_works_on_engines_in_networks_of_their_own() {
     for daemon in testkit::all_engines() {
         let outside = Outside::new().await;
         let endpoint = daemon.endpoint();
-        let private = vec![outside.host()];
         let rig = Rig::on(
             testkit::Scope::on(daemon, "relay-far"),
             Policy::default(),
             |options| {
-                options.private_hosts = [(crate::here::server(), private)].into();
                 options.relay = Some(relay());
             },
         );

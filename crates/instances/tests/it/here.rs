@@ -139,7 +139,6 @@ pub(crate) fn options(daemon: &Daemon, policy: Policy, state: &TempDir, run: &Te
             signal: Duration::from_secs(1),
         },
         reached: None,
-        private_hosts: BTreeMap::new(),
         relay: None,
         signature: None,
         labels: BTreeMap::new(),

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use catalog::{Entry, Setup};
+use catalog::Setup;
 
 use super::desk::Desk;
 use super::trial;
 use crate::cli::InProfile;
 use crate::exit::{Exit, Failure};
 use crate::settings::{Edit, Settings};
+use crate::shelf::Found;
 use crate::{control, output};
 
 /// The built-in server.
@@ -51,7 +52,7 @@ pub(crate) async fn run(
         if *server == DOCKER {
             continue;
         }
-        let found = desk.shelf.find(server)?;
+        let found = desk.find(server)?;
         let name = found.entry.name.as_str();
         let Some(setup) = desk.setup(name) else {
             bail!(
@@ -59,7 +60,7 @@ pub(crate) async fn run(
                 desk.profile
             );
         };
-        let list = changed(&desk, found.entry, setup, change, tools, &mut said).await?;
+        let list = changed(&desk, &found, setup, change, tools, &mut said).await?;
         lists.push((name.to_owned(), list));
     }
     let mut edit = settings.edit()?;
@@ -84,12 +85,13 @@ pub(crate) async fn run(
 /// The list of tools afterwards; `None`: all of them.
 async fn changed(
     desk: &Desk<'_>,
-    entry: &Entry,
+    found: &Found<'_>,
     setup: &Setup,
     change: Change,
     tools: &[&str],
     said: &mut Vec<String>,
 ) -> Result<Option<Vec<String>>> {
+    let entry = found.entry;
     let server = entry.name.as_str();
     if tools.contains(&ALL) {
         let (list, word) = match change {
@@ -124,7 +126,7 @@ async fn changed(
         (Change::Disable, list) => {
             let mut list = match list {
                 Some(list) => list.clone(),
-                None => known(desk, entry, setup).await?,
+                None => known(desk, found, setup).await?,
             };
             for tool in tools {
                 let before = list.len();
@@ -144,13 +146,14 @@ async fn changed(
 }
 
 /// All tools of a server: asked of the server, or else as its catalog has them.
-async fn known(desk: &Desk<'_>, entry: &Entry, setup: &Setup) -> Result<Vec<String>> {
+async fn known(desk: &Desk<'_>, found: &Found<'_>, setup: &Setup) -> Result<Vec<String>> {
+    let entry = found.entry;
     let bare = Setup {
         tools: None,
         prefix: None,
         ..setup.clone()
     };
-    let why = match trial::tools(desk, entry, &bare).await {
+    let why = match trial::tools(desk, found, &bare).await {
         Ok(names) => return Ok(names),
         Err(why) => why,
     };

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use base::names::ServerName;
+use catalog::Setup;
 use catalog::plan::Plan;
-use catalog::{Entry, Setup};
 use store::Store;
 
 use crate::cli::InProfile;
@@ -11,7 +11,7 @@ use crate::commands::profile::profile_name;
 use crate::fleet::{self, known_secrets};
 use crate::keep;
 use crate::settings::Settings;
-use crate::shelf::Shelf;
+use crate::shelf::{Found, Shelf};
 
 /// What is known without running anything.
 pub(super) struct Desk<'a> {
@@ -46,6 +46,14 @@ impl<'a> Desk<'a> {
             .map(|(_, setup)| setup)
     }
 
+    /// The entry of this name, or of `CATALOG/NAME`: that of the catalog that its set-up names, if it is switched on.
+    pub(super) fn find(&self, server: &str) -> Result<Found<'_>> {
+        match (ServerName::parse(server), self.setup(server)) {
+            (Ok(name), Some(setup)) => self.shelf.meant(&name, setup),
+            _ => self.shelf.find(server),
+        }
+    }
+
     /// The servers that are switched on.
     pub(super) fn names(&self) -> Vec<&'a ServerName> {
         let profile = self.settings.config.profiles.get(&self.profile);
@@ -57,11 +65,11 @@ impl<'a> Desk<'a> {
     /// What would run, or what is missing.
     pub(super) async fn plan(
         &self,
-        entry: &Entry,
+        found: &Found<'_>,
         setup: &Setup,
     ) -> Result<Result<Plan, Vec<catalog::Lack>>> {
         let mut around = fleet::around(self.settings, &self.store, &self.profile)?;
-        around.secrets = known_secrets(&keep::sources(self.settings)?, entry, setup).await;
-        Ok(catalog::plan(entry, setup, &around))
+        around.secrets = known_secrets(&keep::sources(self.settings)?, found.entry, setup).await;
+        Ok(found.plan(setup, &around))
     }
 }

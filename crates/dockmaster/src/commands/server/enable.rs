@@ -2,15 +2,15 @@
 
 use anyhow::{Context, Result, bail};
 use base::names::ServerName;
-use catalog::plan::Plan;
 
 use super::desk::Desk;
 use super::indented;
 use super::setup::set;
 use crate::cli::InProfile;
+use crate::commands::agreement::agree;
 use crate::commands::images;
 use crate::commands::profile::put;
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 use crate::settings::Settings;
 use crate::shelf::Found;
 use crate::{control, fleet, output};
@@ -36,17 +36,17 @@ pub(super) async fn enable(
     // All are looked up before the first is changed.
     let mut found = Vec::new();
     for server in servers {
-        let one = desk.shelf.find(server)?;
+        let one = desk.find(server)?;
         let name = &one.entry.name;
         if one.is_built_in() {
             bail!("{name} is built in; its switch is `[{name}] enabled` in the configuration");
         }
-        found.push(one);
+        found.push((one, server.contains('/')));
     }
     let mut done = Vec::new();
     let mut failed = None;
-    for one in &found {
-        match switch_on(&desk, one, config, yes).await {
+    for (one, is_of_catalog) in &found {
+        match switch_on(&desk, one, *is_of_catalog, config, yes).await {
             Ok(switched) => done.push(switched),
             Err(error) => {
                 failed = Some(error);
@@ -65,16 +65,32 @@ pub(super) async fn enable(
     }
 }
 
-async fn switch_on(desk: &Desk<'_>, found: &Found<'_>, config: &[String], yes: bool) -> Result<Switched> {
+/// `is_of_catalog`: the person named the catalog too.
+async fn switch_on(
+    desk: &Desk<'_>,
+    found: &Found<'_>,
+    is_of_catalog: bool,
+    config: &[String],
+    yes: bool,
+) -> Result<Switched> {
     let settings = desk.settings;
     let (entry, name) = (found.entry, &found.entry.name);
     let mut setup = desk.setup(name.as_str()).cloned().unwrap_or_default();
+    if is_of_catalog {
+        setup.catalog = Some(ServerName::parse(found.catalog)?);
+    }
+    found.pin(&mut setup)?;
     set(entry, &mut setup, config)?;
     // Asked for with every secret taken as given, so that a person agrees before anything is stored.
     let around = fleet::around(settings, &desk.store, &desk.profile)?;
-    let planned = catalog::plan(entry, &setup, &around);
+    let planned = found.plan(&setup, &around);
     if let Ok(plan) = &planned {
-        agree(name, plan, yes)?;
+        agree(
+            name.as_str(),
+            &plan.asks_for,
+            yes,
+            &format!("{name} was not switched on"),
+        )?;
         images::prepare(settings, &desk.store, plan)
             .await
             .with_context(|| format!("{name} was not switched on"))?;
@@ -86,7 +102,7 @@ async fn switch_on(desk: &Desk<'_>, found: &Found<'_>, config: &[String], yes: b
         "{name} is switched on in the profile {} (from {})",
         desk.profile, found.catalog
     ))?;
-    if let Err(lacks) = desk.plan(entry, &setup).await? {
+    if let Err(lacks) = desk.plan(found, &setup).await? {
         output::note(&format!("it can't run yet:\n{}", indented(&fleet::list(&lacks))))?;
         return Ok(Switched::Lacking);
     }
@@ -94,26 +110,4 @@ async fn switch_on(desk: &Desk<'_>, found: &Found<'_>, config: &[String], yes: b
         output::note(&format!("note: {note}"))?;
     }
     Ok(Switched::Ready)
-}
-
-/// What a server asks for beyond the lockdown is agreed to by a person, or by `--yes`.
-fn agree(name: &ServerName, plan: &Plan, yes: bool) -> Result<()> {
-    if plan.asks_for.is_empty() {
-        return Ok(());
-    }
-    let asks = indented(&plan.asks_for.join("\n"));
-    output::note(&format!("{name} asks for:\n{asks}"))?;
-    if yes {
-        return Ok(());
-    }
-    match output::agree("Agree?")? {
-        Some(true) => Ok(()),
-        Some(false) => Err(Failure::new(Exit::Refused, format!("{name} was not switched on")).into()),
-        None => {
-            let message = format!(
-                "{name} was not switched on: there is no terminal to agree at; --yes agrees to what it asks for"
-            );
-            Err(Failure::new(Exit::Refused, message).into())
-        }
-    }
 }

@@ -36,12 +36,10 @@ pub(super) async fn inspect(
     json: Json,
 ) -> Result<Exit> {
     let desk = Desk::open(settings, profile)?;
-    let found = desk.shelf.find(server)?;
+    let found = desk.find(server)?;
     let setup = desk.setup(found.entry.name.as_str());
     let is_on = setup.is_some() || found.is_built_in() && settings.config.docker.enabled;
-    let planned = desk
-        .plan(found.entry, &setup.cloned().unwrap_or_default())
-        .await?;
+    let planned = desk.plan(&found, &setup.cloned().unwrap_or_default()).await?;
     if shown == Shown::Plan {
         return match planned {
             Ok(plan) => {

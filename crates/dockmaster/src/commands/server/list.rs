@@ -39,7 +39,7 @@ pub(super) async fn list(settings: &Settings, profile: &InProfile, json: Json) -
         .map(|profile| &profile.servers);
     for (name, setup) in servers.into_iter().flatten() {
         let name_text = name.to_string();
-        rows.push(match desk.shelf.find(name.as_str()) {
+        rows.push(match desk.find(name.as_str()) {
             Err(error) => Row {
                 name: name_text,
                 kind: String::new(),
@@ -49,7 +49,7 @@ pub(super) async fn list(settings: &Settings, profile: &InProfile, json: Json) -
             Ok(found) => Row {
                 name: name_text,
                 kind: found.entry.kind_name().to_owned(),
-                lacks: match desk.plan(found.entry, setup).await? {
+                lacks: match desk.plan(&found, setup).await? {
                     Ok(_) => Vec::new(),
                     Err(lacks) => lacks.iter().map(ToString::to_string).collect(),
                 },

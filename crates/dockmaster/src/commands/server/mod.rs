@@ -53,8 +53,9 @@ pub(crate) async fn run(settings: &Settings, command: Server) -> Result<Exit> {
             server,
             values,
             unset,
+            yes,
             profile,
-        } => setup::config(settings, &server, &values, &unset, &profile).await,
+        } => setup::config(settings, &server, &values, &unset, yes, &profile).await,
         Server::Logs { server, tail } => logs(settings, &server, tail),
         Server::Update {
             servers,
@@ -70,7 +71,7 @@ pub(crate) async fn run(settings: &Settings, command: Server) -> Result<Exit> {
 async fn disable(settings: &Settings, servers: &[String], profile: &InProfile) -> Result<Exit> {
     let desk = Desk::open(settings, profile)?;
     for server in servers {
-        if desk.shelf.find(server).is_ok_and(|found| found.is_built_in()) {
+        if desk.find(server).is_ok_and(|found| found.is_built_in()) {
             bail!("{server} is built in; its switch is `[{server}] enabled` in the configuration");
         }
         if desk.setup(server).is_none() {

@@ -58,9 +58,9 @@ pub(super) async fn offer(
     registries: &Registries,
     name: &ServerName,
 ) -> Result<Option<Offer>> {
-    let found = desk.shelf.find(name.as_str())?;
+    let found = desk.find(name.as_str())?;
     let setup = desk.setup(name.as_str()).cloned().unwrap_or_default();
-    let planned = desk.plan(found.entry, &setup).await?;
+    let planned = desk.plan(&found, &setup).await?;
     let Ok(plan) = planned else {
         // What lacks is told by `server list`; the image of the entry may be looked at another time.
         return Ok(None);

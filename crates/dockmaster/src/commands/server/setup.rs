@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::desk::Desk;
 use super::indented;
 use crate::cli::InProfile;
+use crate::commands::agreement::agree;
 use crate::commands::images;
 use crate::commands::profile::put;
 use crate::exit::{Exit, Failure};
@@ -66,10 +67,11 @@ pub(super) async fn config(
     server: &str,
     values: &[String],
     unset: &[String],
+    yes: bool,
     profile: &InProfile,
 ) -> Result<Exit> {
     let desk = Desk::open(settings, profile)?;
-    let found = desk.shelf.find(server)?;
+    let found = desk.find(server)?;
     let name = &found.entry.name;
     let Some(setup) = desk.setup(name.as_str()) else {
         bail!(
@@ -77,6 +79,8 @@ pub(super) async fn config(
             desk.profile
         );
     };
+    // Whichever catalog was named here: what runs is that of the set-up.
+    let found = desk.shelf.meant(name, setup)?;
     if values.is_empty() && unset.is_empty() {
         output::json(&setup.config)?;
         return Ok(Exit::Done);
@@ -90,10 +94,7 @@ pub(super) async fn config(
     }
     // What the schema refuses is not written; what is still missing may come with the next command.
     let around = fleet::around(settings, &desk.store, &desk.profile)?;
-    let (before, now) = (
-        catalog::plan(found.entry, setup, &around),
-        catalog::plan(found.entry, &changed, &around),
-    );
+    let (before, now) = (found.plan(setup, &around), found.plan(&changed, &around));
     let wrong: Vec<_> = now
         .as_ref()
         .err()
@@ -110,6 +111,13 @@ pub(super) async fn config(
     if !wrong.is_empty() {
         bail!("nothing was changed:\n{}", indented(&fleet::list(&wrong)));
     }
+    let agreed = before
+        .as_ref()
+        .map(|plan| plan.asks_for.clone())
+        .unwrap_or_default();
+    let mut asks: Vec<_> = now.iter().flat_map(|plan| plan.asks_for.clone()).collect();
+    asks.retain(|ask| !agreed.contains(ask));
+    agree(name.as_str(), &asks, yes, "nothing was changed")?;
     // Else the image is there since the server was switched on.
     if let Ok(plan) = &now
         && before
@@ -127,12 +135,6 @@ pub(super) async fn config(
     put(&mut edit, &desk.profile, name, &changed)?;
     edit.save()?;
     output::line(&format!("{name} is configured"))?;
-    let known = before.map(|plan| plan.asks_for).unwrap_or_default();
-    for ask in now.iter().flat_map(|plan| &plan.asks_for) {
-        if !known.contains(ask) {
-            output::note(&format!("it is given: {ask}"))?;
-        }
-    }
     for lack in now.err().unwrap_or_default() {
         output::note(&format!("it can't run yet: {lack}"))?;
     }

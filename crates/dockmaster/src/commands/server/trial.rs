@@ -5,8 +5,8 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use base::KnownSecrets;
 use base::names::ServerName;
+use catalog::Setup;
 use catalog::entry::Kind;
-use catalog::{Entry, Setup};
 use serde_json::{Value, json};
 
 use super::desk::Desk;
@@ -18,9 +18,11 @@ use crate::fleet::{self, Fleet, Notes};
 use crate::logs::Logs;
 use crate::output;
 use crate::settings::Settings;
+use crate::shelf::Found;
 
 /// A house with one server in it.
-async fn alone(desk: &Desk<'_>, entry: &Entry, setup: &Setup) -> Result<(House, ServerName)> {
+async fn alone(desk: &Desk<'_>, found: &Found<'_>, setup: &Setup) -> Result<(House, ServerName)> {
+    let entry = found.entry;
     let settings = desk.settings;
     if matches!(entry.kind, Kind::BuiltIn) {
         bail!(
@@ -28,7 +30,7 @@ async fn alone(desk: &Desk<'_>, entry: &Entry, setup: &Setup) -> Result<(House, 
             entry.name
         );
     }
-    let plan = match desk.plan(entry, setup).await? {
+    let plan = match desk.plan(found, setup).await? {
         Ok(plan) => plan,
         Err(lacks) => bail!(
             "{} can't run yet:\n{}",
@@ -46,8 +48,8 @@ async fn alone(desk: &Desk<'_>, entry: &Entry, setup: &Setup) -> Result<(House, 
 }
 
 /// The names of the tools that a server lists, set up like this.
-pub(super) async fn tools(desk: &Desk<'_>, entry: &Entry, setup: &Setup) -> Result<Vec<String>> {
-    let (house, _) = alone(desk, entry, setup).await?;
+pub(super) async fn tools(desk: &Desk<'_>, found: &Found<'_>, setup: &Setup) -> Result<Vec<String>> {
+    let (house, _) = alone(desk, found, setup).await?;
     let tools = house
         .gateway
         .tools(&assemble::local_principal(desk.settings))
@@ -66,9 +68,9 @@ fn names(tools: &[wire::Raw]) -> Vec<String> {
 
 pub(super) async fn test(settings: &Settings, server: &str, profile: &InProfile, json: Json) -> Result<Exit> {
     let desk = Desk::open(settings, profile)?;
-    let found = desk.shelf.find(server)?;
+    let found = desk.find(server)?;
     let setup = desk.setup(found.entry.name.as_str()).cloned().unwrap_or_default();
-    let (house, name) = alone(&desk, found.entry, &setup).await?;
+    let (house, name) = alone(&desk, &found, &setup).await?;
     let started = std::time::Instant::now();
     let tools = house.gateway.tools(&assemble::local_principal(settings)).await;
     let elapsed = started.elapsed();

@@ -38,6 +38,7 @@ pub(super) async fn update(
     let mut failed = false;
     let mut refused = false;
     let mut taken = false;
+    let mut broken = None;
     for name in on {
         if !servers.is_empty() && !servers.iter().any(|server| server == name.as_str()) {
             continue;
@@ -62,7 +63,11 @@ pub(super) async fn update(
                 };
                 match agreed {
                     Some(true) => {
-                        take(settings, &desk, &offer).await?;
+                        // Those before this one run newer images already, and the gateways have to know.
+                        if let Err(error) = take(settings, &desk, &offer).await {
+                            broken = Some(error);
+                            break;
+                        }
                         taken = true;
                     }
                     Some(false) => refused = true,
@@ -80,6 +85,9 @@ pub(super) async fn update(
     }
     if taken {
         control::renew(settings).await?;
+    }
+    if let Some(error) = broken {
+        return Err(error);
     }
     Ok(match (failed, refused) {
         (true, _) => Exit::Failed,
