@@ -94,8 +94,8 @@ impl Desk {
             Some(catalog) => vec![catalog.clone()],
             // It may be of any catalog that has its name.
             None if by_catalog => {
-                let shelf = Shelf::open(&self.settings, &self.store)?;
-                shelf.having(server).map(|shelved| shelved.name.clone()).collect()
+                let known = Shelf::open(&self.settings, &self.store)?;
+                known.having(server).map(|shelved| shelved.name.clone()).collect()
             }
             None => Vec::new(),
         };

@@ -334,7 +334,7 @@ async fn update(settings: &Settings, store: &Store, wanted: Option<&str>, yes: b
     let mut failed = None;
     for shelved in imported {
         match update_one(settings, store, &shelf, shelved, yes).await {
-            Ok(reaches) => reached |= reaches,
+            Ok(of_those_on) => reached |= of_those_on,
             Err(error) => {
                 failed = Some(error);
                 break;

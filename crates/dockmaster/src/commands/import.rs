@@ -105,12 +105,7 @@ pub(crate) async fn run(settings: &Settings, command: Import) -> Result<Exit> {
             ))?;
         }
     }
-    for fault in &found.faults {
-        output::note(&format!("left out: {fault}"))?;
-    }
-    for note in &found.notes {
-        output::note(&format!("note: {}", note.text))?;
-    }
+    tell_rest(&found)?;
     store.close().await;
     control::renew(settings).await?;
     Ok(if found.faults.is_empty() {
@@ -118,6 +113,17 @@ pub(crate) async fn run(settings: &Settings, command: Import) -> Result<Exit> {
     } else {
         Exit::Failed
     })
+}
+
+/// What was not understood, and what a person should know.
+fn tell_rest(found: &Imported) -> Result<()> {
+    for fault in &found.faults {
+        output::note(&format!("left out: {fault}"))?;
+    }
+    for note in &found.notes {
+        output::note(&format!("note: {}", note.text))?;
+    }
+    Ok(())
 }
 
 /// Takes in the catalogs; returns those that could not be.

@@ -107,8 +107,7 @@ fn what_a_set_up_comes_to_ask_for_is_agreed_to() {
         "[servers.notes]\nimage = \"busybox\"\nvolumes = [\"{{{{notes.path}}}}:/data\"]\n\
          [servers.notes.config]\ntype = \"object\"\nrequired = [\"path\"]\n\
          properties = {{ path = {{ type = \"string\" }} }}\n\
-         [[hosts.local.guard.roots]]\npath = {:?}\n[profiles.default.servers.notes]\n",
-        shared
+         [[hosts.local.guard.roots]]\npath = {shared:?}\n[profiles.default.servers.notes]\n"
     ));
     let before = config(&dockmaster);
     let path = format!("path={}", shared.display());
