@@ -96,7 +96,8 @@ async fn a_server_gets_out_to_what_it_declares_and_nowhere_else() {
     let dockmaster = dockmaster.configured(&toml);
     let file = dockmaster.home().join("actors.yaml");
     fs_err::write(&file, catalog.to_string()).unwrap();
-    let imported = dockmaster.run(&["catalog", "import", file.to_str().unwrap()]);
+    // It is switched on before its catalog came, so what it asks for is agreed to now.
+    let imported = dockmaster.run(&["catalog", "import", file.to_str().unwrap(), "--yes"]);
     assert_eq!(imported.code(), 0, "{}", imported.transcript());
     let island = Island::new(dockmaster);
     island.name("site.test", PUBLIC);
