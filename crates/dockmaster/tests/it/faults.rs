@@ -98,7 +98,11 @@ async fn one_that_says_nothing_to_initialize() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_exits_at_once() {
-    harms_only_itself("exits", Err("it ended by itself with exit code 3; its last words: the disk is full")).await;
+    harms_only_itself(
+        "exits",
+        Err("it ended by itself with exit code 3; its last words: the disk is full"),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
