@@ -1,7 +1,7 @@
 //! Walking JSON text once, without making anything of it: where values begin and end.
 //!
 //! `serde_json` walks as well, but for each level anew, and it reads escapes and numbers for what they mean. An answer
-//! may be megabytes. What is found here is what it would find ([`crate::tests`] compare the two); where something is
+//! may be megabytes. What is found here is what it would find (properties compare the two); where something is
 //! wrong with a text, it is asked what.
 
 use std::borrow::Cow;
