@@ -49,7 +49,8 @@ pub(super) struct AtWork {
 /// answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Group {
-    Session(u64),
+    /// By its number, with whose it is.
+    Session(u64, Principal),
     /// Of no session (2026-07-28 over HTTP).
     Principal(Principal),
 }
@@ -57,8 +58,14 @@ pub(super) enum Group {
 impl Group {
     pub(super) fn of(caller: &Caller) -> Self {
         match &caller.session {
-            Some(session) => Self::Session(session.number),
+            Some(session) => Self::Session(session.number, caller.principal.clone()),
             None => Self::Principal(caller.principal.clone()),
+        }
+    }
+
+    fn principal(&self) -> &Principal {
+        match self {
+            Self::Session(_, principal) | Self::Principal(principal) => principal,
         }
     }
 }
@@ -74,7 +81,8 @@ pub(super) enum Belongs {
 
 /// The call that a server's request belongs to: the one that waits for the task which it names, or the one on whose
 /// stream it came, else the newest of those at work, if all are of one group. `left` are the groups of calls that were
-/// given up and at which the server may work on.
+/// given up and at which the server may work on: such a question must not reach another principal, while which of a
+/// principal's own clients answers it does no harm.
 pub(super) fn belongs(
     related: Option<u64>,
     task: Option<&str>,
@@ -99,8 +107,9 @@ pub(super) fn belongs(
     let Some(newest) = at_work.last() else {
         return Belongs::ToNone("no call of a client is at work that this request could belong to");
     };
-    let mut groups = at_work.iter().map(|call| &call.group).chain(left);
-    if groups.any(|group| *group != newest.group) {
+    let of_another = |call: &AtWork| call.group != newest.group;
+    let of_somebody_else = |group: &Group| group.principal() != newest.group.principal();
+    if at_work.iter().any(of_another) || left.iter().any(of_somebody_else) {
         return Belongs::ToSeveral;
     }
     let able = at_work.iter().rposition(|call| call.asker.is_some());
@@ -116,7 +125,6 @@ pub(super) struct GivenUp(Mutex<VecDeque<Left>>);
 struct Left {
     number: u64,
     group: Group,
-    could_be_asked: bool,
     since: Instant,
 }
 
@@ -135,7 +143,6 @@ impl GivenUp {
         all.push_back(Left {
             number: call.number,
             group: call.group.clone(),
-            could_be_asked: call.asker.is_some(),
             since: now,
         });
     }
@@ -152,13 +159,6 @@ impl GivenUp {
         let all = lock(&self.0);
         let counts = all.iter().filter(|left| left.since + life > come);
         counts.map(|left| left.group.clone()).collect()
-    }
-
-    /// Whether one of another group is among them whose client could have been asked.
-    pub(super) fn has_others(&self, group: &Group, life: Duration) -> bool {
-        let now = Instant::now();
-        let is_other = |left: &Left| left.could_be_asked && left.group != *group && left.since + life > now;
-        lock(&self.0).iter().any(is_other)
     }
 }
 
@@ -231,13 +231,18 @@ impl OpenAsks {
 mod tests {
     use super::*;
 
+    /// Each by somebody else.
+    fn session_of(number: u64) -> Group {
+        Group::Session(number, Principal::new(&format!("user {number}")))
+    }
+
     #[test]
     fn to_which_call_a_request_belongs() {
         // Sessions by their numbers; 0: no session, of one principal.
         let check_left = |related: Option<u64>, at_work: &[(u64, u64)], left: &[u64], wanted: Option<u64>| {
             let group = |session| match session {
                 0 => Group::Principal(Principal::new("ann")),
-                session => Group::Session(session),
+                session => session_of(session),
             };
             let calls = at_work.iter().map(|(number, session)| AtWork {
                 number: *number,
@@ -280,16 +285,16 @@ mod tests {
         let given_up = GivenUp::default();
         let call = |number, session| AtWork {
             number,
-            group: Group::Session(session),
+            group: session_of(session),
             asker: None,
             task: None,
         };
         given_up.add(&call(1, 7), life);
         let come = Instant::now();
-        assert_eq!(given_up.groups(come, life), [Group::Session(7)]);
+        assert_eq!(given_up.groups(come, life), [session_of(7)]);
         tokio::time::advance(life).await;
         given_up.add(&call(2, 8), life);
-        assert_eq!(given_up.groups(Instant::now(), life), [Group::Session(8)]);
+        assert_eq!(given_up.groups(Instant::now(), life), [session_of(8)]);
         // For what came while it counted it still does.
         assert_eq!(given_up.groups(come, life).len(), 2);
         assert!(given_up.answered(2) && !given_up.answered(2));
@@ -297,7 +302,7 @@ mod tests {
         for number in 3..3 + 2 * MOST_LEFT as u64 {
             given_up.add(&call(number, 9), life);
         }
-        assert!(given_up.groups(come, life).contains(&Group::Session(7)));
+        assert!(given_up.groups(come, life).contains(&session_of(7)));
         assert_eq!(given_up.groups(come, life).len(), MOST_LEFT);
     }
 }

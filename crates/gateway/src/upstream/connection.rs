@@ -182,9 +182,7 @@ impl Connection {
     /// come on the stream of their call, that makes no difference.
     pub(super) fn works_for_others(&self, group: &Group) -> bool {
         let is_other = |call: &AtWork| call.asker.is_some() && call.group != *group;
-        !self.mirrors
-            && (self.shared.at_work().iter().any(is_other)
-                || self.shared.given_up.has_others(group, self.around.limits.list))
+        !self.mirrors && self.shared.at_work().iter().any(is_other)
     }
 
     /// Puts the tasks to work that read, write and drive the link.

@@ -539,9 +539,10 @@ async fn a_question_of_a_call_that_was_given_up_is_put_to_nobody_else() {
             parts.limits.drain = std::time::Duration::from_secs(1);
             parts.limits.list = std::time::Duration::from_secs(10);
         });
+        // Of two principals.
         let (one, two) = (
             rig.client(Over::Stdio, "2025-11-25", all()).await,
-            rig.client(Over::Stdio, "2025-11-25", all()).await,
+            rig.client(Over::Http, "2025-11-25", all()).await,
         );
         two.respond(|method, params| Some(answers(method, params)));
         let nothing = json!({"name": "ask", "arguments": {"wants": []}});
