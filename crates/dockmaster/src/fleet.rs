@@ -3,7 +3,7 @@
 //! A server that can't be run is a server that says why at each use; it never keeps the others, or the gateway, from
 //! starting.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -67,7 +67,8 @@ pub(crate) fn enabled(settings: &Settings) -> impl Iterator<Item = Enabled<'_>> 
     })
 }
 
-/// What plans depend on.
+/// What plans depend on. It reads the state file, which takes most of a millisecond: who makes several plans asks once, and
+/// sets the profile for each.
 pub(crate) fn around(settings: &Settings, store: &Store, profile: &str) -> Result<Around> {
     let guard = &settings.config.hosts.local.guard;
     let digests = store.documents().list(PIN)?;
@@ -200,17 +201,13 @@ impl Fleet {
         }
         let catalogs = Shelf::open(settings, store)?;
         let mut servers = Vec::new();
-        // Once for each profile: it opens the state file, which takes most of a millisecond.
-        let mut arounds = HashMap::new();
+        let mut around = around(settings, store, "")?;
         for enabled in enabled {
-            let around = match arounds.entry(enabled.profile) {
-                hash_map::Entry::Occupied(known) => known.into_mut(),
-                hash_map::Entry::Vacant(free) => free.insert(around(settings, store, enabled.profile)?),
-            };
+            enabled.profile.clone_into(&mut around.profile);
             let planned = match catalogs.meant(enabled.name, enabled.setup) {
                 Err(error) => Err(error.to_string()),
                 Ok(found) => found
-                    .plan(enabled.setup, around)
+                    .plan(enabled.setup, &around)
                     .map(|plan| (plan, Notes::of(found.entry)))
                     .map_err(|lacks| list(&lacks).replace('\n', "; ")),
             };

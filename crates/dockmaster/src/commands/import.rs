@@ -145,7 +145,9 @@ async fn catalogs_of<'a>(
         };
         if shelf::Imported::kept(store, &name)?.is_some() {
             output::line(&format!("catalog {name}: is here already, and stays as it is"))?;
-        } else if let Err(error) = super::catalog::import(settings, store, place, Some(&name), false).await {
+        } else if let Err(error) =
+            super::catalog::intake::import(settings, store, place, Some(&name), false).await
+        {
             output::note(&format!("catalog {name} was not taken in: {error:#}"))?;
             left.push(catalog);
         }

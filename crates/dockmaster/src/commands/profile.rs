@@ -6,15 +6,15 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use base::names::ServerName;
-use catalog::Setup;
 use catalog::read::{Catalog, Own};
+use catalog::{Around, Setup};
 use fs_err as fs;
 use serde::Serialize;
 use serde_json::json;
 use store::Store;
 
 use super::agreement::agree;
-use super::catalog::pin_those_on;
+use super::catalog::intake::pin_those_on;
 use super::images;
 use crate::cli::Profile;
 use crate::exit::Exit;
@@ -235,10 +235,11 @@ fn import(settings: &Settings, place: &str, text: &str, name: Option<&str>, yes:
     if let Some((imported, catalog)) = &brought {
         shelf.add(&name, imported, catalog);
     }
+    let around = fleet::around(&then, &store, &name)?;
     let mut asks = Vec::new();
     let mut unknown = Vec::new();
     for (server, what) in &mut servers {
-        asks.extend(asked(&then, &store, &shelf, &name, server, what)?);
+        asks.extend(asked(&around, &shelf, server, what)?);
         match shelf.meant(server, &what.setup) {
             Ok(found) => found.pin(&mut what.setup)?,
             Err(_) => unknown.push(server.to_string()),
@@ -304,10 +305,8 @@ fn refuse_known(settings: &Settings, shelf: &Shelf, server: &ServerName, own: &O
 /// What a person has to agree to before a server of a document is switched on: how the document describes it and sets it
 /// up, which secrets it is given, and what it asks for beyond the lockdown.
 fn asked(
-    settings: &Settings,
-    store: &Store,
+    around: &Around,
     shelf: &Shelf,
-    profile: &str,
     server: &ServerName,
     what: &catalog::profile::Server,
 ) -> Result<Vec<String>> {
@@ -321,12 +320,11 @@ fn asked(
             inline(&toml::Value::try_from(&what.setup)?)
         ));
     }
-    let around = fleet::around(settings, store, profile)?;
     if let Ok(found) = shelf.meant(server, &what.setup)
-        && let Ok(plan) = found.plan(&what.setup, &around)
+        && let Ok(plan) = found.plan(&what.setup, around)
     {
         // The definitions that came along.
-        if found.catalog == profile {
+        if found.catalog == around.profile {
             let images: Vec<_> = images::of(&plan).collect();
             if !images.is_empty() {
                 asks.push(format!("runs {}", images.join(", ")));
