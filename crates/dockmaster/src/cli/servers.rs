@@ -297,7 +297,7 @@ pub(crate) enum Import {
 Example:
   dockmaster import docker-mcp --secrets ~/mcp.env
 
-What is there already stays as it is.")]
+What is there already stays as it is. What its servers ask for beyond the lockdown is agreed to before anything is changed.")]
     DockerMcp {
         /// Its folder [default: ~/.docker/mcp]
         #[arg(long, value_name = "FOLDER")]
@@ -308,6 +308,9 @@ What is there already stays as it is.")]
         /// Take in the catalogs that it knows, too: files, URLs, and artifacts of registries
         #[arg(long)]
         catalogs: bool,
+        /// Agree to what its servers ask for beyond the lockdown
+        #[arg(long, short)]
+        yes: bool,
         #[command(flatten)]
         profile: InProfile,
     },

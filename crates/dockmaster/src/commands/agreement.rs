@@ -21,7 +21,9 @@ pub(crate) fn agree(who: &str, asks: &[String], yes: bool, otherwise: &str) -> R
     let message = match if yes { Some(true) } else { output::agree("Agree?")? } {
         Some(true) => return Ok(()),
         Some(false) => otherwise.to_owned(),
-        None => format!("{otherwise}: there is no terminal to agree at; --yes agrees to what it asks for"),
+        None => format!(
+            "{otherwise}: there is no terminal to agree at; the same command with --yes agrees to that"
+        ),
     };
     Err(Failure::new(Exit::Refused, message).into())
 }

@@ -15,6 +15,7 @@ mod egress;
 mod everything;
 mod faults;
 mod harness;
+mod imports;
 mod live;
 mod packages;
 mod reload;

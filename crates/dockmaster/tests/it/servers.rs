@@ -310,46 +310,6 @@ fn profiles() {
     ");
 }
 
-#[test]
-fn a_set_up_of_docker_mcp_is_taken_over() {
-    let dockmaster = Dockmaster::new();
-    let folder = dockmaster.home().join(".docker/mcp");
-    fs_err::create_dir_all(&folder).unwrap();
-    for (name, text) in [
-        (
-            "registry.yaml",
-            "registry:\n  memory:\n    ref: \"\"\n  nobody-knows:\n    ref: \"\"\n",
-        ),
-        ("config.yaml", "memory: {}\nnobody-knows:\n  path: /srv\n"),
-        ("tools.yaml", "memory: [read_graph]\n"),
-        (".env", "# mine\ngithub.personal_access_token=s3cret-value\n"),
-    ] {
-        fs_err::write(folder.join(name), text).unwrap();
-    }
-    let imported = dockmaster.run(&["import", "docker-mcp"]);
-    insta::assert_snapshot!(imported.transcript(), @"
-        exit 0
-        | secret github.personal_access_token: stored in the encrypted file HOME/dm/secrets
-        | server memory: switched on in the profile default
-        | server nobody-knows: switched on in the profile default
-        ! no catalog here has nobody-knows; import the one that does with `dockmaster catalog import`
-        ");
-    let config = fs_err::read_to_string(dockmaster.file("config.toml")).unwrap();
-    insta::assert_snapshot!(config, @r#"
-    [profiles.default.servers.memory]
-    tools = ["read_graph"]
-
-    [profiles.default.servers.nobody-knows]
-    config = { "path" = "/srv" }
-    "#);
-    let again = dockmaster.run(&["import", "docker-mcp"]);
-    assert!(again.stdout().contains("stays"), "{}", again.transcript());
-    assert_eq!(
-        fs_err::read_to_string(dockmaster.file("config.toml")).unwrap(),
-        config
-    );
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_set_up_while_it_is_switched_on() {
     let image = testkit::image().await;

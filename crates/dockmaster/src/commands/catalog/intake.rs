@@ -18,59 +18,100 @@ use crate::{control, fleet, output, registry};
 const PAGES: usize = 500;
 
 /// Takes in a catalog from a file, a folder, a URL or a registry; whether servers that are switched on are of it.
-pub(crate) async fn import(
+pub(super) async fn import(
     settings: &Settings,
     store: &Store,
     source: &str,
     name: Option<&str>,
     yes: bool,
 ) -> Result<bool> {
-    let imported = fetch_catalog(settings, source).await?;
-    let catalog = imported.read()?;
-    let proposal = name
-        .map(str::to_owned)
-        .or_else(|| catalog.name.clone())
-        .unwrap_or_else(|| stem(source));
-    let name = catalog_name(&proposal)?;
-    if Imported::kept(store, &name)?.is_some() {
-        bail!(
-            "there is a catalog {name} already; `dockmaster catalog update {name}` reads it again, --name keeps both"
-        );
-    }
     let shelf = Shelf::open(settings, store)?;
-    if catalog.entries.is_empty() {
-        match catalog.faults.first() {
-            Some(fault) => bail!("no server in {source} can be read; the first: {fault}"),
-            None => bail!("there is no server in {source}"),
+    let arrival = Arrival::fetch(settings, store, &shelf, source, name).await?;
+    let otherwise = format!("the catalog {} was not taken in", arrival.name);
+    let change = &arrival.change;
+    agree("what is switched on", &change.asks, yes, &otherwise)?;
+    change.prepare(settings, store, &otherwise).await?;
+    arrival.keep(settings, store, &shelf)?;
+    Ok(arrival.change.reaches)
+}
+
+/// A catalog that was read and is not kept yet.
+pub(crate) struct Arrival {
+    pub(crate) name: String,
+    pub(crate) imported: Imported,
+    pub(crate) catalog: read::Catalog,
+    pub(crate) change: Change,
+}
+
+impl Arrival {
+    /// Reads one. Its name is the given one, its own, or that of where it is.
+    ///
+    /// # Errors
+    /// It can't be read, no server of it can, or there is one of its name.
+    pub(crate) async fn fetch(
+        settings: &Settings,
+        store: &Store,
+        shelf: &Shelf,
+        source: &str,
+        name: Option<&str>,
+    ) -> Result<Self> {
+        let imported = fetch_catalog(settings, source).await?;
+        let catalog = imported.read()?;
+        let proposal = name
+            .map(str::to_owned)
+            .or_else(|| catalog.name.clone())
+            .unwrap_or_else(|| stem(source));
+        let name = catalog_name(&proposal)?;
+        if Imported::kept(store, &name)?.is_some() {
+            bail!(
+                "there is a catalog {name} already; `dockmaster catalog update {name}` reads it again, --name keeps both"
+            );
         }
+        if catalog.entries.is_empty() {
+            match catalog.faults.first() {
+                Some(fault) => bail!("no server in {source} can be read; the first: {fault}"),
+                None => bail!("there is no server in {source}"),
+            }
+        }
+        let change = Change::of(settings, store, shelf, &name, None, &catalog)?;
+        Ok(Self {
+            name,
+            imported,
+            catalog,
+            change,
+        })
     }
-    let otherwise = format!("the catalog {name} was not taken in");
-    let reaches = agree_to_change(settings, store, &shelf, &name, None, &catalog, yes, &otherwise).await?;
-    let mut edit = settings.edit()?;
-    pin_those_on(settings, &shelf, &mut edit, |server| {
-        catalog.get(server).is_some()
-    })?;
-    edit.save()?;
-    imported.keep(store, &name)?;
-    output::line(&format!("imported {name}: {} servers", catalog.entries.len()))?;
-    for fault in &catalog.faults {
-        output::note(&format!("left out: {fault}"))?;
+
+    /// Keeps it; `before` has what was there before.
+    pub(crate) fn keep(&self, settings: &Settings, store: &Store, before: &Shelf) -> Result<()> {
+        let Self { name, catalog, .. } = self;
+        let mut edit = settings.edit()?;
+        pin_those_on(settings, before, &mut edit, |server| {
+            catalog.get(server).is_some()
+        })?;
+        edit.save()?;
+        self.imported.keep(store, name)?;
+        output::line(&format!("imported {name}: {} servers", catalog.entries.len()))?;
+        for fault in &catalog.faults {
+            output::note(&format!("left out: {fault}"))?;
+        }
+        let is_known = |entry: &&Entry| before.find(entry.name.as_str()).is_ok();
+        let hidden: Vec<_> = catalog
+            .entries
+            .iter()
+            .filter(is_known)
+            .map(|entry| entry.name.as_str())
+            .collect();
+        if !hidden.is_empty() {
+            let shown = hidden.iter().take(8).copied().collect::<Vec<_>>().join(", ");
+            let more = if hidden.len() > 8 { ", …" } else { "" };
+            output::note(&format!(
+                "{} of them have names that other catalogs have too ({shown}{more}); write {name}/NAME for those of this one",
+                hidden.len()
+            ))?;
+        }
+        Ok(())
     }
-    let known = |entry: &&Entry| shelf.find(entry.name.as_str()).is_ok();
-    let hidden: Vec<_> = catalog
-        .entries
-        .iter()
-        .filter(known)
-        .map(|entry| entry.name.as_str())
-        .collect();
-    if !hidden.is_empty() {
-        let shown = hidden.iter().take(8).copied().collect::<Vec<_>>().join(", ");
-        output::note(&format!(
-            "{} of them have names that other catalogs have too ({shown}…); write {name}/NAME for those of this one",
-            hidden.len()
-        ))?;
-    }
-    Ok(reaches)
 }
 
 /// The last part of a path or URL, without its extension.
@@ -203,75 +244,89 @@ async fn update_one(
     for change in changes {
         output::line(&format!("  {change}"))?;
     }
-    let reaches = agree_to_change(settings, store, shelf, name, Some(before), &after, yes, &stays).await?;
+    let change = Change::of(settings, store, shelf, name, Some(before), &after)?;
+    agree("what is switched on", &change.asks, yes, &stays)?;
+    change.prepare(settings, store, &stays).await?;
     // One that is gone here must not become another catalog's of its name.
     let mut edit = settings.edit()?;
     pin_those_on(settings, shelf, &mut edit, goes)?;
     edit.save()?;
     fresh.keep(store, name)?;
-    Ok(reaches)
+    Ok(change.reaches)
 }
 
-/// Has a person agree to what switched-on servers would ask for beyond what they ask for now, and makes sure of their
-/// images. Gives whether there are any of this catalog that change.
-#[expect(clippy::too_many_arguments, reason = "before and after, and how to ask")]
-async fn agree_to_change(
-    settings: &Settings,
-    store: &Store,
-    shelf: &Shelf,
-    name: &str,
-    before: Option<&read::Catalog>,
-    after: &read::Catalog,
-    yes: bool,
-    otherwise: &str,
-) -> Result<bool> {
-    let mut around = fleet::around(settings, store, "")?;
-    let mut asks = Vec::new();
-    let mut wanted: Vec<Plan> = Vec::new();
-    let mut reaches = false;
-    for entry in &after.entries {
-        let old = before.and_then(|before| before.get(entry.name.as_str()));
-        if old == Some(entry) {
-            continue;
-        }
-        for enabled in fleet::enabled(settings).filter(|enabled| *enabled.name == entry.name) {
-            // A name may mean the entry of another catalog; then this one does not run.
-            let is_meant = match shelf.meant(enabled.name, enabled.setup) {
-                Ok(found) => found.catalog == name,
-                Err(_) => enabled
-                    .setup
-                    .catalog
-                    .as_ref()
-                    .is_none_or(|catalog| catalog.as_str() == name),
-            };
-            if !is_meant {
+/// What it means for servers that are switched on that a catalog comes, or says something else.
+pub(crate) struct Change {
+    /// What they would ask for beyond what they ask for now.
+    pub(crate) asks: Vec<String>,
+    /// Those that would run another image.
+    wanted: Vec<Plan>,
+    /// There are any.
+    pub(crate) reaches: bool,
+}
+
+impl Change {
+    fn of(
+        settings: &Settings,
+        store: &Store,
+        shelf: &Shelf,
+        name: &str,
+        before: Option<&read::Catalog>,
+        after: &read::Catalog,
+    ) -> Result<Self> {
+        let mut around = fleet::around(settings, store, "")?;
+        let mut change = Self {
+            asks: Vec::new(),
+            wanted: Vec::new(),
+            reaches: false,
+        };
+        for entry in &after.entries {
+            let old = before.and_then(|before| before.get(entry.name.as_str()));
+            if old == Some(entry) {
                 continue;
             }
-            enabled.profile.clone_into(&mut around.profile);
-            let plan = |entry| Found { catalog: name, entry }.plan(enabled.setup, &around).ok();
-            let plans = Plans {
-                before: old.and_then(plan),
-                now: plan(entry),
-            };
-            asks.extend(plans.further_asks());
-            wanted.extend(plans.other_images());
-            reaches = true;
+            for enabled in fleet::enabled(settings).filter(|enabled| *enabled.name == entry.name) {
+                // A name may mean the entry of another catalog; then this one does not run.
+                let is_meant = match shelf.meant(enabled.name, enabled.setup) {
+                    Ok(found) => found.catalog == name,
+                    Err(_) => enabled
+                        .setup
+                        .catalog
+                        .as_ref()
+                        .is_none_or(|catalog| catalog.as_str() == name),
+                };
+                if !is_meant {
+                    continue;
+                }
+                enabled.profile.clone_into(&mut around.profile);
+                let plan = |entry| Found { catalog: name, entry }.plan(enabled.setup, &around).ok();
+                let plans = Plans {
+                    before: old.and_then(plan),
+                    now: plan(entry),
+                };
+                change.asks.extend(plans.further_asks());
+                change.wanted.extend(plans.other_images());
+                change.reaches = true;
+            }
         }
+        // Two profiles may ask for the same.
+        change.asks.sort();
+        change.asks.dedup();
+        Ok(change)
     }
-    // Two profiles may ask for the same.
-    asks.sort();
-    asks.dedup();
-    agree("what is switched on", &asks, yes, otherwise)?;
-    for plan in wanted {
-        // What a server ran until now still runs if this fails.
-        images::prepare(settings, store, &plan).await.with_context(|| {
-            format!(
-                "{otherwise}; `dockmaster server disable {}` leaves that server out of it",
-                plan.server
-            )
-        })?;
+
+    /// Makes sure of the images of those that would run another one: what they ran until now still runs if this fails.
+    pub(crate) async fn prepare(&self, settings: &Settings, store: &Store, otherwise: &str) -> Result<()> {
+        for plan in &self.wanted {
+            images::prepare(settings, store, plan).await.with_context(|| {
+                format!(
+                    "{otherwise}; `dockmaster server disable {}` leaves that server out of it",
+                    plan.server
+                )
+            })?;
+        }
+        Ok(())
     }
-    Ok(reaches)
 }
 
 /// Writes down for servers that are switched on which imported catalog they are of, where `comes` says that their name
