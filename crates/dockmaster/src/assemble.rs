@@ -14,7 +14,8 @@ use engine::{Endpoint, Engine};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use gateway::{
-    Connect, Definition, Describe, Gateway, Journal, Limits, Link, Memory, Parts, Principal, Server, Wire,
+    Calls, Connect, Definition, Describe, Gateway, Journal, Limits, Link, Memory, Parts, Principal, Server,
+    Wire,
 };
 use policy::Effect;
 use serde_json::Value;
@@ -342,13 +343,22 @@ fn docker(settings: &Settings, engine: Engine, toolset: Toolset) -> Result<Serve
         let options = options.clone();
         async move {
             let (near, far) = tokio::io::duplex(PIPE);
+            let server = DockerServer::new(options);
+            let answering = server.clone();
             let serving = async move {
-                if let Err(error) = Box::pin(DockerServer::new(options).serve(far)).await {
+                if let Err(error) = Box::pin(server.serve(far)).await {
                     tracing::error!("the Docker server ended: {error}");
                 }
             };
+            let calls: Calls = Arc::new(move |params| {
+                let server = answering.clone();
+                async move { server.answer(&params).await }.boxed()
+            });
             Ok(Link {
-                wire: Wire::Pipe(Box::new(near)),
+                wire: Wire::Within {
+                    stream: Box::new(near),
+                    calls,
+                },
                 driver: Some(serving.map(|()| None).boxed()),
             })
         }

@@ -56,8 +56,8 @@ pub use journal::Journal;
 pub use limits::Limits;
 pub use memory::{Definition, Memory};
 pub use parts::{
-    ByteStream, Connect, Describe, Driver, FirstSight, FromServer, Life, Link, Origin, PREPARING, Parts,
-    Prepare, Screening, Server, Share, Sharing, ToServer, Treatment, Wire,
+    ByteStream, Calls, Connect, Describe, Driver, FirstSight, FromServer, Life, Link, Origin, PREPARING,
+    Parts, Prepare, Screening, Server, Share, Sharing, ToServer, Treatment, Wire,
 };
 pub use pins::Held;
 pub use process::{Process, StderrSink};

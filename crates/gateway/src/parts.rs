@@ -10,6 +10,7 @@ use policy::Effect;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
+use wire::Raw;
 
 use crate::{Journal, Limits, Memory, Principal};
 
@@ -234,6 +235,14 @@ pub type Driver = BoxFuture<'static, Option<String>>;
 pub enum Wire {
     /// Newline-delimited JSON-RPC in both directions.
     Pipe(Box<dyn ByteStream>),
+    /// The same, of a server in this process that answers calls of its tools without the stream too. Those whose
+    /// progress somebody wants to hear of still go by the stream.
+    Within {
+        /// Carries everything else.
+        stream: Box<dyn ByteStream>,
+        /// Answers calls.
+        calls: Calls,
+    },
     /// Messages, each by itself: for transports such as HTTP, on which an answer comes on the stream of its
     /// request. The transport ends when `to_server` has no sender left, and the connection is dead when
     /// `from_server` has none.
@@ -247,6 +256,10 @@ pub enum Wire {
         from_server: mpsc::Receiver<FromServer>,
     },
 }
+
+/// Answers the `params` of a `tools/call` with its result, or with a JSON-RPC error, as the server does on its stream.
+/// Dropping the future cancels the call.
+pub type Calls = Arc<dyn Fn(Raw) -> BoxFuture<'static, Result<Raw, Raw>> + Send + Sync>;
 
 /// A message to a server.
 #[derive(Debug)]

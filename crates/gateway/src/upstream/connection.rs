@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use serde_json::json;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
@@ -21,7 +22,7 @@ use super::reader::Reader;
 use super::{NoAnswer, Route, Sending, Surroundings, lock, set_meta};
 use crate::events::Level;
 use crate::outlet::write_lines;
-use crate::parts::{Link, ToServer, Wire};
+use crate::parts::{Calls, Link, ToServer, Wire};
 
 /// Messages that wait for a server to read.
 const QUEUE: usize = 256;
@@ -40,6 +41,8 @@ pub(crate) struct Connection {
     pub(super) speech: Speech,
     /// Headers are wanted (HTTP).
     mirrors: bool,
+    /// Answers calls of tools without the stream.
+    calls: Option<Calls>,
     /// The level that a legacy server was told last; held while it is told another.
     level: tokio::sync::Mutex<Option<Level>>,
     pub(super) listening: Listening,
@@ -207,8 +210,12 @@ impl Connection {
             around: Arc::clone(around),
         };
         let mirrors = matches!(link.wire, Wire::Messages { .. });
+        let calls = match &link.wire {
+            Wire::Within { calls, .. } => Some(Arc::clone(calls)),
+            Wire::Pipe(_) | Wire::Messages { .. } => None,
+        };
         let queue = match link.wire {
-            Wire::Pipe(stream) => {
+            Wire::Pipe(stream) | Wire::Within { stream, .. } => {
                 let (read, write) = tokio::io::split(stream);
                 let (queue, waiting) = mpsc::channel(QUEUE);
                 let shared = Arc::clone(&shared);
@@ -255,6 +262,7 @@ impl Connection {
                 instructions: None,
             },
             mirrors,
+            calls,
             level: tokio::sync::Mutex::default(),
             listening: Listening::default(),
             server: Arc::clone(&server),
@@ -348,13 +356,16 @@ impl Connection {
         mut params: Object<'_>,
         sending: Sending<'_>,
     ) -> Result<Result<Raw, Raw>, NoAnswer> {
-        let server = || self.server.to_string();
-        let died = || NoAnswer::Died {
-            server: server(),
-            method: method.to_owned(),
-        };
+        let wants_progress = sending.route.as_ref().is_some_and(|route| route.wants_progress());
+        if let Some(calls) = &self.calls
+            && method == method::TOOLS_CALL
+            && !wants_progress
+        {
+            let answer = calls(params.to_raw()).map(Some);
+            return self.wait(method, sending.limit, sending.cancel, answer).await;
+        }
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        if sending.route.as_ref().is_some_and(|route| route.wants_progress()) {
+        if wants_progress {
             // The request's own number: unique on this connection, as a token has to be.
             set_meta(&mut params, |meta| meta.set(meta::PROGRESS_TOKEN, &id));
         }
@@ -395,17 +406,33 @@ impl Connection {
         });
         let exchange = async {
             let line = message.to_line();
-            let sent = self.queue.send(ToServer { line, headers }).await;
-            sent.map_err(|_| died())?;
-            answer.await.map_err(|_| died())
+            self.queue.send(ToServer { line, headers }).await.ok()?;
+            answer.await.ok()
+        };
+        self.wait(method, sending.limit, sending.cancel, exchange).await
+    }
+
+    /// Waits for an answer; it is `None` if the server has died.
+    async fn wait(
+        &self,
+        method: &str,
+        limit: Duration,
+        cancel: &CancellationToken,
+        answer: impl Future<Output = Option<Result<Raw, Raw>>>,
+    ) -> Result<Result<Raw, Raw>, NoAnswer> {
+        let server = || self.server.to_string();
+        let died = || NoAnswer::Died {
+            server: server(),
+            method: method.to_owned(),
         };
         tokio::select! {
             // In this order: an answer that is there counts, even if something else happened meanwhile.
             biased;
-            answer = timeout(sending.limit, exchange) => answer.unwrap_or_else(|_| {
-                Err(NoAnswer::TimedOut { server: server(), method: method.to_owned(), after: sending.limit })
-            }),
-            () = sending.cancel.cancelled() => Err(NoAnswer::Cancelled),
+            answer = timeout(limit, answer) => match answer {
+                Ok(answer) => answer.ok_or_else(died),
+                Err(_) => Err(NoAnswer::TimedOut { server: server(), method: method.to_owned(), after: limit }),
+            },
+            () = cancel.cancelled() => Err(NoAnswer::Cancelled),
             () = self.shared.dead.cancelled() => Err(died()),
         }
     }

@@ -16,6 +16,7 @@ mod eras;
 mod events;
 mod far;
 mod http;
+mod inner;
 mod life;
 mod limits;
 mod meetings;

@@ -18,24 +18,29 @@ pub(crate) struct Ctx {
     progress: Option<Arc<Progress>>,
 }
 
+/// Where a client hears how far its request is.
 #[derive(Debug)]
-struct Progress {
+pub(crate) struct Progress {
     peer: Peer<RoleServer>,
     token: ProgressToken,
     last: Mutex<(Option<Instant>, f64)>,
 }
 
+impl Progress {
+    /// `None`: the client does not want to hear.
+    pub(crate) fn of(request: &RequestContext<RoleServer>) -> Option<Self> {
+        Some(Self {
+            peer: request.peer.clone(),
+            token: request.meta.get_progress_token()?,
+            last: Mutex::new((None, 0.0)),
+        })
+    }
+}
+
 impl Ctx {
     /// For one request of a client.
-    pub(crate) fn new(state: Arc<State>, request: &RequestContext<RoleServer>) -> Self {
-        let progress = request.meta.get_progress_token().map(|token| {
-            let last = Mutex::new((None, 0.0));
-            Arc::new(Progress {
-                peer: request.peer.clone(),
-                token,
-                last,
-            })
-        });
+    pub(crate) fn new(state: Arc<State>, progress: Option<Progress>) -> Self {
+        let progress = progress.map(Arc::new);
         Self { state, progress }
     }
 

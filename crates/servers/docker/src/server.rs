@@ -1,6 +1,6 @@
 //! The MCP side: an rmcp server over any stream, legacy or modern, whose tools come from the table.
 
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, Progress};
 use crate::error::{Code, ToolError};
 use crate::exec::Sessions;
 use crate::pages::Pages;
@@ -20,7 +20,10 @@ use rmcp::model::{
 };
 use rmcp::service::{RequestContext, ServerInitializeError, SubscriptionContext};
 use rmcp::{RoleServer, ServerHandler, ServiceExt};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -129,13 +132,51 @@ impl DockerServer {
         served
     }
 
+    /// Answers the `params` of a `tools/call` without a stream, for a host in the same process: as on a stream in the
+    /// modern era, but that nobody hears of progress. Dropping the future cancels the call.
+    ///
+    /// # Errors
+    /// A JSON-RPC error: there is no such tool, or these are no params of a call.
+    pub async fn answer(&self, params: &RawValue) -> Result<Box<RawValue>, Box<RawValue>> {
+        let answer = match serde_json::from_str::<Call>(params.get()) {
+            Ok(Call { name, arguments }) => {
+                let (arguments, never) = (arguments.unwrap_or_default(), CancellationToken::new());
+                self.call(&name, arguments, None, &never).await
+            }
+            Err(error) => Err(ErrorData::invalid_params(
+                format!("params of tools/call: {error}"),
+                None,
+            )),
+        };
+        match answer {
+            Ok(result) => Ok(raw(&result)),
+            Err(error) => Err(raw(&error)),
+        }
+    }
+
     async fn call(
         &self,
-        request: CallToolRequestParams,
-        context: &RequestContext<RoleServer>,
+        name: &str,
+        arguments: JsonObject,
+        progress: Option<Progress>,
+        cancelled: &CancellationToken,
+    ) -> Result<CallToolResult, ErrorData> {
+        let tool = tools::find(name).ok_or_else(|| unknown_tool(name))?;
+        // Tracked, because nobody waits for a handler when its stream ends.
+        // Boxed, like all work below: it is moved several times on its way, and has room for each kind of work.
+        let work = Box::pin(self.run(tool, arguments, progress, cancelled));
+        Ok(self.state.tasks.track_future(work).await)
+    }
+
+    async fn run(
+        &self,
+        tool: &Tool,
+        arguments: JsonObject,
+        progress: Option<Progress>,
+        cancelled: &CancellationToken,
     ) -> CallToolResult {
         let answer = match self.state.calls.try_acquire() {
-            Ok(_permit) => self.dispatch(request, context).await,
+            Ok(_permit) => self.dispatch(tool, arguments, progress, cancelled).await,
             Err(_) => Err(
                 ToolError::new(Code::Conflict, format!("{MAX_CALLS} calls are running already"))
                     .fix("wait for one of them to end"),
@@ -153,7 +194,7 @@ impl DockerServer {
         context: &RequestContext<RoleServer>,
         work: impl AsyncFnOnce(Ctx) -> Result<T, ToolError>,
     ) -> Result<T, ErrorData> {
-        let ctx = Ctx::new(Arc::clone(&self.state), context);
+        let ctx = Ctx::new(Arc::clone(&self.state), Progress::of(context));
         let engine = ctx.engine().clone();
         let work = self.state.tasks.track_future(Box::pin(work(ctx)));
         let error = tokio::select! {
@@ -175,24 +216,19 @@ impl DockerServer {
 
     async fn dispatch(
         &self,
-        request: CallToolRequestParams,
-        context: &RequestContext<RoleServer>,
+        tool: &Tool,
+        arguments: JsonObject,
+        progress: Option<Progress>,
+        cancelled: &CancellationToken,
     ) -> Result<String, ToolError> {
-        let arguments = request.arguments.unwrap_or_default();
         if let Some(cursor) = page_cursor(&arguments) {
             return self.state.pages.next(cursor);
         }
-        let Some(tool) = tools::find(&request.name) else {
-            return Err(ToolError::new(
-                Code::NotFound,
-                format!("there is no tool {:?}", request.name),
-            ));
-        };
-        let ctx = Ctx::new(Arc::clone(&self.state), context);
+        let ctx = Ctx::new(Arc::clone(&self.state), progress);
         let work = tool.run(ctx.clone(), arguments);
         let result = tokio::select! {
             result = work => result,
-            () = context.ct.cancelled() => Err(ToolError::new(Code::Cancelled, "the client cancelled this request")),
+            () = cancelled.cancelled() => Err(ToolError::new(Code::Cancelled, "the client cancelled this request")),
             () = self.state.closing.cancelled() => Err(ToolError::new(Code::Cancelled, "the server is closing")),
         };
         match result {
@@ -219,6 +255,19 @@ impl State {
         let text = base::redact::text(&text).into_owned();
         base::text::cut(&text, self.pages.budget()).to_owned()
     }
+}
+
+/// The params of a `tools/call`, as far as they matter here.
+#[derive(Deserialize)]
+struct Call<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    arguments: Option<JsonObject>,
+}
+
+fn raw(value: &impl Serialize) -> Box<RawValue> {
+    // What is made here always has a form as JSON: text, objects with keys of text.
+    serde_json::value::to_raw_value(value).unwrap_or_default()
 }
 
 fn page_cursor(arguments: &JsonObject) -> Option<&str> {
@@ -292,13 +341,9 @@ impl ServerHandler for DockerServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        if tools::find(&request.name).is_none() {
-            return Err(unknown_tool(&request.name));
-        }
-        // Tracked, because rmcp does not wait for its handlers when the stream ends.
-        // Boxed, like all work below: rmcp moves the future of a request several times, and it holds room for each kind.
-        let work = Box::pin(self.call(request, &context));
-        let result = self.state.tasks.track_future(work).await;
+        let arguments = request.arguments.unwrap_or_default();
+        let progress = Progress::of(&context);
+        let result = self.call(&request.name, arguments, progress, &context.ct).await?;
         Ok(result.into())
     }
 
@@ -417,7 +462,7 @@ impl ServerHandler for DockerServer {
         request: CompleteRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        let ctx = Ctx::new(Arc::clone(&self.state), &context);
+        let ctx = Ctx::new(Arc::clone(&self.state), Progress::of(&context));
         let argument = &request.argument;
         let found = completion::complete(&ctx, &request.r#ref, &argument.name, &argument.value);
         let found = Box::pin(found).await;

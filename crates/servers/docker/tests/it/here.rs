@@ -67,7 +67,7 @@ impl Setup {
         }
     }
 
-    fn options(self) -> Options {
+    pub(crate) fn options(self) -> Options {
         let roots = self
             .root
             .iter()

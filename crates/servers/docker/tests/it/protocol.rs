@@ -1,7 +1,8 @@
 //! The MCP side: the session, the lists, both eras.
 
 use crate::here::{Setup, server};
-use docker_server::{Toolset, describe, reference};
+use docker_server::{DockerServer, Toolset, describe, reference};
+use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -54,6 +55,51 @@ async fn the_modern_era() {
             .len()
             > 1
     );
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_host_in_the_same_process_gets_the_same_answers_without_a_stream() {
+    let server = Setup::default().join();
+    server.client.modern("2026-07-28", &json!({}));
+    let within = DockerServer::new(Setup::default().options());
+    for params in [
+        json!({"name": "version", "arguments": {}}),
+        json!({"name": "version"}),
+        json!({"name": "version", "arguments": null}),
+        json!({"name": "version", "_meta": {"a": 1}, "task": {}}),
+        json!({"name": "inspect_container", "arguments": {"container": "no such\tthing"}}),
+        json!({"name": "inspect_container", "arguments": {"container": 7}}),
+        json!({"name": "inspect_container", "arguments": {"container": "a", "odd": "ü"}}),
+        json!({"name": "docker_inspect", "arguments": {"container": "nosuchcontainer"}}),
+        json!({"name": "inspect_contaner", "arguments": {}}),
+    ] {
+        let by_stream = match server.client.request("tools/call", params.clone()).await {
+            Ok(result) => Ok(result),
+            Err(error) => Err((error.code, error.message)),
+        };
+        let answer = within.answer(&to_raw_value(&params).unwrap()).await;
+        let parse = |raw: &serde_json::value::RawValue| serde_json::from_str::<Value>(raw.get()).unwrap();
+        let without = match answer {
+            Ok(result) => Ok(parse(&result)),
+            Err(error) => {
+                let error = parse(&error);
+                let message = error["message"].as_str().unwrap().to_owned();
+                Err((error["code"].as_i64().unwrap(), message))
+            }
+        };
+        assert_eq!(without, by_stream, "{params}");
+    }
+    for params in [
+        "{}",
+        r#"{"name":7}"#,
+        "[]",
+        r#"{"name":"version","arguments":[]}"#,
+    ] {
+        let params = serde_json::value::RawValue::from_string(params.to_owned()).unwrap();
+        let error = within.answer(&params).await.unwrap_err();
+        assert!(error.get().contains("-32602"), "{error}");
+    }
     server.end().await;
 }
 
