@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, params};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
@@ -309,46 +309,54 @@ impl Opened {
             Patience::Waits => BUSY,
             Patience::None => std::time::Duration::ZERO,
         })?;
-        let first = commit(&mut self.connection, entries);
+        let first = commit(&self.connection, entries);
         self.connection.busy_timeout(BUSY)?;
         self.transactions += 1;
         first
     }
 }
 
-fn commit(connection: &mut Connection, entries: &[Entry]) -> rusqlite::Result<i64> {
+/// As rusqlite's own transaction, but that its beginning and end are not parsed anew for each call.
+fn commit(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<i64> {
+    let run = |sql| connection.prepare_cached(sql)?.execute([]);
     // Immediate, so that no other process can append between reading the head and writing behind it.
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let (last, mut hash): (i64, Hash) = transaction
+    run("BEGIN IMMEDIATE")?;
+    let first = append(connection, entries).and_then(|first| run("COMMIT").map(|_| first));
+    if first.is_err() && !connection.is_autocommit() {
+        // Where even that fails, the file is closed next, which does the same.
+        let _ = run("ROLLBACK");
+    }
+    first
+}
+
+fn append(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<i64> {
+    let (last, mut hash): (i64, Hash) = connection
         .prepare_cached("SELECT seq, hash FROM audit_head WHERE id = 1")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut insert = connection
+        .prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?;
     let mut seq = last;
-    {
-        let mut insert = transaction
-            .prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?;
-        for entry in entries {
-            seq += 1;
-            let columns = entry.columns();
-            hash = chain::next(&hash, seq, &columns);
-            insert.execute(params![
-                seq,
-                columns.time_ms,
-                columns.principal,
-                columns.client,
-                columns.server,
-                columns.tool,
-                columns.arguments,
-                columns.decision,
-                columns.outcome,
-                columns.result_bytes,
-                columns.milliseconds,
-                hash,
-            ])?;
-        }
-        transaction
-            .prepare_cached("UPDATE audit_head SET seq = ?1, hash = ?2 WHERE id = 1")?
-            .execute(params![seq, hash])?;
+    for entry in entries {
+        seq += 1;
+        let columns = entry.columns();
+        hash = chain::next(&hash, seq, &columns);
+        insert.execute(params![
+            seq,
+            columns.time_ms,
+            columns.principal,
+            columns.client,
+            columns.server,
+            columns.tool,
+            columns.arguments,
+            columns.decision,
+            columns.outcome,
+            columns.result_bytes,
+            columns.milliseconds,
+            hash,
+        ])?;
     }
-    transaction.commit()?;
+    connection
+        .prepare_cached("UPDATE audit_head SET seq = ?1, hash = ?2 WHERE id = 1")?
+        .execute(params![seq, hash])?;
     Ok(last + 1)
 }
