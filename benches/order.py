@@ -10,8 +10,6 @@ import time
 import urllib.error
 import urllib.request
 
-# Names are long; their beginnings tell functions apart well enough, and a module's closures go with it.
-KEPT = 40
 TOKEN = "0123456789abcdef0123456789abcdef"
 ADDRESS = ("127.0.0.1", 18911)
 CALLS = [
@@ -21,24 +19,31 @@ CALLS = [
 ]
 
 
-def beginning(symbol):
+def named(symbol):
+    """A pattern for the function's name, without what changes with every build: a crate's number (in the newer
+    mangling), the hash (in the elder)."""
     symbol = re.sub(r"\.llvm\.\d+$", "", symbol)
-    # The hash of the older mangling changes with every version of a crate, as does a crate's number in the newer.
-    symbol = re.sub(r"17h[0-9a-f]{16}E$", "", symbol)
     symbol = re.sub(r"Cs[0-9A-Za-z]+_", "Cs*_", symbol)
-    return symbol[:KEPT]
+    return re.sub(r"17h[0-9a-f]{16}E$", "17h*", symbol)
 
 
 def symbols(executable):
     listed = subprocess.run(["nm", executable], capture_output=True, text=True, check=True).stdout
     columns = (line.split() for line in listed.splitlines())
-    return {beginning(name) for _, kind, name in (c for c in columns if len(c) == 3) if kind in "tTwW"}
+    return {name for _, kind, name in (c for c in columns if len(c) == 3) if kind in "tTwW"}
 
 
 def ran(profile):
     with open(profile) as lines:
-        named = (re.match(r"c?fn=\(\d+\) (\S+)", line) for line in lines)
-        return {beginning(re.sub(r"'\d+$", "", match[1])) for match in named if match}
+        functions = (re.match(r"c?fn=\(\d+\) (\S+)", line) for line in lines)
+        return {re.sub(r"'\d+$", "", match[1]) for match in functions if match}
+
+
+def patterns(used, known):
+    """Many instances of a generic function have one name but for the hash. Where only some of them ran, these keep it:
+    it lasts as long as the compiler and the versions of the crates, and is no loss but of memory when it is stale."""
+    idle = {named(symbol) for symbol in known - used}
+    return sorted({symbol if named(symbol) in idle else named(symbol) for symbol in used})
 
 
 def messages():
@@ -97,13 +102,14 @@ def main(executable, file):
             trace = ["valgrind", "--quiet", "--tool=callgrind", "--demangle=no", f"--callgrind-out-file={profile}"]
             run([*trace, executable, "gateway", "run"], environment)
             used |= ran(profile)
-    used &= symbols(executable)
+    known = symbols(executable)
+    listed = patterns(used & known, known)
     with open(file, "w") as out:
         out.write("/* Written by benches/order: functions that run when the program starts and serves. */\n")
         out.write("SECTIONS { .text.used : {\n")
-        out.writelines(f"*(.text.{name}*)\n" for name in sorted(used))
+        out.writelines(f"*(.text.{name})\n" for name in listed)
         out.write("} }\nINSERT BEFORE .text;\n")
-    print(f"{len(used)} beginnings of names in {file}", file=sys.stderr)
+    print(f"{len(listed)} functions in {file}", file=sys.stderr)
 
 
 main(*sys.argv[1:])

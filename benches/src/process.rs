@@ -1,5 +1,7 @@
 //! What the kernel says about a process and its children.
 
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::collections::HashMap;
 
 /// Resident memory in MiB of a process and all below it: now, and the sum of what each had at its highest.
@@ -30,6 +32,49 @@ fn own_tree(pid: u32) -> Vec<u32> {
     let mut tree = with_children(pid);
     tree.retain(|process| *process == pid || program(*process) != server);
     tree
+}
+
+/// While it lives, this process and all below it share one CPU. A relay's client, its server and it itself wait for each
+/// other in turn, so nothing is lost; and on a virtual machine, where waking another CPU costs more than the relaying
+/// and each time something else, nothing else can be compared.
+pub(crate) struct OneCpu(Option<CpuSet>);
+
+impl OneCpu {
+    pub(crate) fn new() -> Self {
+        let all = sched_getaffinity(None).ok();
+        // The last: interrupts and the rest of the machine tend to be on the first.
+        let last = all.and_then(|all| (0..CpuSet::MAX_CPU).rev().find(|cpu| all.is_set(*cpu)));
+        if let Some(last) = last {
+            let mut one = CpuSet::new();
+            one.set(last);
+            keep_on(&one);
+        }
+        Self(all)
+    }
+}
+
+impl Drop for OneCpu {
+    fn drop(&mut self) {
+        if let Some(all) = &self.0 {
+            keep_on(all);
+        }
+    }
+}
+
+/// Who ends meanwhile needs no CPU.
+fn keep_on(cpus: &CpuSet) {
+    for process in with_children(std::process::id()) {
+        for thread in fs_err::read_dir(format!("/proc/{process}/task"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let thread = thread.file_name().to_str().and_then(|name| name.parse().ok());
+            if let Some(thread) = thread.and_then(Pid::from_raw) {
+                sched_setaffinity(Some(thread), cpus).ok();
+            }
+        }
+    }
 }
 
 /// CPU that a process has used by itself, user and system, in milliseconds. The kernel counts in hundredths of a second.

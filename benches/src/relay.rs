@@ -7,7 +7,7 @@ use crate::echo::{ECHO, Era};
 use crate::figures::{Series, fine};
 use crate::front::{Environment, Front, Home, Way, echo, free_port};
 use crate::page::Page;
-use crate::process::{cpu, own_cpu, own_memory};
+use crate::process::{OneCpu, cpu, own_cpu, own_memory};
 use anyhow::Result;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -98,8 +98,9 @@ impl Compared {
     }
 }
 
-/// Turns of [`BURST`] calls each, after as many that do not count.
+/// Turns of [`BURST`] calls each, after as many that do not count; all on one CPU.
 pub(crate) fn in_turns(direct: &mut Client, through: &mut Front, bursts: usize) -> Result<Compared> {
+    let _together = OneCpu::new();
     let (near, far) = (echo_call(direct), echo_call(&through.client));
     calls(direct, &near, BURST, &mut Series::default())?;
     calls(&mut through.client, &far, BURST, &mut Series::default())?;
@@ -158,7 +159,9 @@ pub(crate) fn measure(page: &mut Page, place: &Place) {
             "A trivial server of ours (`bench serve-echo`) called directly and through the gateway, in turns of {BURST} \
              calls, by one client that waits for each answer; then {WIDE} calls side by side, by one thread with \
              requests made beforehand. *Added* is the difference of the medians, and of the 99th percentiles. The \
-             server is called directly over the same transport by which the gateway calls it. CPU is the gateway's."
+             server is called directly over the same transport by which the gateway calls it. CPU is the gateway's. \
+             Until the calls come side by side, client, gateway and server share one CPU: on a virtual machine waking \
+             another one costs more than relaying, and each time something else."
         ),
         "| client → server | eras | directly, ms | through the gateway, ms | added, p50 | added, p99 | CPU a call, ms \
          | calls/s, 16 wide | CPU a call then | the generator's own |",

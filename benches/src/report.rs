@@ -7,7 +7,7 @@ use crate::http::Connection;
 use crate::machine;
 use crate::measure::{self, Flood, Gateway, WIDE};
 use crate::page::Page;
-use crate::process::cpu;
+use crate::process::{OneCpu, cpu};
 use crate::stdio::Server;
 use crate::subject::{self, Call, Subject};
 use anyhow::Result;
@@ -202,7 +202,7 @@ impl Bench<'_> {
     fn inspects(&mut self) -> Result<()> {
         self.page.section(
             "Inspect",
-            "One container. None of these peers has such a tool.",
+            "One container. None of these peers has such a tool. Client and server share one CPU, the daemon has all.",
             "| server | calls | ms | CPU of it a call, ms | text, tokens |",
         );
         eprintln!("inspect");
@@ -211,10 +211,12 @@ impl Bench<'_> {
         let mut connection = Connection::unix(&self.socket)?;
         let mut server = Server::start(&self.own.command, &self.environment)?;
         let between = measure::daemon(&mut connection, &path, &mut daemon_times);
+        let together = OneCpu::new();
         let before = cpu(server.pid());
         let own = measure::calls(&mut server, &self.inspect, INSPECTS, between)?;
         #[expect(clippy::cast_precision_loss, reason = "some thousand calls")]
         let cpu = (cpu(server.pid()) - before) / INSPECTS as f64;
+        drop(together);
         let bytes = connection.get(&path)?.body.len();
         let count = INSPECTS.to_string();
         self.page.row(&[
