@@ -1,5 +1,6 @@
 """order.py EXECUTABLE FILE: see benches/order."""
 
+import bisect
 import json
 import os
 import re
@@ -10,6 +11,8 @@ import time
 import urllib.error
 import urllib.request
 
+# A function that was not seen has a chance to be in place if others of its kind are.
+SHORTEST = 40
 TOKEN = "0123456789abcdef0123456789abcdef"
 ADDRESS = ("127.0.0.1", 18911)
 CALLS = [
@@ -20,11 +23,9 @@ CALLS = [
 
 
 def named(symbol):
-    """A pattern for the function's name, without what changes with every build: a crate's number (in the newer
-    mangling), the hash (in the elder)."""
-    symbol = re.sub(r"\.llvm\.\d+$", "", symbol)
-    symbol = re.sub(r"Cs[0-9A-Za-z]+_", "Cs*_", symbol)
-    return re.sub(r"17h[0-9a-f]{16}E$", "17h*", symbol)
+    """The function's name without what changes with every build: where the compiler split it, and crates' numbers."""
+    symbol = re.sub(r"\.(llvm\.)?\d+$", "", symbol)
+    return re.sub(r"Cs[0-9A-Za-z]+_", "Cs*_", symbol)
 
 
 def symbols(executable):
@@ -39,11 +40,19 @@ def ran(profile):
         return {re.sub(r"'\d+$", "", match[1]) for match in functions if match}
 
 
-def patterns(used, known):
-    """Many instances of a generic function have one name but for the hash. Where only some of them ran, these keep it:
-    it lasts as long as the compiler and the versions of the crates, and is no loss but of memory when it is stale."""
-    idle = {named(symbol) for symbol in known - used}
-    return sorted({symbol if named(symbol) in idle else named(symbol) for symbol in used})
+def patterns(used, idle):
+    """Names are long: a beginning of each that no function has which did not run."""
+    idle = sorted(idle)
+
+    def is_of_idle(beginning):
+        place = bisect.bisect_left(idle, beginning)
+        return place < len(idle) and idle[place].startswith(beginning)
+
+    def shortest(name):
+        beginnings = (name[:length] for length in range(SHORTEST, len(name), 10))
+        return next((beginning + "*" for beginning in beginnings if not is_of_idle(beginning)), name + "*")
+
+    return sorted({shortest(name) for name in used})
 
 
 def messages():
@@ -102,8 +111,8 @@ def main(executable, file):
             trace = ["valgrind", "--quiet", "--tool=callgrind", "--demangle=no", f"--callgrind-out-file={profile}"]
             run([*trace, executable, "gateway", "run"], environment)
             used |= ran(profile)
-    known = symbols(executable)
-    listed = patterns(used & known, known)
+    used, known = ({named(symbol) for symbol in some} for some in (used, symbols(executable)))
+    listed = patterns(used & known, known - used)
     with open(file, "w") as out:
         out.write("/* Written by benches/order: functions that run when the program starts and serves. */\n")
         out.write("SECTIONS { .text.used : {\n")

@@ -166,8 +166,7 @@ pub(crate) fn measure(page: &mut Page, place: &Place) {
         "| client → server | eras | directly, ms | through the gateway, ms | added, p50 | added, p99 | CPU a call, ms \
          | calls/s, 16 wide | CPU a call then | the generator's own |",
     );
-    let (mut stdio, mut http) = (Worst::default(), Worst::default());
-    let (mut cpu, mut slowest) = (Worst::default(), Worst::default());
+    let [mut stdio, mut http, mut cpu, mut wide_cpu, mut slowest] = [(); 5].map(|()| Worst::default());
     for route in &ROUTES {
         let name = format!("{} → {}", route.way.name(), behind(route.behind));
         let eras = format!("{} → {}", route.client.name(), route.server.name());
@@ -177,12 +176,14 @@ pub(crate) fn measure(page: &mut Page, place: &Place) {
             Way::Stdio => &mut stdio,
             Way::Http => &mut http,
         };
+        // The targets are for a server on this machine; what a second HTTP exchange costs stands beside it.
+        let counts = route.behind == Way::Stdio;
         let (compared, wide) = match route.measure(place) {
             Ok(measured) => measured,
             Err(error) => {
                 let why = format!("failed: {error:#}").replace(['|', '\n'], " ");
                 page.row(&[&name, &eras, &why, "", "", "", "", "", "", ""]);
-                for worst in [added, &mut cpu, &mut slowest] {
+                for worst in [added, &mut cpu, &mut wide_cpu, &mut slowest] {
                     worst.note(f64::INFINITY, &label);
                 }
                 continue;
@@ -200,11 +201,14 @@ pub(crate) fn measure(page: &mut Page, place: &Place) {
             &fine(wide.cpu),
             &fine(wide.generator),
         ]);
-        added.note(compared.added(), &label);
-        cpu.note(compared.cpu, &label);
-        slowest.note(-wide.per_second, &label);
+        if counts {
+            added.note(compared.added(), &label);
+            cpu.note(compared.cpu, &label);
+            wide_cpu.note(wide.cpu, &label);
+            slowest.note(-wide.per_second, &label);
+        }
     }
-    let target = |page: &mut Page, what, worst: &Worst, most: f64| {
+    let target = |page: &mut Page, what: &str, worst: &Worst, most: f64| {
         let here = format!("{} ms ({})", fine(worst.value), worst.label);
         let here = if worst.value.is_finite() {
             here
@@ -213,19 +217,19 @@ pub(crate) fn measure(page: &mut Page, place: &Place) {
         };
         page.target(what, &format!("≤ {most:.2} ms"), &here, worst.value <= most);
     };
-    target(page, "a relayed call adds, over stdio, at worst", &stdio, 0.10);
-    target(page, "a relayed call adds, over HTTP, at worst", &http, 0.15);
-    target(page, "CPU of the gateway a relayed call, at worst", &cpu, 0.06);
+    for (what, worst, most) in [
+        ("a call to a local server adds, over stdio", &stdio, 0.10),
+        ("a call to a local server adds, over HTTP", &http, 0.15),
+        ("CPU of the gateway such a call, one after the other", &cpu, 0.06),
+        ("CPU of the gateway such a call, 16 side by side", &wide_cpu, 0.06),
+    ] {
+        target(page, &format!("{what}, at worst"), worst, most);
+    }
     let least = -slowest.value;
     let here = format!("{least:.0}/s ({})", slowest.label);
     let here = if least.is_finite() { here } else { slowest.failed() };
     let met = least >= 10_000.0;
-    page.target(
-        "relayed calls, 16 side by side, at worst",
-        "≥ 10 000/s",
-        &here,
-        met,
-    );
+    page.target("such calls, 16 side by side, at worst", "≥ 10 000/s", &here, met);
 }
 
 const fn behind(way: Way) -> &'static str {
