@@ -330,7 +330,7 @@ impl Planned {
             let folder = leftovers.folder(inner)?.path();
             return Egress::by_socket(inner, &self.server, rules, folder, relay);
         }
-        Egress::by_network(inner, &self.server, rules).await
+        Egress::by_network(inner, &self.server, rules, self.host.kind).await
     }
 
     /// Puts the values of secrets that are wanted as files where the container can be given them.

@@ -120,7 +120,7 @@ fn egress() -> Check {
             "egress",
             format!(
                 "servers with declared hosts get a network in which services of this host that listen on all \
-                 addresses can be reached, since this executable can't be mounted into containers: {error}"
+                 addresses can be reached (on Podman they are refused), since this executable can't be mounted into containers: {error}"
             ),
             "install it as a file that everybody may read and run (chmod 755), on Linux",
         ),

@@ -7,6 +7,8 @@
 //!   is in it, at the network's gateway address, where the proxy listens. Whether that is possible is found out by
 //!   trying: where the engine runs on another machine, or in a machine of its own on this one, the address is not ours,
 //!   and the server is refused rather than let out. The host's services that listen on all addresses can be reached.
+//!   Podman has no such networks: with CNI the host is in none, with netavark only while a container already runs in it,
+//!   without root never. So there it is the socket or nothing.
 //!
 //! No helper container is needed on any engine from 20.10 on. Deliberately absent: TLS. What goes through `CONNECT` is
 //! not looked into; only where it goes to is judged.
@@ -24,6 +26,7 @@ use std::sync::Arc;
 use base::names::{NetworkRef, ServerName};
 use catalog::plan::HostPort;
 use engine::Engine;
+use engine::guard::DaemonPlace;
 use engine::models::NetworkCreateRequest;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -34,7 +37,7 @@ pub use relay::{Relay, RelayError};
 pub use report::{Reached, Traffic, Verdict};
 
 use crate::Error;
-use crate::instances::Inner;
+use crate::instances::{EngineKind, Inner};
 use crate::labels::{self, Kind, Labels};
 use proxy::Proxy;
 pub(crate) use proxy::Rules;
@@ -89,7 +92,15 @@ impl Egress {
     }
 
     /// Makes a network and serves it.
-    pub(crate) async fn by_network(inner: &Inner, server: &ServerName, rules: &Rules) -> Result<Self, Error> {
+    pub(crate) async fn by_network(
+        inner: &Inner,
+        server: &ServerName,
+        rules: &Rules,
+        kind: EngineKind,
+    ) -> Result<Self, Error> {
+        if kind == EngineKind::Podman {
+            return Err(Error::plan(server.as_str(), podman_refuses(inner, rules)));
+        }
         let network = make(inner, server).await?;
         match Self::in_network(inner, server, rules, &network).await {
             Ok(egress) => Ok(egress),
@@ -239,6 +250,23 @@ pub(crate) async fn remove_network(engine: &Engine, network: &str) -> bool {
             false
         }
     }
+}
+
+/// Why a server gets no network on Podman, and what gives it the other way.
+fn podman_refuses(inner: &Inner, rules: &Rules) -> String {
+    let is_local = inner.user.options().guard.surroundings().daemon == DaemonPlace::Local;
+    let advice = if is_local {
+        "Install Dockmaster as a file that everybody may read and run (`chmod 755`; `dockmaster doctor` says why this one \
+         is none)"
+    } else {
+        "Run Dockmaster where Podman runs"
+    };
+    format!(
+        "it may reach only {}, through a proxy of Dockmaster's; an internal network of Podman's does not lead to this \
+         host, so the proxy has to be given to it as a socket, which can't be done here. {advice}, or, if the server is \
+         to be trusted with every host, give it `network = \"open\"`",
+        listed(&rules.hosts)
+    )
 }
 
 fn listed(hosts: &[HostPort]) -> String {
