@@ -466,3 +466,48 @@ async fn a_relay_is_there_before_the_server_and_is_nobody_of_it() {
     drop(running);
     rig.finish().await;
 }
+
+#[tokio::test]
+async fn a_start_that_fails_takes_its_way_out_along() {
+    on_all(fails_to_start).await;
+}
+
+async fn fails_to_start(daemon: Daemon, by: By) {
+    let outside = Outside::new().await;
+    let at = format!("{by:?} at {}", daemon.endpoint());
+    let (rig, _told) = rig(daemon, by, "fails").await;
+    // It is made, and then no engine starts it.
+    let container = Container {
+        user: Some("no-such-user".to_owned()),
+        ..confined(vec![outside.host()], "true")
+    };
+    let failed = rig.try_start(&container).await.map(drop).unwrap_err();
+    assert!(
+        matches!(failed, instances::Error::Engine { .. }),
+        "{at}: {failed}"
+    );
+    assert!(failed.to_string().contains("no-such-user"), "{at}: {failed}");
+    assert!(rig.containers().await.is_empty(), "{at}");
+    assert!(networks(&rig).await.is_empty(), "{at}");
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_start_that_nobody_waits_for_leaves_nothing() {
+    on_all(given_up).await;
+}
+
+async fn given_up(daemon: Daemon, by: By) {
+    let outside = Outside::new().await;
+    let (rig, _told) = rig(daemon, by, "given-up").await;
+    let container = confined(vec![outside.host()], "exec cat");
+    // At every point of a start: before anything is there, with a network, a container, a server that runs.
+    for patience in [0, 5, 20, 50, 100, 200, 400] {
+        let started = rig.try_start(&container);
+        drop(tokio::time::timeout(Duration::from_millis(patience), started).await);
+    }
+    let nothing =
+        async || (rig.containers().await.is_empty() && networks(&rig).await.is_empty()).then_some(());
+    testkit::eventually("all are gone", nothing).await;
+    rig.finish().await;
+}

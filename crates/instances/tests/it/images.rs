@@ -12,7 +12,7 @@ use instances::{Progress, Start};
 use testkit::{IMAGE, Registry};
 use tokio::sync::mpsc;
 
-use crate::here::{Rig, printed, secrets, server, shell};
+use crate::here::{Lines, Rig, printed, secrets, server, shell};
 
 #[tokio::test]
 async fn a_missing_image_is_pulled_with_progress_and_pinned() {
@@ -65,6 +65,46 @@ async fn a_missing_image_is_pulled_with_progress_and_pinned() {
     };
     let refused = rig.try_start(&missing).await.unwrap_err().to_string();
     assert!(refused.contains("can't be pulled"), "{refused}");
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_listed_of_one_image_does_not_hold_for_the_next_of_its_name() {
+    let rig = Rig::new("moved").await;
+    let daemon = rig.scope.daemon();
+    let source = rig
+        .scope
+        .create("source", serde_json::json!({ "Cmd": ["true"] }))
+        .await;
+    let image = rig.scope.image("moved");
+    let repository = image.trim_end_matches(":1");
+    // As instructions: Podman does not read the body.
+    let label = rig.scope.label().replace('=', "%3D");
+    let commit = format!(
+        "/commit?container={source}&repo={repository}&tag=1&changes=LABEL%20{label}&changes=ENV%20WHAT%3D"
+    );
+    let container = Container {
+        image: image.clone(),
+        ..shell("echo $WHAT; read -r line")
+    };
+    let (mut seen, mut kept) = (Vec::new(), Vec::new());
+    for what in ["one", "two"] {
+        let body = serde_json::json!({});
+        daemon.post(&format!("{commit}{what}"), &body).await.ok();
+        let found = rig.instances.image(&server(), &container, None).await.unwrap();
+        let mut running = rig.try_start(&container).await.unwrap();
+        assert_eq!(running.fingerprint(), found.fingerprint(&container));
+        assert_eq!(Lines::of(&mut running).hear().await, what);
+        seen.push(found.fingerprint(&container));
+        // The first one runs on while its name moves to the second.
+        kept.push(running);
+    }
+    assert_ne!(seen[0], seen[1]);
+    for running in kept {
+        running.stop().await;
+    }
+    let made = daemon.delete(&format!("/containers/{source}?force=1")).await;
+    made.ok();
     rig.finish().await;
 }
 

@@ -1,6 +1,6 @@
 //! What a container may do and what it is given.
 
-use catalog::plan::{Container, Mount, Part, Source, Value};
+use catalog::plan::{Container, Limits, Mount, Part, Source, Value};
 use engine::guard::{Policy, Root};
 use instances::End;
 use testkit::Scope;
@@ -54,6 +54,30 @@ async fn everything_is_shut() {
     assert_ne!(labels["dockmaster.share"], "everyone", "a hash, not the name");
     assert!(running.name().starts_with("dockmaster-fake-"));
     drop(running);
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn bounds_hold_and_orphans_are_reaped() {
+    let rig = Rig::new("bounds").await;
+    let script = r#"
+        (i=0; while [ $i -lt 60 ]; do sleep 3 >/dev/null 2>&1 & i=$((i+1)); done; echo all forked) 2>&1 | grep -o "can't fork"
+        # The sleepers end meanwhile; a shell that can't fork ends, too.
+        read -t 6 x
+        cat /sys/fs/cgroup/cpu*/cpu.cfs_quota_us /sys/fs/cgroup/cpu.max 2>/dev/null | head -1 | cut -d' ' -f1
+        sh -c 'sleep 0.1 & exec true'
+        read -t 2 x
+        grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l"#;
+    let container = Container {
+        limits: Limits {
+            memory: 64 << 20,
+            cpus: 0.5,
+            pids: 32,
+        },
+        ..shell(script)
+    };
+    let text = printed(&rig, &container).await;
+    assert_eq!(text, "can't fork\n50000\n0\n");
     rig.finish().await;
 }
 
