@@ -344,52 +344,60 @@ pub(crate) fn decode(literal: &str) -> Option<Cow<'_, str>> {
     let Some(first) = memchr::memchr(b'\\', inner.as_bytes()) else {
         return Some(Cow::Borrowed(inner));
     };
-    let mut text = String::with_capacity(inner.len());
-    text.push_str(inner.get(..first)?);
-    let (bytes, mut at) = (inner.as_bytes(), first);
+    let bytes = inner.as_bytes();
+    // Of bytes, since characters of ASCII, which most are, are quicker put on one by one so.
+    let mut text = Vec::with_capacity(inner.len());
+    text.extend_from_slice(bytes.get(..first)?);
+    let mut at = first;
     while let Some(&byte) = bytes.get(at) {
+        at += 1;
         if byte != b'\\' {
+            text.push(byte);
             // Escapes come in flocks, between which it is not worth while to look far ahead.
-            if byte.is_ascii() && bytes.get(at + 1).is_none_or(|next| *next == b'\\') {
-                text.push(char::from(byte));
-                at += 1;
+            if bytes.get(at).is_none_or(|next| *next == b'\\') {
                 continue;
             }
-            let rest = inner.get(at..)?;
-            let near = rest.bytes().take(NEAR).position(|byte| byte == b'\\');
-            let end = near.or_else(|| memchr::memchr(b'\\', rest.as_bytes()));
+            let rest = bytes.get(at..)?;
+            let near = rest.iter().take(NEAR).position(|byte| *byte == b'\\');
+            let end = near.or_else(|| memchr::memchr(b'\\', rest));
             let plain = rest.get(..end.unwrap_or(rest.len()))?;
-            text.push_str(plain);
+            text.extend_from_slice(plain);
             at += plain.len();
             continue;
         }
-        at += 2;
-        text.push(match *bytes.get(at - 1)? {
-            b'n' => '\n',
-            b't' => '\t',
-            b'r' => '\r',
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            c @ (b'"' | b'\\' | b'/') => char::from(c),
+        at += 1;
+        let escaped = match *bytes.get(at - 1)? {
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'r' => b'\r',
+            b'b' => 8,
+            b'f' => 12,
+            c @ (b'"' | b'\\' | b'/') => c,
             b'u' => {
-                let high = unit(bytes, at)?;
-                at += 4;
-                match high {
-                    0xd800..0xdc00 => {
-                        let is_pair = bytes.get(at..at + 2)? == br"\u";
-                        let low = unit(bytes, at + 2).filter(|unit| (0xdc00..0xe000).contains(unit));
-                        at += 6;
-                        char::from_u32(
-                            0x1_0000 + ((high - 0xd800) << 10) + (low.filter(|_| is_pair)? - 0xdc00),
-                        )?
-                    }
-                    _ => char::from_u32(high)?,
-                }
+                let (character, length) = unit_or_pair(bytes, at)?;
+                at += length;
+                text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                continue;
             }
             _ => return None,
-        });
+        };
+        text.push(escaped);
     }
-    Some(Cow::Owned(text))
+    String::from_utf8(text).ok().map(Cow::Owned)
+}
+
+/// The character that `\u` with these digits stands for, alone or with the pair's other half; and how many bytes there are.
+fn unit_or_pair(bytes: &[u8], at: usize) -> Option<(char, usize)> {
+    let high = unit(bytes, at)?;
+    if !(0xd800..0xdc00).contains(&high) {
+        return Some((char::from_u32(high)?, 4));
+    }
+    let is_pair = bytes.get(at + 4..at + 6)? == br"\u";
+    let low = unit(bytes, at + 6).filter(|unit| is_pair && (0xdc00..0xe000).contains(unit))?;
+    Some((
+        char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00))?,
+        10,
+    ))
 }
 
 /// The number that four hexadecimal digits write.
