@@ -14,8 +14,16 @@ const [folder, age, ...target] = process.argv.slice(2);
 const require = createRequire(`${folder}/package.json`);
 const load = (name) => import(pathToFileURL(require.resolve(name)));
 
-const steps = [];
 const client = age === "old" ? await before2() : await today();
+const steps = [];
+// Heard where messages arrive: these clients forget whom progress is for as soon as they have read the answer, and hand
+// notifications on only after all that they read with them. The last one, which often comes in one piece with the answer
+// (also without a gateway), would be missed.
+const hear = client.transport.onmessage;
+client.transport.onmessage = (message, ...more) => {
+  if (message.method === "notifications/progress") steps.push(message.params.progress);
+  return hear(message, ...more);
+};
 const { tools } = await client.listTools();
 const names = new Set(tools.map((tool) => tool.name));
 const text = (result) => result.content.map((block) => block.text ?? "").join(" ");
@@ -31,11 +39,9 @@ assert.match(
   /17:30:00\+05:30/,
 );
 assert.match(await call("configuration_view", { minified: true }), /current-context: field/);
-const onprogress = ({ progress }) => steps.push(progress);
+const onprogress = () => {};
 assert.match(await call("trigger-long-running-operation", { duration: 1, steps: 4 }, ...patience({ onprogress })), /Steps: 4/);
-// These clients forget whom progress is for as soon as they have read the answer, and hand on notifications only after what
-// they read with them: the last one is lost when it comes in one piece with the answer. The Python clients see all four.
-assert.deepEqual([...new Set(steps)].slice(0, 3), [1, 2, 3]);
+assert.deepEqual(steps, [1, 2, 3, 4]);
 
 const giveUp = new AbortController();
 const given = call("trigger-long-running-operation", { duration: 60, steps: 300 },
