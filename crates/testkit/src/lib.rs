@@ -1,6 +1,6 @@
 //! What the tests of several rooms share: the real engine and a scope on it that cleans up behind itself, an engine
 //! that a test may kill, a base image made without any registry, a registry, a Sigstore, a scripted stand-in for a daemon, a relay in front of
-//! one, and an MCP client that speaks raw JSON-RPC.
+//! one, an MCP client that speaks raw JSON-RPC, and what is logged.
 //!
 //! Nothing here goes through the code under test: the fixtures talk to the daemon and to MCP servers with
 //! their own few lines of HTTP, so a fault in `engine` or `gateway` cannot hide itself by making its own
@@ -23,6 +23,7 @@ mod daemon;
 mod double;
 mod http1;
 mod image;
+mod logged;
 mod mcp;
 mod own;
 mod peer;
@@ -35,6 +36,7 @@ pub use child::OwnChild;
 pub use daemon::{Answer, Daemon, all_engines, endpoint};
 pub use double::{DaemonDouble, Reply, Seen};
 pub use image::{IMAGE, image, image_on};
+pub use logged::Logged;
 pub use mcp::{HttpAnswer, McpClient, Pending, RpcError, ToolAnswer};
 pub use own::OwnEngine;
 pub use peer::{Later, Over, Peer, PeerStream, Seen as PeerSeen, Step, answer, send};

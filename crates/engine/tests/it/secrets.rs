@@ -7,66 +7,28 @@ use engine::ops::containers::NewContainer;
 use engine::{Request, path};
 use http::HeaderName;
 use serde_json::json;
-use std::fmt::Write;
-use std::sync::{Arc, Mutex};
-use testkit::{DaemonDouble, Reply};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use testkit::{DaemonDouble, Logged, Reply};
 
 const SECRET: &str = "hunter2";
 const AUTH: HeaderName = HeaderName::from_static("x-registry-auth");
 
-/// Writes down all that is logged at any level.
-#[derive(Clone, Default)]
-struct Everything(Arc<Mutex<String>>);
+/// Takes what the `log` crate gives, which bollard uses.
+struct OfLog(Logged);
 
-impl Everything {
-    fn text(&self) -> String {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-impl Visit for &Everything {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        writeln!(self.0.lock().unwrap(), "{field} = {value:?}").unwrap();
-    }
-}
-
-impl Subscriber for Everything {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        span.record(&mut &*self);
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut &*self);
-    }
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut &*self);
-    }
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
-/// The same for the `log` crate, which bollard uses.
-impl log::Log for Everything {
+impl log::Log for OfLog {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
         true
     }
     fn log(&self, record: &log::Record<'_>) {
-        writeln!(self.0.lock().unwrap(), "{}", record.args()).unwrap();
+        self.0.add(record.args().to_string());
     }
     fn flush(&self) {}
 }
 
 #[tokio::test]
 async fn logs_hold_no_secrets() {
-    let logged = Everything::default();
-    log::set_logger(Box::leak(Box::new(logged.clone()))).unwrap();
+    let logged = Logged::default();
+    log::set_logger(Box::leak(Box::new(OfLog(logged.clone())))).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
     let _default = tracing::subscriber::set_default(logged.clone());
 
@@ -103,7 +65,7 @@ async fn logs_hold_no_secrets() {
         .registry_auth(AUTH, &auth);
     engine.raw(request).await.unwrap();
 
-    let log = logged.text();
+    let log = logged.lines().join("\n");
     let sent = double.seen();
     assert!(sent.iter().any(|seen| {
         seen.body
