@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use policy::Effect;
 use serde_json::Value;
 use wire::edit::Object;
-use wire::header::Mirrored;
+use wire::header::{Mirrored, Mismarked};
 use wire::{Fault, Raw};
 
 use crate::caller::Peer;
@@ -243,7 +243,8 @@ fn add_tools(index: &mut Index, servers: &[(Arc<Upstream>, Arc<Known>)]) {
                 index.held.insert(exposed, place);
                 continue;
             };
-            let mirrored = mirrored(raw);
+            // Clients by HTTP leave an invalid one out; others don't care.
+            let mirrored = mirrored(raw).unwrap_or_default();
             // Hardly any tool says so.
             let must_be_task = raw.get().contains("taskSupport") && wire::bridge::task::has_to_be(raw);
             let raw = index
@@ -443,14 +444,13 @@ pub(crate) fn outward(renamed: &HashMap<String, String>, raw: Raw, members: &[&s
     changed.unwrap_or(raw)
 }
 
-fn mirrored(tool: &Raw) -> Vec<Mirrored> {
+/// The parameters that modern HTTP clients repeat in headers.
+pub(crate) fn mirrored(tool: &Raw) -> Result<Vec<Mirrored>, Mismarked> {
     // Hardly any tool has them, and a schema is large.
     if !tool.get().contains("x-mcp-header") {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    schema(tool)
-        .map(|schema| Mirrored::of_schema(&schema))
-        .unwrap_or_default()
+    schema(tool).map_or(Ok(Vec::new()), |schema| Mirrored::of_schema(&schema))
 }
 
 fn schema(tool: &Raw) -> Option<Value> {

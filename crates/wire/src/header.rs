@@ -57,14 +57,47 @@ pub struct Mirrored {
     pub path: Vec<String>,
 }
 
+/// Why a tool's definition is invalid: a parameter is marked as none may be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Mismarked {
+    /// The mark is no header name.
+    #[error("{ANNOTATION} of parameter {path:?} is {mark}, not a header name")]
+    Name {
+        /// The parameter, its member names joined by dots.
+        path: String,
+        /// What stands there, as JSON.
+        mark: String,
+    },
+    /// The parameter is none of the types that a header can carry.
+    #[error("{ANNOTATION} stands at parameter {path:?}, which is no string, integer or boolean")]
+    Type {
+        /// The parameter.
+        path: String,
+    },
+    /// Another parameter has the same header.
+    #[error("{ANNOTATION} of parameter {path:?} is {header:?}, which another has too")]
+    Taken {
+        /// The parameter.
+        path: String,
+        /// The header, in lower case, with its prefix.
+        header: String,
+    },
+    /// It stands where no parameter of a call can be found by its path alone: at the root, in an array's items, behind
+    /// a reference or a condition.
+    #[error("{ANNOTATION} stands at a place that no chain of properties leads to")]
+    Place,
+}
+
 impl Mirrored {
-    /// The parameters which `schema` mirrors: those marked along chains of `properties`, the only place where
-    /// the mark may stand.
-    #[must_use]
-    pub fn of_schema(schema: &Value) -> Vec<Self> {
+    /// The parameters which `schema` mirrors: those marked along chains of `properties`, the only place where the mark
+    /// may stand (2026-07-28, Streamable HTTP, "Schema Extension").
+    ///
+    /// # Errors
+    /// One mark that breaks the rules makes the whole definition invalid; a client over HTTP then leaves the tool out.
+    pub fn of_schema(schema: &Value) -> Result<Vec<Self>, Mismarked> {
         let mut found = Vec::new();
-        collect(schema, &mut Vec::new(), &mut found);
-        found
+        collect(schema, Some(&mut Vec::new()), &mut found)?;
+        Ok(found)
     }
 
     /// The header value for a call with these arguments; `None`: no header.
@@ -105,26 +138,76 @@ impl Mirrored {
     }
 }
 
-fn collect(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Mirrored>) {
-    let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
-        return;
+/// Adds what is marked in `schema`, to which `path` leads; `None`: no chain of properties does.
+fn collect(
+    schema: &Value,
+    mut path: Option<&mut Vec<String>>,
+    found: &mut Vec<Mirrored>,
+) -> Result<(), Mismarked> {
+    let members = match schema {
+        Value::Object(members) => members,
+        Value::Array(schemas) => return schemas.iter().try_for_each(|it| collect(it, None, found)),
+        _ => return Ok(()),
     };
-    for (name, property) in properties {
-        path.push(name.clone());
-        if let Some(header) = property
-            .get(ANNOTATION)
-            .and_then(Value::as_str)
-            .filter(|name| is_token(name))
-        {
-            let header = format!("{PARAM_PREFIX}{}", header.to_ascii_lowercase());
-            found.push(Mirrored {
-                header,
-                path: path.clone(),
-            });
-        }
-        collect(property, path, found);
-        path.pop();
+    if let Some(mark) = members.get(ANNOTATION) {
+        let path = path.as_deref().filter(|path| !path.is_empty());
+        let one = marked(mark, members.get("type"), path.ok_or(Mismarked::Place)?, found)?;
+        found.push(one);
     }
+    for (keyword, value) in members {
+        match (keyword.as_str(), value) {
+            // Values, in which the word would be a value too.
+            (ANNOTATION | "const" | "default" | "enum" | "examples", _) => {}
+            ("properties", Value::Object(properties)) => {
+                for (name, property) in properties {
+                    let Some(path) = path.as_deref_mut() else {
+                        collect(property, None, found)?;
+                        continue;
+                    };
+                    path.push(name.clone());
+                    collect(property, Some(&mut *path), found)?;
+                    path.pop();
+                }
+            }
+            // Here the members are names and no keywords.
+            ("patternProperties" | "dependentSchemas" | "$defs" | "definitions", Value::Object(schemas)) => {
+                schemas.values().try_for_each(|it| collect(it, None, found))?;
+            }
+            _ => collect(value, None, found)?,
+        }
+    }
+    Ok(())
+}
+
+/// The parameter at `path`, of this type, with this mark.
+fn marked(
+    mark: &Value,
+    kind: Option<&Value>,
+    path: &[String],
+    found: &[Mirrored],
+) -> Result<Mirrored, Mismarked> {
+    let at = || path.join(".");
+    let Some(name) = mark.as_str().filter(|name| is_token(name)) else {
+        return Err(Mismarked::Name {
+            path: at(),
+            mark: mark.to_string(),
+        });
+    };
+    // A `number` has no text that all agree on.
+    if !matches!(
+        kind.and_then(Value::as_str),
+        Some("string" | "integer" | "boolean")
+    ) {
+        return Err(Mismarked::Type { path: at() });
+    }
+    let header = format!("{PARAM_PREFIX}{}", name.to_ascii_lowercase());
+    if found.iter().any(|other| other.header == header) {
+        return Err(Mismarked::Taken { path: at(), header });
+    }
+    Ok(Mirrored {
+        header,
+        path: path.to_vec(),
+    })
 }
 
 /// RFC 9110 section 5.6.2.

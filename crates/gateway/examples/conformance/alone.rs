@@ -339,7 +339,7 @@ fn check(headers: &HeaderMap, method: &str, params: &Value) -> Result<(), Wrong>
     let tool = tools
         .iter()
         .find(|tool| method == "tools/call" && tool["name"] == *subject);
-    let mirrored = tool.map(|tool| Mirrored::of_schema(&tool["inputSchema"]));
+    let mirrored = tool.map(|tool| Mirrored::of_schema(&tool["inputSchema"]).unwrap_or_default());
     let differs = |one: &Mirrored| !one.agrees(&params["arguments"], text(headers, &one.header));
     match mirrored.into_iter().flatten().find(differs) {
         Some(one) => Err(mismatch(&one.header)),

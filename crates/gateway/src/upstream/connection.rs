@@ -181,6 +181,11 @@ impl Connection {
         self.shared.asked_for_roots.load(Ordering::Relaxed)
     }
 
+    /// Whether the server is sent headers that mirror what is in the body.
+    pub(super) fn is_mirrored(&self) -> bool {
+        self.mirrors && self.speech.era == Era::Modern
+    }
+
     /// Whether a client of another group has a call at work here in which it can be asked. Where answers and questions
     /// come on the stream of their call, that makes no difference.
     pub(super) fn works_for_others(&self, group: &Group) -> bool {
@@ -394,7 +399,7 @@ impl Connection {
             // There is nothing to take back in a handshake, and some servers end at what they do not expect.
             quietly: matches!(method, method::DISCOVER | method::INITIALIZE),
         };
-        let headers = if self.mirrors && self.speech.era == Era::Modern {
+        let headers = if self.is_mirrored() {
             mirrored(method, &params, sending.headers)
         } else {
             Vec::new()

@@ -15,6 +15,7 @@ use super::known::{Known, List, Said};
 use super::{Lease, NoAnswer, Upstream, lock};
 use crate::caller::{Peer, Principal};
 use crate::events::{Audience, Event, Who};
+use crate::index::mirrored;
 use crate::parts::Origin;
 use crate::pins;
 
@@ -325,14 +326,33 @@ impl Upstream {
             }
             other => other,
         };
+        let mut tools = tools?;
+        if lease.is_mirrored() {
+            tools.retain(|tool| self.can_mirror(tool));
+        }
         Ok(Said {
             capabilities: Some(lease.capabilities().clone()),
             instructions: lease.instructions().map(ToOwned::to_owned),
-            tools: tools?,
+            tools,
             resources: or_none(resources)?,
             templates: or_none(templates)?,
             prompts: or_none(prompts)?,
         })
+    }
+
+    /// Whether the tool can be called by HTTP: one that wants parameters mirrored as none can be is left out, and keeps
+    /// no other from being listed (2026-07-28, Streamable HTTP, "Schema Extension").
+    fn can_mirror(&self, tool: &Raw) -> bool {
+        let Err(why) = mirrored(tool) else { return true };
+        let (name, why) = (pins::name_of(tool).unwrap_or_default(), why.to_string());
+        let clean = |text: &str| base::text::clean(base::text::cut(text, 300)).into_owned();
+        tracing::warn!(
+            server = self.name,
+            tool = clean(&name),
+            "the tool is left out: {}",
+            clean(&why)
+        );
+        false
     }
 
     /// Everything that it lists, page by page.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base::names::ServerName;
 use gateway::Server;
 use serde_json::{Value, json};
-use testkit::{McpClient, Peer, PeerSeen, Step, answer, eventually, send};
+use testkit::{Logged, McpClient, Peer, PeerSeen, Step, answer, eventually, send};
 use tokio::sync::Notify;
 
 use crate::downstream::Hand;
@@ -223,6 +223,56 @@ async fn lists_are_read_again_after_their_subscription_was_cut() {
         "once at the start, once when it was open again"
     );
     assert!(rig.end().await);
+}
+
+/// 2026-07-28, Streamable HTTP, "Schema Extension": who speaks HTTP leaves a tool out whose parameters can't be mirrored.
+/// `wire` knows what is invalid.
+#[tokio::test]
+async fn a_tool_whose_parameters_cannot_be_mirrored_is_left_out() {
+    for (is_modern, names) in [(true, &["echo", "text"][..]), (false, &["echo", "odd", "text"])] {
+        let peer = Peer::start(move |seen| {
+            let bad = json!({"type": "object", "properties": {"n": {"type": "number", "x-mcp-header": "N"}}});
+            let mut listed = tools(&["echo", "odd", "text"]);
+            listed["tools"][1]["inputSchema"] = bad;
+            match body(seen)["method"].as_str().unwrap_or_default() {
+                "tools/list" => vec![json_answer(&reply(seen, &listed))],
+                "server/discover" if is_modern => {
+                    let hello = json!({"supportedVersions": [MODERN], "capabilities": {"tools": {}}});
+                    vec![json_answer(&reply(seen, &hello))]
+                }
+                _ => legacy(seen, "s").expect("no call comes"),
+            }
+        })
+        .await;
+        let logged = Logged::default();
+        let _here = tracing::subscriber::set_default(logged.clone());
+        let rig = rig(&peer);
+        let client = rig.client(crate::rig::Over::Stdio, "2025-06-18", json!({})).await;
+        let listed = client.tools().await;
+        let listed: Vec<_> = listed.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+        assert_eq!(listed, names);
+        let warned: Vec<_> = logged
+            .lines()
+            .into_iter()
+            .filter(|line| line.starts_with("WARN"))
+            .collect();
+        if is_modern {
+            assert_eq!(
+                warned,
+                [
+                    r#"WARN the tool is left out: x-mcp-header stands at parameter "n", which is no string, integer or boolean server="far" tool="odd""#
+                ]
+            );
+            let refused = client
+                .request("tools/call", json!({"name": "odd", "arguments": {"n": 1}}))
+                .await
+                .unwrap_err();
+            assert_eq!(refused.code, -32602, "{refused:?}");
+        } else {
+            assert!(warned.is_empty(), "{warned:?}");
+        }
+        assert!(rig.end().await);
+    }
 }
 
 /// 2026-07-28, "Protocol Version Negotiation".
