@@ -8,22 +8,28 @@
 )]
 
 mod actor;
+mod approved;
+mod asked;
 mod audit;
 mod bots;
+mod changes;
 mod confirm;
 mod downstream;
 mod eras;
 mod events;
 mod far;
+mod headers;
 mod http;
 mod inner;
 mod life;
 mod limits;
 mod meetings;
+mod old_remote;
 #[cfg(unix)]
 mod process;
 mod relay;
 mod remote;
+mod resumed;
 mod rig;
 mod skills;
 mod tasks;

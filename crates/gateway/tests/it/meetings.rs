@@ -1,22 +1,20 @@
 //! Old and new clients meet old and new servers.
 
-use std::sync::{Arc, Mutex};
-
 use gateway::Origin;
 use serde_json::{Value, json};
-use testkit::{McpClient, eventually};
+use testkit::McpClient;
 
 use crate::actor::{Actor, Manner};
-use crate::rig::{Fake, MODERN, OTHER_TOKEN, Over, Rig, TOKEN, text};
+use crate::rig::{Fake, MODERN, OTHER_TOKEN, Over, Rig, TOKEN};
 
 const CLIENTS: [&str; 2] = ["2025-11-25", MODERN];
-const SERVERS: [Manner; 2] = [Manner::Legacy, Manner::Modern];
+pub(crate) const SERVERS: [Manner; 2] = [Manner::Legacy, Manner::Modern];
 
-fn all() -> Value {
+pub(crate) fn all() -> Value {
     json!({"elicitation": {"form": {}, "url": {}}, "sampling": {"tools": {}}, "roots": {}})
 }
 
-fn rig(manner: Manner) -> (Rig, Actor) {
+pub(crate) fn rig(manner: Manner) -> (Rig, Actor) {
     rig_from(Origin::BuiltIn, manner)
 }
 
@@ -54,7 +52,7 @@ async fn call(
     panic!("it asks without end");
 }
 
-fn retry(params: &Value, asked: &Value, answer: fn(&str, &Value) -> Value) -> Value {
+pub(crate) fn retry(params: &Value, asked: &Value, answer: fn(&str, &Value) -> Value) -> Value {
     let mut next = params.clone();
     next["requestState"] = asked["requestState"].clone();
     for (key, request) in asked["inputRequests"].as_object().unwrap() {
@@ -68,11 +66,11 @@ fn fault(answer: Result<Value, testkit::RpcError>) -> Result<Value, Value> {
 }
 
 /// What the server heard, as its tool tells.
-fn heard(result: &Value) -> Value {
+pub(crate) fn heard(result: &Value) -> Value {
     serde_json::from_str(result["content"][0]["text"].as_str().unwrap()).unwrap()
 }
 
-fn answers(method: &str, params: &Value) -> Value {
+pub(crate) fn answers(method: &str, params: &Value) -> Value {
     match method {
         "elicitation/create" if params["mode"] == "url" => json!({"action": "accept"}),
         "elicitation/create" => json!({"action": "accept", "content": {"said": params["message"]}}),
@@ -359,111 +357,6 @@ async fn log_messages_follow_the_level_of_either_era() {
 }
 
 #[tokio::test]
-async fn changes_are_told_of_in_either_era() {
-    for manner in SERVERS {
-        let (rig, actor) = rig(manner);
-        let old = rig.client(Over::Stdio, "2025-11-25", json!({})).await;
-        let new = rig.client(Over::Stdio, MODERN, json!({})).await;
-        old.request("resources/subscribe", json!({"uri": "a:b"}))
-            .await
-            .unwrap();
-        let filter = json!({"notifications": {"resourceSubscriptions": ["a:b"], "toolsListChanged": true}});
-        let _listening = new.start("subscriptions/listen", filter).await;
-        new.notification("notifications/subscriptions/acknowledged").await;
-        let tag = |params: Value| {
-            let mut params = params;
-            if manner == Manner::Modern {
-                let listen = actor.seen("subscriptions/listen").pop().unwrap();
-                params["_meta"] = json!({"io.modelcontextprotocol/subscriptionId": listen["id"]});
-            }
-            params
-        };
-        for (method, params) in [
-            ("notifications/tools/list_changed", json!({})),
-            ("notifications/resources/updated", json!({"uri": "a:b"})),
-        ] {
-            actor.send(json!({"jsonrpc": "2.0", "method": method, "params": tag(params.clone())}));
-            assert_eq!(old.notification(method).await, params);
-            assert_eq!(new.notification(method).await["uri"], params["uri"]);
-        }
-        old.request("resources/unsubscribe", json!({"uri": "a:b"}))
-            .await
-            .unwrap();
-        assert!(rig.end().await);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_subscription_that_its_server_ends_is_opened_again() {
-    let (rig, actor) = rig(Manner::Modern);
-    let old = rig.client(Over::Stdio, "2025-11-25", json!({})).await;
-    old.request("tools/list", json!({})).await.unwrap();
-    let uri = json!({"uri": "a:b"});
-    old.request("resources/subscribe", uri.clone()).await.unwrap();
-    let listening = async |count| {
-        eventually("subscriptions", async || {
-            Some(actor.seen("subscriptions/listen")).filter(|seen| seen.len() == count)
-        })
-        .await
-    };
-    let wanted = |listen: &Value| listen["params"]["notifications"].clone();
-    let first = listening(2).await;
-    let lists = actor.seen("tools/list").len();
-    for listen in &first {
-        actor.send(json!({"jsonrpc": "2.0", "id": listen["id"], "result": {"resultType": "complete"}}));
-    }
-    let all = listening(4).await;
-    let (before, after) = all.split_at(2);
-    assert!(
-        before
-            .iter()
-            .all(|listen| after.iter().any(|again| wanted(again) == wanted(listen)))
-    );
-    // What has changed meanwhile nobody told.
-    assert_eq!(old.notification("notifications/resources/updated").await, uri);
-    eventually("the lists", async || {
-        (actor.seen("tools/list").len() > lists).then_some(())
-    })
-    .await;
-    // What is watched already needs no other.
-    let new = rig.client(Over::Stdio, "2025-11-25", json!({})).await;
-    new.request("resources/subscribe", uri).await.unwrap();
-    assert_eq!(actor.seen("subscriptions/listen").len(), 4);
-    assert!(rig.end().await);
-}
-
-/// Two want to watch the same; the server refuses the first, and takes the second.
-#[tokio::test]
-async fn a_watch_that_fails_is_not_taken_for_anothers() {
-    let (rig, actor) = rig(Manner::Legacy);
-    let (one, two) = (
-        rig.client(Over::Stdio, "2025-11-25", json!({})).await,
-        rig.client(Over::Stdio, "2025-11-25", json!({})).await,
-    );
-    let uri = json!({"uri": "slow:a"});
-    let first = one.start("resources/subscribe", uri.clone()).await;
-    let asked = actor.until("resources/subscribe").await;
-    let second = two.start("resources/subscribe", uri.clone()).await;
-    two.request("ping", json!({})).await.unwrap();
-    let error = json!({"code": -32603, "message": "not now"});
-    actor.send(json!({"jsonrpc": "2.0", "id": asked["id"], "error": error}));
-    assert_eq!(first.answer().await.unwrap_err().message, "not now");
-    let again = eventually("the second", async || {
-        let seen = actor.seen("resources/subscribe");
-        seen.get(1).cloned()
-    })
-    .await;
-    actor.send(json!({"jsonrpc": "2.0", "id": again["id"], "result": {}}));
-    second.answer().await.unwrap();
-    actor.send(json!({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": uri}));
-    assert_eq!(two.notification("notifications/resources/updated").await, uri);
-    // The server knows; a third need not tell it.
-    one.request("resources/subscribe", uri).await.unwrap();
-    assert_eq!(actor.seen("resources/subscribe").len(), 2);
-    assert!(rig.end().await);
-}
-
-#[tokio::test]
 async fn servers_that_do_not_know_the_question_are_greeted_anyway() {
     for (manner, starts) in [(Manner::Touchy, 2), (Manner::Silent, 1)] {
         let (rig, actor) = rig(manner);
@@ -474,163 +367,6 @@ async fn servers_that_do_not_know_the_question_are_greeted_anyway() {
             .unwrap();
         assert_eq!(actor.starts(), starts, "{manner:?}");
         assert_eq!(actor.seen("notifications/cancelled").len(), 0, "{manner:?}");
-        assert!(rig.end().await);
-    }
-}
-
-#[tokio::test]
-async fn clients_whose_questions_could_be_mixed_up_get_instances_of_their_own() {
-    let (rig, actor) = rig(Manner::Legacy);
-    let (one, two) = (
-        rig.client(Over::Stdio, "2025-11-25", all()).await,
-        rig.client(Over::Stdio, "2025-11-25", all()).await,
-    );
-    one.respond(|_, _| None);
-    let ask = json!({"name": "ask", "arguments": {"wants": [{"method": "roots/list"}]}});
-    let first = one.start("tools/call", ask.clone()).await;
-    eventually("the first question", async || one.server_requests().pop()).await;
-    // From now on the server is known to ask.
-    two.respond(|method, params| Some(answers(method, params)));
-    let result = two.request("tools/call", ask).await.unwrap();
-    assert_eq!(heard(&result)["got"][0]["roots"][0]["uri"], "file:///a");
-    assert_eq!(actor.starts(), 2);
-    assert_eq!(one.server_requests().len(), 1);
-    assert!(first.is_open());
-    drop(one);
-    assert!(rig.end().await);
-}
-
-#[tokio::test]
-async fn a_question_waits_until_it_is_known_whose_it_is() {
-    let (rig, actor) = rig(Manner::Legacy);
-    let (one, two) = (
-        rig.client(Over::Stdio, "2025-11-25", all()).await,
-        rig.client(Over::Stdio, "2025-11-25", all()).await,
-    );
-    // Neither asks nor ends.
-    let nothing = json!({"name": "ask", "arguments": {"wants": []}});
-    let first = one.start("tools/call", nothing).await;
-    let call = actor.until("tools/call").await;
-    two.respond(|method, params| Some(answers(method, params)));
-    let ask = json!({"name": "ask", "arguments": {"wants": [{"method": "roots/list"}]}});
-    let second = two.start("tools/call", ask).await;
-    eventually("both calls", async || {
-        (actor.seen("tools/call").len() == 2).then_some(())
-    })
-    .await;
-    actor.send(json!({"jsonrpc": "2.0", "id": call["id"], "result": text("done")}));
-    let result = second.answer().await.unwrap();
-    assert_eq!(heard(&result)["got"][0]["roots"][0]["uri"], "file:///a");
-    assert_eq!(actor.starts(), 1);
-    first.answer().await.unwrap();
-    assert!(rig.end().await);
-}
-
-/// That a call was given up does not tell whose question it was: its server may not have heard of it, or work on.
-#[tokio::test(start_paused = true)]
-async fn a_question_of_a_call_that_was_given_up_is_put_to_nobody_else() {
-    let question = json!({"jsonrpc": "2.0", "id": "whose", "method": "roots/list"});
-    for (asks_first, answers_late) in [(true, false), (false, false), (true, true), (false, true)] {
-        let actor = Actor::new(Manner::Legacy);
-        let server = actor.server();
-        let rig = Rig::before(Fake::new(), |parts| {
-            parts.servers = vec![server];
-            // The call is given up well before a question has waited for too long.
-            parts.limits.drain = std::time::Duration::from_secs(1);
-            parts.limits.list = std::time::Duration::from_secs(10);
-        });
-        // Of two principals.
-        let (one, two) = (
-            rig.client(Over::Stdio, "2025-11-25", all()).await,
-            rig.client(Over::Http, "2025-11-25", all()).await,
-        );
-        two.respond(|method, params| Some(answers(method, params)));
-        let nothing = json!({"name": "ask", "arguments": {"wants": []}});
-        let first = one.start("tools/call", nothing.clone()).await;
-        let call = actor.until("tools/call").await;
-        let second = two.start("tools/call", nothing).await;
-        eventually("both calls", async || {
-            (actor.seen("tools/call").len() == 2).then_some(())
-        })
-        .await;
-        if asks_first {
-            actor.send(question.clone());
-        }
-        drop(one);
-        let cancelled = actor.until("notifications/cancelled").await;
-        assert_eq!(cancelled["params"]["requestId"], call["id"]);
-        if !asks_first {
-            actor.send(question.clone());
-        }
-        if answers_late {
-            actor.send(json!({"jsonrpc": "2.0", "id": call["id"], "result": text("done")}));
-        }
-        let answer = eventually("an answer", async || actor.answer_to("whose")).await;
-        if answers_late {
-            // What is asked still can only be the other's.
-            assert_eq!(answer["result"]["roots"][0]["uri"], "file:///a", "{answer}");
-        } else {
-            let why = answer["error"]["message"].as_str().unwrap();
-            assert!(why.contains("several clients"), "{asks_first}: {answer}");
-            assert_eq!(two.server_requests().len(), 0);
-        }
-        assert!(second.is_open());
-        drop((first, second, two));
-        assert!(rig.end().await);
-    }
-}
-
-#[tokio::test]
-async fn a_parked_call_leaves_room_for_the_questions_of_others() {
-    let (rig, actor) = rig(Manner::Legacy);
-    let authority = rig.http().await;
-    let client = |token| {
-        let client = McpClient::http(&authority, "/mcp", Some(token));
-        client.modern(MODERN, &all());
-        client
-    };
-    let (ann, bob) = (client(TOKEN), client(OTHER_TOKEN));
-    let params = json!({"name": "ask", "arguments": {"wants": [{"method": "roots/list"}]}});
-    let parked = ann.request("tools/call", params.clone()).await.unwrap();
-    assert_eq!(parked["resultType"], "input_required");
-    // The same principal may share the instance: it is the same person who answers.
-    for (client, starts) in [(&ann, 1), (&bob, 2)] {
-        let asked = client.request("tools/call", params.clone()).await.unwrap();
-        let result = client
-            .request("tools/call", retry(&params, &asked, answers))
-            .await
-            .unwrap();
-        assert_eq!(heard(&result)["got"][0]["roots"][0]["uri"], "file:///a");
-        assert_eq!(actor.starts(), starts);
-    }
-    assert!(rig.end().await);
-}
-
-#[tokio::test]
-async fn a_server_of_one_session_may_ask_at_any_time() {
-    for sharing in [gateway::Sharing::Session, gateway::Sharing::Everyone] {
-        let actor = Actor::new(Manner::Legacy);
-        let server = gateway::Server {
-            sharing,
-            ..actor.server()
-        };
-        let rig = Rig::before(Fake::new(), |parts| parts.servers = vec![server]);
-        let client = rig.client(Over::Stdio, "2025-11-25", all()).await;
-        client.respond(|method, params| Some(answers(method, params)));
-        client
-            .request("tools/call", json!({"name": "echo"}))
-            .await
-            .unwrap();
-        actor.send(json!({"jsonrpc": "2.0", "id": "out/0", "method": "roots/list"}));
-        let answer = eventually("an answer", async || actor.answer_to("out/0")).await;
-        if sharing == gateway::Sharing::Session {
-            assert_eq!(answer["result"]["roots"][0]["uri"], "file:///a", "{answer}");
-            client.notify("notifications/roots/list_changed", json!({})).await;
-            actor.until("notifications/roots/list_changed").await;
-        } else {
-            let why = answer["error"]["message"].as_str().unwrap();
-            assert!(why.contains("no call of a client is at work"), "{answer}");
-        }
         assert!(rig.end().await);
     }
 }
@@ -695,63 +431,4 @@ async fn what_only_an_extension_knows_goes_to_the_only_server() {
         assert!(one.lines_of("vendor/do").is_empty());
         assert!(rig.end().await);
     }
-}
-
-/// What a legacy server asks in one go a modern client is asked in one go.
-#[tokio::test]
-async fn questions_that_come_together_go_together() {
-    let (rig, _) = rig(Manner::Legacy);
-    let client = rig.client(Over::Stdio, MODERN, all()).await;
-    let form = json!({"message": "name?", "requestedSchema": {"type": "object", "properties": {}}});
-    let wants = json!([
-        {"method": "elicitation/create", "params": form},
-        {"method": "sampling/createMessage", "params": {"messages": [], "maxTokens": 1}},
-        {"method": "roots/list"},
-    ]);
-    let params = json!({"name": "ask", "arguments": {"wants": wants}});
-    let asked = client.request("tools/call", params.clone()).await.unwrap();
-    assert_eq!(asked["inputRequests"].as_object().unwrap().len(), 3, "{asked}");
-    let done = client
-        .request("tools/call", retry(&params, &asked, answers))
-        .await
-        .unwrap();
-    assert_eq!(heard(&done)["got"].as_array().unwrap().len(), 3, "{done}");
-    assert!(rig.end().await);
-}
-
-/// What a client tells of its progress with a server's request goes to that server, under the server's own token.
-#[tokio::test]
-async fn progress_with_a_question_reaches_who_asked() {
-    let (rig, actor) = rig(Manner::Legacy);
-    let client = rig.client(Over::Stdio, "2025-11-25", all()).await;
-    let params = json!({"messages": [], "maxTokens": 1, "_meta": {"progressToken": "theirs", "vendor": 1}});
-    let wants = json!([{"method": "sampling/createMessage", "params": params}]);
-    let arguments = json!({"wants": wants});
-    let questions = Arc::new(Mutex::new(Vec::new()));
-    let kept = Arc::clone(&questions);
-    client.respond(move |_, params| {
-        kept.lock().unwrap().push(params.clone());
-        None
-    });
-    let calling = client
-        .start("tools/call", json!({"name": "ask", "arguments": arguments}))
-        .await;
-    let asked = eventually("the question", async || questions.lock().unwrap().pop()).await;
-    let token = &asked["_meta"]["progressToken"];
-    assert_eq!(asked["_meta"]["vendor"], 1);
-    assert_ne!(token, "theirs");
-    // One that nobody gave out goes nowhere.
-    for token in [&json!(999), token] {
-        let told = json!({"progressToken": token, "progress": 1, "total": 2, "vendor": {"big": 12_345_678_901_234_567_890_u64}});
-        client.notify("notifications/progress", told).await;
-    }
-    let told = actor.until("notifications/progress").await;
-    let theirs = json!({"progressToken": "theirs", "progress": 1, "total": 2, "vendor": {"big": 12_345_678_901_234_567_890_u64}});
-    assert_eq!(told["params"], theirs);
-    assert_eq!(actor.seen("notifications/progress").len(), 1);
-    // The token is the number of the request.
-    let answer = json!({"jsonrpc": "2.0", "id": token, "result": answers("sampling/createMessage", &asked)});
-    client.send_line(&answer.to_string()).await;
-    assert_eq!(heard(&calling.answer().await.unwrap())["got"][0]["model"], "m");
-    assert!(rig.end().await);
 }

@@ -1,7 +1,6 @@
 //! Servers by HTTP, against a peer that answers as the test says.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base::Secret;
@@ -13,14 +12,14 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 /// Both ends of a link whose driver runs.
-struct Talk {
+pub(crate) struct Talk {
     /// How often it was said that the session was begun anew.
-    renewals: usize,
+    pub(crate) renewals: usize,
     /// Requests whose streams the server closed before their answers.
-    hung_up: Vec<u64>,
-    to: mpsc::Sender<ToServer>,
-    from: mpsc::Receiver<FromServer>,
-    driver: JoinHandle<Option<String>>,
+    pub(crate) hung_up: Vec<u64>,
+    pub(crate) to: mpsc::Sender<ToServer>,
+    pub(crate) from: mpsc::Receiver<FromServer>,
+    pub(crate) driver: JoinHandle<Option<String>>,
 }
 
 pub(crate) fn remote(peer: &Peer) -> Remote {
@@ -44,7 +43,7 @@ pub(crate) fn remote(peer: &Peer) -> Remote {
 
 impl Talk {
     #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
-    fn with(remote: &Remote) -> Self {
+    pub(crate) fn with(remote: &Remote) -> Self {
         let link = remote.link().unwrap();
         let Wire::Messages {
             to_server,
@@ -62,11 +61,11 @@ impl Talk {
         }
     }
 
-    async fn say(&self, message: Value) {
+    pub(crate) async fn say(&self, message: Value) {
         self.say_with(message, &[]).await;
     }
 
-    async fn say_with(&self, message: Value, headers: &[(&str, &str)]) {
+    pub(crate) async fn say_with(&self, message: Value, headers: &[(&str, &str)]) {
         let headers = headers
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -77,7 +76,7 @@ impl Talk {
         self.to.send(message).await.unwrap();
     }
 
-    async fn hear(&mut self) -> (Value, Option<u64>) {
+    pub(crate) async fn hear(&mut self) -> (Value, Option<u64>) {
         let heard = tokio::time::timeout(Duration::from_secs(30), self.from.recv()).await;
         let heard = heard.expect("something comes").expect("the link lives");
         match heard {
@@ -98,7 +97,7 @@ impl Talk {
     }
 
     /// The answer to a legacy request; nothing else may come before.
-    async fn ask(&mut self, id: u64, method: &str) -> Value {
+    pub(crate) async fn ask(&mut self, id: u64, method: &str) -> Value {
         self.say(json!({"jsonrpc": "2.0", "id": id, "method": method}))
             .await;
         let (answer, related) = self.hear().await;
@@ -106,7 +105,7 @@ impl Talk {
         answer
     }
 
-    async fn begin(&mut self) {
+    pub(crate) async fn begin(&mut self) {
         let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {}});
         self.say(json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}))
             .await;
@@ -116,7 +115,7 @@ impl Talk {
             .await;
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         drop(self.to);
         self.driver.await.unwrap();
     }
@@ -136,7 +135,7 @@ pub(crate) fn events(text: &str) -> Step {
     ))
 }
 
-fn result(seen: &PeerSeen) -> String {
+pub(crate) fn result(seen: &PeerSeen) -> String {
     json!({"jsonrpc": "2.0", "id": body(seen)["id"], "result": {"session": seen.header("mcp-session-id")}})
         .to_string()
 }
@@ -244,114 +243,7 @@ async fn what_comes_on_the_stream_of_a_request_belongs_to_it() {
     talk.end().await;
 }
 
-#[tokio::test]
-async fn a_stream_that_was_cut_goes_on() {
-    let gets = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&gets);
-    let peer = Peer::start(move |seen| {
-        if let Some(steps) = usual(seen, "s") {
-            return steps;
-        }
-        let note = json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {}});
-        match (seen.line(), seen.header("last-event-id")) {
-            ("GET /mcp", Some("2")) => vec![answer("503 Service Unavailable", "", "")],
-            ("GET /mcp", Some("1")) if count.fetch_add(1, Ordering::SeqCst) == 0 => {
-                vec![answer("503 Service Unavailable", "", "")]
-            }
-            ("GET /mcp", Some("1")) => {
-                let done = json!({"jsonrpc": "2.0", "id": 2, "result": {}});
-                vec![events(&format!("id: 3\ndata: {done}\n\n")), Step::Close]
-            }
-            _ => vec![
-                send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 900\r\n\r\n"),
-                send(format!(
-                    "retry: 10\nid: 1\ndata:\n\ndata: {note}\n\nid: 2\ndata: cut"
-                )),
-                Step::Close,
-            ],
-        }
-    })
-    .await;
-    let mut talk = Talk::with(&remote(&peer));
-    talk.begin().await;
-    talk.say(json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call"}))
-        .await;
-    assert_eq!(talk.hear().await.0["method"], "notifications/message");
-    let (answer, related) = talk.hear().await;
-    assert_eq!((answer["id"].as_u64(), related), (Some(2), Some(2)), "{answer}");
-    assert_eq!(gets.load(Ordering::SeqCst), 2);
-    assert!(talk.hung_up.is_empty(), "it broke; nobody closed it");
-    assert_eq!(
-        peer.seen()
-            .iter()
-            .filter(|seen| body(seen)["method"] == "tools/call")
-            .count(),
-        1
-    );
-    talk.end().await;
-}
-
-#[tokio::test]
-async fn a_session_that_was_forgotten_begins_again() {
-    let sessions = Arc::new(AtomicUsize::new(0));
-    let peer = Peer::start(move |seen| {
-        if body(seen)["method"] == "initialize" {
-            let number = sessions.fetch_add(1, Ordering::SeqCst) + 1;
-            return usual(seen, &format!("s{number}")).unwrap();
-        }
-        if let Some(steps) = usual(seen, "") {
-            return steps;
-        }
-        let current = sessions.load(Ordering::SeqCst);
-        let known = seen.header("mcp-session-id") == Some(format!("s{current}").as_str());
-        match body(seen)["method"].as_str() {
-            Some("forget") => {
-                // From now on the present number is unknown.
-                vec![answer(
-                    "404 Not Found",
-                    "Content-Type: text/plain\r\n",
-                    "no such session",
-                )]
-                .into_iter()
-                .filter(|_| current == 1)
-                .chain((current > 1).then(|| json_answer(&result(seen))))
-                .collect()
-            }
-            _ if known => vec![json_answer(&result(seen))],
-            _ => vec![answer(
-                "400 Bad Request",
-                "",
-                "Bad Request: No valid session ID provided",
-            )],
-        }
-    })
-    .await;
-    let mut talk = Talk::with(&remote(&peer));
-    talk.begin().await;
-    assert_eq!(talk.ask(2, "tools/list").await["result"]["session"], "s1");
-    assert_eq!(talk.ask(3, "forget").await["result"]["session"], "s2");
-    assert_eq!(talk.ask(4, "tools/list").await["result"]["session"], "s2");
-    assert_eq!(talk.renewals, 1, "what the server was told has to be told again");
-    let hellos: Vec<_> = peer
-        .seen()
-        .into_iter()
-        .filter(|seen| body(seen)["method"] == "initialize")
-        .collect();
-    assert_eq!(hellos.len(), 2);
-    assert_eq!(hellos[0].body, hellos[1].body);
-    assert_eq!(hellos[1].header("mcp-session-id"), None);
-    let ready = peer
-        .seen()
-        .into_iter()
-        .filter(|seen| body(seen)["method"] == "notifications/initialized");
-    let ready: Vec<_> = ready
-        .map(|seen| seen.header("mcp-session-id").unwrap().to_owned())
-        .collect();
-    assert_eq!(ready, ["s1", "s2"]);
-    talk.end().await;
-}
-
-fn modern(id: u64, method: &str) -> Value {
+pub(crate) fn modern(id: u64, method: &str) -> Value {
     let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}});
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": {"_meta": meta, "name": "t"}})
 }
@@ -421,45 +313,6 @@ async fn the_modern_era() {
     // No session, so nothing to take leave of.
     talk.end().await;
     assert_eq!(peer.seen().len(), 4);
-}
-
-#[tokio::test]
-async fn a_subscription_is_opened_again() {
-    let times = AtomicUsize::new(0);
-    let peer = Peer::start(move |_| {
-        let number = times.fetch_add(1, Ordering::SeqCst);
-        let note = |text: &str| {
-            events(&format!(
-                "data: {}\n\n",
-                json!({"jsonrpc": "2.0", "method": text})
-            ))
-        };
-        match number {
-            0 => vec![note("notifications/subscriptions/acknowledged"), Step::Close],
-            1 => vec![answer("502 Bad Gateway", "", "")],
-            2 => vec![note("notifications/tools/list_changed"), Step::Hang],
-            _ => vec![],
-        }
-    })
-    .await;
-    let mut talk = Talk::with(&remote(&peer));
-    talk.say(modern(9, "subscriptions/listen")).await;
-    assert_eq!(
-        talk.hear().await.0["method"],
-        "notifications/subscriptions/acknowledged"
-    );
-    let (changed, related) = talk.hear().await;
-    assert_eq!(
-        (changed["method"].as_str(), related),
-        (Some("notifications/tools/list_changed"), Some(9))
-    );
-    let bodies: Vec<_> = peer.seen().into_iter().map(|seen| seen.body).collect();
-    assert!(bodies.len() == 3 && bodies.iter().all(|body| *body == bodies[0]));
-    talk.end().await;
-    eventually("the stream is closed", || async {
-        (peer.left() == 1).then_some(())
-    })
-    .await;
 }
 
 /// Each fault harms its request alone, and is told in words that help.
@@ -619,153 +472,6 @@ async fn requests_beyond_the_bound_wait() {
         talk.hear().await;
     }
     assert_eq!(calls(), 3);
-    talk.end().await;
-}
-
-#[tokio::test]
-async fn the_stream_of_the_session_is_kept_open() {
-    let times = AtomicUsize::new(0);
-    let peer = Peer::start(move |seen| {
-        let note = |text: &str| json!({"jsonrpc": "2.0", "method": text});
-        match seen.line() {
-            "GET /mcp" if times.fetch_add(1, Ordering::SeqCst) == 0 => {
-                vec![
-                    events(&format!(
-                        "retry: 1\nid: a\ndata: {}\n\n",
-                        note("notifications/one")
-                    )),
-                    Step::Close,
-                ]
-            }
-            "GET /mcp" => {
-                assert_eq!(seen.header("last-event-id"), Some("a"));
-                vec![
-                    events(&format!("data: {}\n\n", note("notifications/two"))),
-                    Step::Hang,
-                ]
-            }
-            _ => usual(seen, "s").unwrap(),
-        }
-    })
-    .await;
-    let mut talk = Talk::with(&remote(&peer));
-    talk.begin().await;
-    for method in ["notifications/one", "notifications/two"] {
-        let (note, related) = talk.hear().await;
-        assert_eq!((note["method"].as_str(), related), (Some(method), None));
-    }
-    talk.end().await;
-    eventually("it is closed", || async { (peer.left() == 1).then_some(()) }).await;
-}
-
-/// A server of 2024-11-05: answers come on the one stream, which ends after the second.
-async fn old_server(endpoint: &'static str) -> Peer {
-    let (queue, posted) = mpsc::channel::<String>(8);
-    let posted = Arc::new(tokio::sync::Mutex::new(posted));
-    Peer::start(move |seen| {
-        let queue = queue.clone();
-        match seen.line() {
-            "GET /mcp" => {
-                let mut steps = vec![events(&format!("event: endpoint\ndata: {endpoint}\n\n"))];
-                for _ in 0..2 {
-                    let posted = Arc::clone(&posted);
-                    steps.push(Step::Then(Box::pin(async move {
-                        let message = posted.lock().await.recv().await.unwrap();
-                        format!("event: message\ndata: {message}\n\n").into_bytes()
-                    })));
-                }
-                steps.push(Step::Close);
-                steps
-            }
-            "POST /messages?id=1" => {
-                let message = body(seen);
-                let result = if message["method"] == "initialize" {
-                    json!({"protocolVersion": "2025-06-18"})
-                } else {
-                    json!({"tools": []})
-                };
-                let reply = json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string();
-                let wants_answer = message["id"].is_number();
-                vec![
-                    answer("202 Accepted", "", "Accepted"),
-                    Step::Then(Box::pin(async move {
-                        if wants_answer {
-                            queue.send(reply).await.unwrap();
-                        }
-                        Vec::new()
-                    })),
-                ]
-            }
-            _ => vec![answer(
-                "404 Not Found",
-                "Content-Type: application/json\r\n",
-                "{\"detail\":\"Not Found\"}",
-            )],
-        }
-    })
-    .await
-}
-
-#[tokio::test]
-async fn http_and_sse() {
-    for transport in [RemoteTransport::Sse, RemoteTransport::StreamableHttp] {
-        let peer = old_server("/messages?id=1").await;
-        let mut talk = Talk::with(&Remote {
-            transport,
-            ..remote(&peer)
-        });
-        // What a gateway tries first.
-        talk.say(modern(0, "server/discover")).await;
-        assert!(talk.hear().await.0["error"].is_object());
-        talk.begin().await;
-        talk.say(json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"}))
-            .await;
-        let (answer, related) = talk.hear().await;
-        assert_eq!((&answer["result"]["tools"], related), (&json!([]), None));
-        // The stream ends, and so does the link.
-        assert!(talk.from.recv().await.is_none());
-        talk.end().await;
-        let posts: Vec<_> = peer
-            .seen()
-            .into_iter()
-            .filter(|seen| seen.path() == "/messages?id=1")
-            .collect();
-        let methods: Vec<_> = posts
-            .iter()
-            .map(|seen| body(seen)["method"].as_str().unwrap().to_owned())
-            .collect();
-        assert_eq!(methods, ["initialize", "notifications/initialized", "tools/list"]);
-        assert!(
-            posts
-                .iter()
-                .all(|seen| seen.header("authorization") == Some("Bearer t0ken"))
-        );
-        assert!(peer.seen().iter().all(|seen| !seen.line().starts_with("DELETE")));
-    }
-}
-
-#[tokio::test]
-async fn credentials_do_not_follow_an_endpoint_elsewhere() {
-    let peer = old_server("http://127.0.0.2:1/messages?id=1").await;
-    let mut talk = Talk::with(&Remote {
-        transport: RemoteTransport::Sse,
-        ..remote(&peer)
-    });
-    let text = talk.ask(1, "initialize").await["error"]["message"].to_string();
-    assert!(text.contains("which is not its own origin"), "{text}");
-    talk.end().await;
-}
-
-#[tokio::test]
-async fn a_server_of_neither_transport_is_told_as_it_first_answered() {
-    let peer = Peer::start(|seen| match seen.line() {
-        "GET /mcp" => vec![answer("200 OK", "Content-Type: text/html\r\n", "<html>")],
-        _ => vec![answer("404 Not Found", "Content-Type: text/html\r\n", "<html>")],
-    })
-    .await;
-    let mut talk = Talk::with(&remote(&peer));
-    let answer = talk.ask(1, "initialize").await;
-    assert_eq!(answer["error"]["data"]["status"], 404);
     talk.end().await;
 }
 
