@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use wire::edit::Object;
-use wire::{method, to_raw};
+use wire::method;
 
 use super::circuit::Admission;
 use super::connection::Connection;
@@ -529,23 +528,16 @@ impl Upstream {
         }
         let Some(lease) = self.ready(key) else { return };
         let level = *lock(&self.level);
-        let mut orders = Vec::new();
         if let Some(level) = level
             && lease.offers("logging")
         {
-            orders.push((method::SET_LEVEL, to_raw(&json!({"level": level}))));
-        }
-        for uri in self.watched_uris(key) {
-            orders.push((method::SUBSCRIBE, to_raw(&json!({"uri": uri}))));
-        }
-        for (method, params) in orders {
-            let Ok(params) = Object::parse(&params) else {
-                continue;
-            };
-            if let Err(error) = self.ask_of(&lease, method, params).await {
-                tracing::debug!(server = self.name, "{method}: {}", error.message());
+            let mut params = Object::empty();
+            params.set("level", level);
+            if let Err(error) = self.ask_of(&lease, method::SET_LEVEL, params).await {
+                tracing::debug!(server = self.name, "{}: {}", method::SET_LEVEL, error.message());
             }
         }
+        self.watch_again(&lease).await;
     }
 
     pub(super) fn failed(&self, why: &str) {

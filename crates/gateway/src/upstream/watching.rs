@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use wire::edit::Object;
 use wire::{Fault, code, method};
 
-use super::{Key, Sharing, Upstream, lock};
+use super::{Key, Lease, Sharing, Upstream, lock};
 use crate::caller::Peer;
 use crate::events::{Audience, Event, Level, Watch};
 
@@ -20,12 +20,15 @@ const EARLY_FOR: Duration = Duration::from_secs(10);
 /// And none with more bytes than this; the client asks for itself how the task does.
 const EARLY_BYTES: usize = 64 << 10;
 
+/// Whether the server knows that a resource is watched; held while it is told so, or that nobody does any more.
+type Told = Arc<tokio::sync::Mutex<bool>>;
+
 /// Who watches a resource.
 #[derive(Default)]
 pub(super) struct Watched {
+    /// 0: the server is being told.
     count: usize,
-    /// Whether the server knows; held while it is told.
-    is_told: Arc<tokio::sync::Mutex<bool>>,
+    told: Told,
 }
 
 /// What instances said of tasks of late, whether or not anybody has such a task.
@@ -72,17 +75,17 @@ impl Upstream {
         }
         let lease = self.lease(peer, &self.around.stop).await?;
         let key = lease.key();
-        let is_told = {
+        let told = {
             let mut all = lock(&self.watched);
             let of_instance = all.entry(key.clone()).or_default();
             let watched = of_instance.entry(uri.clone()).or_default();
             watched.count += 1;
-            Arc::clone(&watched.is_told)
+            Arc::clone(&watched.told)
         };
         // When it fails, dropping the watch counts it out again.
         let watch = Watch::new(Arc::clone(self), key, uri.clone());
         // Who comes while another tells the server waits for what becomes of it, and tells it anew if nothing does.
-        let mut is_told = is_told.lock().await;
+        let mut is_told = told.lock().await;
         if !*is_told {
             self.ask_of(&lease, method::SUBSCRIBE, uri_params(&uri)).await?;
             *is_told = true;
@@ -90,43 +93,88 @@ impl Upstream {
         Ok(watch)
     }
 
-    /// Counts one less, in a task of its own; the server is told when nobody is left.
+    /// Counts one less; the server is told when nobody is left, in a task of its own.
     pub(crate) fn unwatch_soon(self: &Arc<Self>, key: Key, uri: String) {
-        {
+        let told = {
             let mut all = lock(&self.watched);
-            let Some(uris) = all.get_mut(&key) else { return };
-            let Some(watched) = uris.get_mut(&uri) else { return };
+            let Some(watched) = all.get_mut(&key).and_then(|uris| uris.get_mut(&uri)) else {
+                return;
+            };
             watched.count -= 1;
             if watched.count > 0 {
                 return;
             }
-            uris.remove(&uri);
-            if uris.is_empty() {
-                all.remove(&key);
-            }
-        }
+            Arc::clone(&watched.told)
+        };
         let upstream = Arc::clone(self);
         self.around.tasks.spawn(async move {
-            let Some(lease) = upstream.ready(&key) else { return };
-            if let Err(fault) = upstream
-                .ask_of(&lease, method::UNSUBSCRIBE, uri_params(&uri))
-                .await
+            // Who comes meanwhile waits, and tells the server anew: a request of its own could overtake this one.
+            let mut is_told = told.lock().await;
+            if !upstream.is_left(&key, &uri, &told) {
+                return;
+            }
+            if let Some(lease) = upstream.ready(&key)
+                && let Err(fault) = upstream
+                    .ask_of(&lease, method::UNSUBSCRIBE, uri_params(&uri))
+                    .await
             {
                 tracing::debug!(server = upstream.name, "unsubscribe failed: {}", fault.message());
             }
+            *is_told = false;
+            upstream.forget_watch(&key, &uri, &told);
         });
     }
 
+    /// Tells an instance that has forgotten it what is watched in it.
+    pub(super) async fn watch_again(&self, lease: &Lease) {
+        let key = lease.key();
+        for uri in self.watched_uris(&key) {
+            let told = {
+                let all = lock(&self.watched);
+                all.get(&key)
+                    .and_then(|uris| Some(Arc::clone(&uris.get(&uri)?.told)))
+            };
+            let Some(told) = told else { continue };
+            let mut is_told = told.lock().await;
+            if self.is_left(&key, &uri, &told) {
+                continue;
+            }
+            let answer = self.ask_of(lease, method::SUBSCRIBE, uri_params(&uri)).await;
+            // If it refuses, the next who watches asks again.
+            *is_told = answer.is_ok();
+            if let Err(fault) = answer {
+                tracing::debug!(server = self.name, "subscribe failed: {}", fault.message());
+            }
+        }
+    }
+
+    /// Whether nobody watches that any more.
+    fn is_left(&self, key: &Key, uri: &str, told: &Told) -> bool {
+        let all = lock(&self.watched);
+        let watched = all.get(key).and_then(|uris| uris.get(uri));
+        watched.is_some_and(|it| it.count == 0 && Arc::ptr_eq(&it.told, told))
+    }
+
+    /// Forgets it unless somebody has come meanwhile.
+    fn forget_watch(&self, key: &Key, uri: &str, told: &Told) {
+        let mut all = lock(&self.watched);
+        let Some(uris) = all.get_mut(key) else { return };
+        uris.retain(|name, it| name != uri || it.count > 0 || !Arc::ptr_eq(&it.told, told));
+        if uris.is_empty() {
+            all.remove(key);
+        }
+    }
+
     pub(super) fn is_watched(&self, key: &Key) -> bool {
-        lock(&self.watched).contains_key(key)
+        !self.watched_uris(key).is_empty()
     }
 
     pub(super) fn watched_uris(&self, key: &Key) -> Vec<String> {
-        let watched = lock(&self.watched);
-        watched
-            .get(key)
-            .map(|uris| uris.keys().cloned().collect())
-            .unwrap_or_default()
+        let all = lock(&self.watched);
+        let uris = all.get(key).into_iter().flatten();
+        uris.filter(|(_, it)| it.count > 0)
+            .map(|(uri, _)| uri.clone())
+            .collect()
     }
 
     /// A client wants log messages from `level` on. Instances that run are told, others when they start.

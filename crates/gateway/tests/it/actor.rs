@@ -158,7 +158,7 @@ impl Actor {
                 }}));
             }
             // The test answers.
-            "resources/subscribe" if message["params"]["uri"] == "slow:a" => return,
+            "resources/subscribe" | "resources/unsubscribe" if message["params"]["uri"] == "slow:a" => return,
             "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" if !is_modern => json!({}),
             "tools/list" => {
                 let tools = ["ask", "visit", "log"]

@@ -111,3 +111,38 @@ async fn a_watch_that_fails_is_not_taken_for_anothers() {
     assert_eq!(actor.seen("resources/subscribe").len(), 2);
     assert!(rig.end().await);
 }
+
+/// One ends the last watch while another begins one: what the server hears in the end is that somebody watches.
+#[tokio::test]
+async fn a_watch_does_not_overtake_the_end_of_the_one_before() {
+    let (rig, actor) = rig(Manner::Legacy);
+    let (one, two) = (
+        rig.client(Over::Stdio, "2025-11-25", json!({})).await,
+        rig.client(Over::Stdio, "2025-11-25", json!({})).await,
+    );
+    let uri = json!({"uri": "slow:a"});
+    let answer = |asked: &Value| actor.send(json!({"jsonrpc": "2.0", "id": asked["id"], "result": {}}));
+    let first = one.start("resources/subscribe", uri.clone()).await;
+    answer(&actor.until("resources/subscribe").await);
+    first.answer().await.unwrap();
+    one.request("resources/unsubscribe", uri.clone()).await.unwrap();
+    let ended = actor.until("resources/unsubscribe").await;
+    let second = two.start("resources/subscribe", uri.clone()).await;
+    two.request("ping", json!({})).await.unwrap();
+    assert_eq!(
+        actor.seen("resources/subscribe").len(),
+        1,
+        "the server still works on the end of the first"
+    );
+    answer(&ended);
+    let again = eventually("the second", async || {
+        actor.seen("resources/subscribe").get(1).cloned()
+    })
+    .await;
+    answer(&again);
+    second.answer().await.unwrap();
+    actor.send(json!({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": uri}));
+    assert_eq!(two.notification("notifications/resources/updated").await, uri);
+    assert_eq!(actor.seen("resources/unsubscribe").len(), 1);
+    assert!(rig.end().await);
+}
