@@ -26,6 +26,6 @@ pub mod template;
 pub use changes::changes;
 pub use entry::Entry;
 pub use lack::{Lack, LackSort};
-pub use packages::{Bases, NODE, PYTHON};
+pub use packages::{Bases, NODE, PYTHON, is_version};
 pub use planner::{Around, Known, Processes, plan};
 pub use setup::Setup;

@@ -4,6 +4,8 @@
 //! Names and versions come from strangers and end up in a build, so they are checked against their ecosystem's grammar:
 //! none of them can be an option, a path, a URL or a second command. Deliberately absent: building (`instances`).
 
+use std::collections::BTreeMap;
+
 use crate::entry::Package;
 use crate::plan::{Build, Ecosystem};
 
@@ -33,10 +35,16 @@ impl Default for Bases {
 
 /// The recipe for a package, and the tag of the image that it makes. The tag is below `localhost/`, which no registry
 /// serves: if the image is missing, nobody else's can come in its place.
-pub(crate) fn build(package: &Package, bases: &Bases) -> Result<(String, Build), String> {
-    let (base, word) = match package.ecosystem {
-        Ecosystem::Npm => (&bases.node, "npm"),
-        Ecosystem::Pypi => (&bases.python, "pypi"),
+/// `versions`: those that packages of no version are pinned to, by [`Build::pin`].
+pub(crate) fn build(
+    package: &Package,
+    bases: &Bases,
+    versions: &BTreeMap<String, String>,
+) -> Result<(String, Build), String> {
+    let word = package.ecosystem.word();
+    let base = match package.ecosystem {
+        Ecosystem::Npm => &bases.node,
+        Ecosystem::Pypi => &bases.python,
     };
     let good = match package.ecosystem {
         Ecosystem::Npm => is_npm_name(&package.name),
@@ -71,7 +79,7 @@ pub(crate) fn build(package: &Package, bases: &Bases) -> Result<(String, Build),
             shown(registry)
         ));
     }
-    let build = Build {
+    let mut build = Build {
         ecosystem: package.ecosystem,
         package: package.name.clone(),
         version: package.version.clone(),
@@ -80,7 +88,43 @@ pub(crate) fn build(package: &Package, bases: &Bases) -> Result<(String, Build),
         with: package.with.clone(),
         program: package.program.clone(),
     };
-    Ok((tag(&build, word), build))
+    if build.version.is_none() {
+        let pinned = versions.get(&build.pin());
+        build.version = pinned.filter(|version| is_version(version)).cloned();
+    }
+    Ok((build.image(), build))
+}
+
+impl Build {
+    /// The tag of the image that it makes. Different recipes have different tags; the same one has the same on every
+    /// machine.
+    pub fn image(&self) -> String {
+        tag(self, self.ecosystem.word())
+    }
+
+    /// Under which name the version of its package is remembered where it names none itself: what decides which is the
+    /// newest.
+    pub fn pin(&self) -> String {
+        let mut name = format!("{}:{}", self.ecosystem.word(), self.package);
+        if let Some(registry) = &self.registry {
+            name.push_str(" at ");
+            name.push_str(registry);
+        }
+        for with in &self.with {
+            name.push_str(" with ");
+            name.push_str(with);
+        }
+        name
+    }
+}
+
+impl Ecosystem {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Npm => "npm",
+            Self::Pypi => "pypi",
+        }
+    }
 }
 
 /// A recipe in words.
@@ -106,7 +150,6 @@ pub(crate) fn describe(build: &Build) -> String {
     )
 }
 
-/// Different recipes have different tags; the same one has the same on every machine.
 fn tag(build: &Build, word: &str) -> String {
     let name: String = build
         .package
@@ -172,7 +215,7 @@ fn is_pypi_name(text: &str) -> bool {
 }
 
 /// An exact version of either ecosystem: no range, no tag such as `latest`.
-fn is_version(text: &str) -> bool {
+pub fn is_version(text: &str) -> bool {
     text.len() <= 128
         && text.starts_with(|c: char| c.is_ascii_digit() || c == 'v')
         && text.bytes().any(|b| b.is_ascii_digit())
@@ -260,7 +303,11 @@ mod tests {
             (Pypi, "a", "1 --index-url x", false),
             (Pypi, "a@https://x", "1", false),
         ] {
-            let made = build(&package(ecosystem, name, version), &Bases::default());
+            let made = build(
+                &package(ecosystem, name, version),
+                &Bases::default(),
+                &BTreeMap::new(),
+            );
             assert_eq!(made.is_ok(), good, "{name} {version}: {made:?}");
             if let Ok((tag, _)) = made {
                 let image = ImageRef::parse(&tag).unwrap();
@@ -270,21 +317,61 @@ mod tests {
     }
 
     #[test]
+    fn a_version_that_is_not_named_is_the_pinned_one() {
+        let open = Package {
+            registry: Some("https://registry.example".to_owned()),
+            ..package(Ecosystem::Npm, "@acme/thing", "")
+        };
+        let versions = |version: &str| {
+            let name = "npm:@acme/thing at https://registry.example".to_owned();
+            BTreeMap::from([(name, version.to_owned())])
+        };
+        for (package, pinned, version) in [
+            (open.clone(), "1.2.3", Some("1.2.3")),
+            (open.clone(), "latest --global", None),
+            (
+                Package {
+                    registry: None,
+                    ..open.clone()
+                },
+                "1.2.3",
+                None,
+            ),
+            (
+                Package {
+                    version: Some("1.0.0".to_owned()),
+                    ..open
+                },
+                "1.2.3",
+                Some("1.0.0"),
+            ),
+        ] {
+            let (tag, made) = build(&package, &Bases::default(), &versions(pinned)).unwrap();
+            assert_eq!(made.version.as_deref(), version, "{package:?}");
+            assert!(
+                tag.contains(&format!(":{}-", version.unwrap_or("newest"))),
+                "{tag}"
+            );
+        }
+    }
+
+    #[test]
     fn recipes_have_their_own_tags() {
+        let made = |package: &Package, bases: &Bases| build(package, bases, &BTreeMap::new()).unwrap();
         let plain = package(Ecosystem::Pypi, "mcp-server-sqlite", "2025.4.25");
         let with = Package {
             with: vec!["mcp<2".to_owned()],
             ..plain.clone()
         };
-        let tags = [&plain, &with].map(|package| build(package, &Bases::default()).unwrap().0);
+        let tags = [&plain, &with].map(|package| made(package, &Bases::default()).0);
         assert_ne!(tags[0], tags[1]);
         insta::assert_snapshot!(tags[0], @"localhost/dockmaster/pypi/mcp-server-sqlite:2025.4.25-3093c457b84ca659");
-        insta::assert_snapshot!(describe(&build(&with, &Bases::default()).unwrap().1), @"mcp-server-sqlite 2025.4.25 with mcp<2, from PyPI, into docker.io/library/python:3.13-slim");
+        insta::assert_snapshot!(describe(&made(&with, &Bases::default()).1), @"mcp-server-sqlite 2025.4.25 with mcp<2, from PyPI, into docker.io/library/python:3.13-slim");
         let elsewhere = Bases {
             python: "mirror.example/python:3.13".to_owned(),
             ..Bases::default()
         };
-        let (tag, made) = build(&plain, &elsewhere).unwrap();
+        let (tag, made) = made(&plain, &elsewhere);
         assert_ne!(tag, tags[0]);
         assert_eq!(made.base, elsewhere.python);
         for bad in ["-r x", "mcp<2; id", "https://x", "mcp @ https://x"] {
@@ -292,7 +379,10 @@ mod tests {
                 with: vec![bad.to_owned()],
                 ..plain.clone()
             };
-            assert!(build(&package, &Bases::default()).is_err(), "{bad}");
+            assert!(
+                build(&package, &Bases::default(), &BTreeMap::new()).is_err(),
+                "{bad}"
+            );
         }
     }
 }

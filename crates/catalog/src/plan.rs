@@ -118,7 +118,7 @@ pub struct Build {
     pub ecosystem: Ecosystem,
     /// The package's name, checked against its ecosystem's grammar: it cannot be an option, a path or a URL.
     pub package: String,
-    /// The exact version, or `None` for the newest at the time of the build.
+    /// The exact version, which may be a pinned one; `None` for the newest at the time of the build.
     pub version: Option<String>,
     /// The image that it is installed into.
     pub base: String,

@@ -32,6 +32,10 @@ use crate::{keep, percall, signatures};
 /// The kind of document that remembers which image a server was enabled with: name of the image → digest.
 pub(crate) const PIN: &str = "image-pin";
 
+/// The kind of document that remembers which version of a package a server was enabled with: name of the package →
+/// version.
+pub(crate) const VERSION: &str = "package-pin";
+
 /// Most bytes that are told of how a server ended.
 const TOLD: usize = 600;
 
@@ -71,7 +75,10 @@ pub(crate) fn enabled(settings: &Settings) -> impl Iterator<Item = Enabled<'_>> 
 /// sets the profile for each.
 pub(crate) fn around(settings: &Settings, store: &Store, profile: &str) -> Result<Around> {
     let guard = &settings.config.hosts.local.guard;
-    let digests = store.documents().list(PIN)?;
+    let pins = |kind| -> Result<BTreeMap<String, String>> {
+        let pins = store.documents().list(kind)?;
+        Ok(pins.into_iter().map(|pin| (pin.name, pin.text)).collect())
+    };
     Ok(Around {
         profile: profile.to_owned(),
         roots: guard
@@ -91,7 +98,8 @@ pub(crate) fn around(settings: &Settings, store: &Store, profile: &str) -> Resul
                 line: "[instances] commands = true".to_owned(),
             }
         },
-        digests: digests.into_iter().map(|pin| (pin.name, pin.text)).collect(),
+        digests: pins(PIN)?,
+        versions: pins(VERSION)?,
         bases: catalog::Bases {
             node: settings.config.instances.node_image.clone(),
             python: settings.config.instances.python_image.clone(),

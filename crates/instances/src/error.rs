@@ -53,6 +53,16 @@ pub enum Error {
         /// The last lines of the build.
         output: String,
     },
+    /// Which version of its package is the newest is not known.
+    #[error("the newest version of {package}, for server {server}, can't be looked up: {cause}")]
+    Newest {
+        /// For which server.
+        server: String,
+        /// Which package.
+        package: String,
+        /// The package manager's words.
+        cause: String,
+    },
     /// The publisher's signature is missing or wrong.
     #[error("server {server} is not started: the signature of its image {image} does not hold: {cause}")]
     Signature {

@@ -22,6 +22,7 @@ mod instances;
 mod labels;
 mod list;
 mod lockdown;
+mod newest;
 mod reap;
 mod running;
 #[cfg(unix)]

@@ -30,26 +30,34 @@ impl Planner<'_> {
         };
         match image {
             Image::Reference(reference) => container.image = self.image(reference)?,
-            Image::Package(package) => match packages::build(package, &self.around.bases) {
-                Ok((tag, build)) => {
-                    self.notes
-                        .push(format!("its image is made here: {}", packages::describe(&build)));
-                    container.image = tag;
-                    container.build = Some(build);
-                    if let Some(image) = &self.setup.image {
-                        container.image = self.image(image)?;
-                        container.build = None;
+            Image::Package(package) => {
+                match packages::build(package, &self.around.bases, &self.around.versions) {
+                    Ok((tag, build)) => {
+                        self.notes
+                            .push(format!("its image is made here: {}", packages::describe(&build)));
+                        if build.version.is_none() {
+                            let again = format!("dockmaster server enable {}", self.name());
+                            self.notes.push(format!(
+                            "its package has no version yet: the newest is looked up and pinned by: {again}"
+                        ));
+                        }
+                        container.image = tag;
+                        container.build = Some(build);
+                        if let Some(image) = &self.setup.image {
+                            container.image = self.image(image)?;
+                            container.build = None;
+                        }
+                    }
+                    Err(why) => {
+                        self.lacks.push(Lack::new(
+                            LackSort::Entry,
+                            format!("{} can't be made here: {why}", self.name()),
+                            "",
+                        ));
+                        return None;
                     }
                 }
-                Err(why) => {
-                    self.lacks.push(Lack::new(
-                        LackSort::Entry,
-                        format!("{} can't be made here: {why}", self.name()),
-                        "",
-                    ));
-                    return None;
-                }
-            },
+            }
         }
         self.command(run, &mut container);
         container.env = self.environment(&run.env);

@@ -45,6 +45,8 @@ pub struct Around {
     pub processes: Processes,
     /// Digests of images that were pinned: `sha256:...` by reference.
     pub digests: BTreeMap<String, String>,
+    /// Versions that packages which name none were pinned to, by [`Build::pin`](crate::plan::Build::pin).
+    pub versions: BTreeMap<String, String>,
     /// The images that packages are installed into.
     pub bases: Bases,
 }
@@ -84,6 +86,7 @@ impl Default for Around {
                 line: "[gateway] commands = true".to_owned(),
             },
             digests: BTreeMap::new(),
+            versions: BTreeMap::new(),
             bases: Bases::default(),
         }
     }

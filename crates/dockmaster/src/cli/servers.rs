@@ -103,7 +103,7 @@ Examples:
         /// Print the plan: exactly what would run, as JSON
         #[arg(long)]
         plan: bool,
-        /// Ask the registry what the image's tag means now, and show what changed since it was pinned
+        /// Ask the registry what the image's tag means now, or which version of the package is the newest, and show what changed since it was pinned
         #[arg(long, conflicts_with = "plan")]
         updates: bool,
         #[command(flatten)]
@@ -138,7 +138,7 @@ Examples:
         #[arg(long, default_value_t = 100)]
         tail: usize,
     },
-    /// Take newer images of switched-on servers: the digests are shown, old and new, before they are pinned
+    /// Take newer images of switched-on servers, and newer versions of packages that name none: old and new are shown before they are pinned
     #[command(after_help = "\
 Examples:
   dockmaster server update                     whatever is switched on and has a newer image

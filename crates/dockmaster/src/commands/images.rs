@@ -1,5 +1,5 @@
 //! The images of servers, fetched or made by the command that switches a server on or changes its package, so that its
-//! first use starts at once; what came from a registry is pinned by its digest.
+//! first use starts at once; what came from a registry is pinned by its digest, a package that names no version by the newest.
 //!
 //! An image that can't be fetched may come another time, when the engine or the registry answers; one that can't be made
 //! here keeps the command from doing what it was asked. Deliberately absent: what more there is at a registry (`server
@@ -10,13 +10,13 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use base::KnownSecrets;
 use base::names::ServerName;
-use catalog::plan::{Container, Plan, Target};
+use catalog::plan::{Build, Container, Plan, Target};
 use instances::Instances;
 use store::Store;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::fleet::{Fleet, PIN};
+use crate::fleet::{Fleet, PIN, VERSION};
 use crate::settings::Settings;
 use crate::{assemble, output, progress};
 
@@ -42,18 +42,81 @@ pub(crate) async fn prepare(settings: &Settings, store: &Store, plan: &Plan) -> 
     if wanted.is_empty() {
         return Ok(());
     }
-    let (engine, _) = assemble::engine(settings)?;
-    let fleet = Fleet::open(settings, Some(&engine), store, KnownSecrets::default())?;
-    let prepared = async {
-        let instances = fleet.runner().context("there is no engine")?;
+    on_engine(settings, store, async |instances| {
         for container in wanted {
-            one(&instances, store, &plan.server, container).await?;
+            match container.build.as_ref().filter(|build| build.version.is_none()) {
+                Some(build) => of_newest(&instances, store, &plan.server, container, build).await?,
+                None => one(&instances, store, &plan.server, container).await?,
+            }
         }
         Ok(())
-    }
-    .await;
+    })
+    .await
+}
+
+/// Does what needs the engine, and ends what was started for it.
+pub(crate) async fn on_engine<T>(
+    settings: &Settings,
+    store: &Store,
+    work: impl AsyncFnOnce(Instances) -> Result<T>,
+) -> Result<T> {
+    let (engine, _) = assemble::engine(settings)?;
+    let fleet = Fleet::open(settings, Some(&engine), store, KnownSecrets::default())?;
+    let done = async { work(fleet.runner().context("there is no engine")?).await }.await;
     fleet.close(assemble::SHUTDOWN).await;
-    prepared
+    done
+}
+
+/// The version of a package that is the newest now, with its progress where a person watches.
+///
+/// # Errors
+/// Why it is not known.
+pub(crate) async fn newest(
+    instances: &Instances,
+    server: &ServerName,
+    build: &Build,
+) -> Result<String, instances::Error> {
+    let (tell, updates) = mpsc::channel(QUEUE);
+    let work = async move { instances.newest(server, build, Some(&tell)).await };
+    let doing = format!("looking up the newest version of {}", build.package);
+    tokio::join!(work, progress::show_image(updates, doing)).0
+}
+
+/// A container whose package has this version.
+pub(crate) fn at(container: &Container, build: &Build, version: &str) -> Container {
+    let build = Build {
+        version: Some(version.to_owned()),
+        ..build.clone()
+    };
+    Container {
+        image: build.image(),
+        build: Some(build),
+        ..container.clone()
+    }
+}
+
+/// Makes the image of a package that names no version with the newest, and pins that. Where it can't be looked up, the one
+/// that is pinned already stays.
+async fn of_newest(
+    instances: &Instances,
+    store: &Store,
+    server: &ServerName,
+    container: &Container,
+    build: &Build,
+) -> Result<()> {
+    let name = build.pin();
+    let pinned = store.documents().get(VERSION, &name)?.map(|pin| pin.text);
+    let version = match (newest(instances, server, build).await, pinned) {
+        (Ok(version), _) => version,
+        (Err(error), Some(pinned)) => {
+            output::note(&format!("{pinned} of {} stays: {error}", build.package))?;
+            pinned
+        }
+        (Err(error), None) => return Err(error.into()),
+    };
+    one(instances, store, server, &at(container, build, &version)).await?;
+    store.documents().put(VERSION, &name, &version)?;
+    Ok(())
 }
 
 /// Fetches or makes an image, with its progress where a person watches.

@@ -18,8 +18,14 @@ fn own(name: &str) -> String {
     format!("{name}-{}", std::process::id())
 }
 
-/// "Installs" the script as a program; takes a while for one version, and does not know another.
+/// "Installs" the script as a program; takes a while for one version, and does not know another. It says which version is
+/// the newest.
 const NPM: &str = r#"#!/bin/sh
+if [ "$1" = view ]; then
+  [ "NEWEST" = none ] && { echo "npm error code ENOTFOUND" >&2; exit 1; }
+  [ "$*" = "view --cache=/tmp/.npm --no-update-notifier -- @acme/thing version" ] && echo NEWEST
+  exit
+fi
 for package; do :; done
 case $package in
   *@9.9.9) echo "npm error 404 there is no $package" >&2; exit 1 ;;
@@ -33,6 +39,11 @@ const NODE: &str = "#!/bin/sh\nln -s /opt/server/node_modules/.bin/thing /opt/se
 
 /// An image as the one that npm packages are installed into.
 async fn base(scope: &Scope) -> String {
+    base_when(scope, "none").await
+}
+
+/// The same, when this version of the package is the newest; `none`: when the registry does not answer.
+async fn base_when(scope: &Scope, newest: &str) -> String {
     testkit::image().await;
     let image = scope.image("node");
     let file = |path: &str, text: &str| Source::Memory {
@@ -46,7 +57,7 @@ async fn base(scope: &Scope) -> String {
     );
     let files = vec![
         file("Dockerfile", &dockerfile),
-        file("npm", NPM),
+        file("npm", &NPM.replace("NEWEST", newest)),
         file("node", NODE),
         file("script", SCRIPT),
     ];
@@ -140,6 +151,92 @@ async fn its_image_is_made_when_it_is_switched_on() {
     client.close().await;
     gone(packed).await;
     forget(&scope, packed).await;
+    scope.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_of_no_version_is_pinned_to_the_newest() {
+    let scope = Scope::new("newest");
+    let base = base_when(&scope, "1.1.0").await;
+    let open = &*own("open");
+    let dockmaster = Dockmaster::new().configured(&format!(
+        "[instances]\nnode_image = \"{base}\"\n[servers.{open}]\nnpm = \"@acme/thing\"\n\
+         [servers.unheard]\nnpm = \"@acme/thing\"\n"
+    ));
+    let run = |arguments: &[&str]| {
+        let ended = dockmaster.run(arguments);
+        assert_eq!(ended.code(), 0, "{arguments:?}: {}", ended.transcript());
+        ended.transcript()
+    };
+    // What would run, and what is said of newer ones.
+    let image = |version: &str| {
+        let told = run(&["server", "inspect", open]);
+        let wanted = format!("image: localhost/dockmaster/npm/acme-thing:{version}-");
+        assert!(told.contains(&wanted), "{version}: {told}");
+    };
+    let news = |wanted: &str| {
+        let told = run(&["server", "inspect", open, "--updates"]);
+        assert!(told.contains(wanted), "{wanted}: {told}");
+    };
+    image("newest");
+    news("pinned: not yet");
+    let enabled = run(&["server", "enable", open]);
+    assert!(
+        enabled.contains("its image is made here: @acme/thing 1.1.0, from npm"),
+        "{enabled}"
+    );
+    image("1.1.0");
+    news("pinned: 1.1.0, the newest of @acme/thing");
+    let tags = made(&scope, open).await;
+    assert!(tags.len() == 1 && tags[0].1.contains(":1.1.0-"), "{tags:?}");
+
+    base_when(&scope, "1.2.0").await;
+    news("pinned: 1.1.0\n| newest: 1.2.0, by the name @acme/thing\n");
+    image("1.1.0");
+    run(&["server", "enable", open]);
+    image("1.2.0");
+    let tags = made(&scope, open).await;
+    assert!(tags.iter().any(|(_, tag)| tag.contains(":1.2.0-")), "{tags:?}");
+
+    base_when(&scope, "1.3.0").await;
+    assert_eq!(dockmaster.run(&["server", "update", open]).code(), 77);
+    image("1.2.0");
+    let updated = run(&["server", "update", open, "--yes"]);
+    assert!(
+        updated.contains("@acme/thing\n|   old: 1.2.0\n|   new: 1.3.0"),
+        "{updated}"
+    );
+    image("1.3.0");
+    run(&["server", "test", open]);
+
+    // Without an answer the pinned one stays; what the registry says is a version or nothing.
+    for (newest, said) in [
+        ("none", "npm error code ENOTFOUND"),
+        ("latest", "it said no version but \"latest\""),
+    ] {
+        base_when(&scope, newest).await;
+        let stays = run(&["server", "enable", open]);
+        assert!(
+            stays.contains("1.3.0 of @acme/thing stays: ") && stays.contains(said),
+            "{stays}"
+        );
+        image("1.3.0");
+    }
+    // One without a pin is not switched on.
+    dockmaster.tamper("DELETE FROM documents WHERE kind = 'package-pin'");
+    let refused = dockmaster.run(&["server", "enable", "unheard"]);
+    assert_eq!(refused.code(), 1, "{}", refused.transcript());
+    assert!(
+        refused
+            .stderr()
+            .contains("the newest version of @acme/thing, for server unheard, can't be looked up"),
+        "{}",
+        refused.transcript()
+    );
+    let config = fs_err::read_to_string(dockmaster.file("config.toml")).unwrap();
+    assert!(!config.contains("default.servers.unheard"), "{config}");
+    gone(open).await;
+    forget(&scope, open).await;
     scope.finish().await;
 }
 

@@ -82,9 +82,10 @@ async fn switch_on(
     found.pin(&mut setup)?;
     set(entry, &mut setup, config)?;
     // Asked for with every secret taken as given, so that a person agrees before anything is stored.
-    let around = fleet::around(settings, &desk.store, &desk.profile)?;
-    let planned = found.plan(&setup, &around);
-    if let Ok(plan) = &planned {
+    let mut around = fleet::around(settings, &desk.store, &desk.profile)?;
+    // A package that names no version gets the newest, each time that it is switched on.
+    around.versions.clear();
+    if let Ok(plan) = &found.plan(&setup, &around) {
         agree(
             name.as_str(),
             &plan.asks_for,
@@ -102,12 +103,16 @@ async fn switch_on(
         "{name} is switched on in the profile {} (from {})",
         desk.profile, found.catalog
     ))?;
-    if let Err(lacks) = desk.plan(found, &setup).await? {
-        output::note(&format!("it can't run yet:\n{}", indented(&fleet::list(&lacks))))?;
-        return Ok(Switched::Lacking);
+    match desk.plan(found, &setup).await? {
+        Err(lacks) => {
+            output::note(&format!("it can't run yet:\n{}", indented(&fleet::list(&lacks))))?;
+            Ok(Switched::Lacking)
+        }
+        Ok(plan) => {
+            for note in &plan.notes {
+                output::note(&format!("note: {note}"))?;
+            }
+            Ok(Switched::Ready)
+        }
     }
-    for note in planned.iter().flat_map(|plan| &plan.notes) {
-        output::note(&format!("note: {note}"))?;
-    }
-    Ok(Switched::Ready)
 }

@@ -77,26 +77,26 @@ pub(super) async fn inspect(
     output::line(&told(&found, is_on, &planned))?;
     match (news, shown) {
         (Some(news), _) => output::line(&news.told(&found.entry.name))?,
-        (None, Shown::Updates) => output::line("newest: it has no image with a tag that could move")?,
+        (None, Shown::Updates) => output::line(&format!("newest: {}", newer::CAN_NOT_MOVE))?,
         (None, _) => {}
     }
     Ok(Exit::Done)
 }
 
-/// What a registry has for an image.
+/// What a registry has for an image, or a package.
 #[derive(Serialize)]
 struct News {
-    /// With the tag.
+    /// Of an image with the tag.
     name: String,
-    /// The digest that runs.
+    /// The digest, or version, that runs.
     pinned: Option<String>,
-    /// What the tag means now.
+    /// What the name means now.
     newest: String,
     /// What differs, in words; empty if nothing does.
     changes: Vec<String>,
 }
 
-/// `None`: it has no image that could change.
+/// `None`: it has nothing that could change.
 async fn news(desk: &Desk<'_>, name: &ServerName) -> Result<Option<News>> {
     let registries = registry::client(desk.settings)?;
     let Some(offer) = newer::offer(desk, &registries, name).await? else {
@@ -108,7 +108,7 @@ async fn news(desk: &Desk<'_>, name: &ServerName) -> Result<Option<News>> {
         newer::changes(&desk.store, &registries, &offer).await
     };
     Ok(Some(News {
-        name: offer.image,
+        name: offer.what,
         pinned: offer.old,
         newest: offer.new,
         changes,

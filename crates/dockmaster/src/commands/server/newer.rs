@@ -1,5 +1,5 @@
-//! What a registry has for a server's image now, and how that differs from what the server is pinned to: the images'
-//! configurations, and the tools of both as far as they are known here.
+//! What a registry has for a server's image or package now, and how that differs from what the server is pinned to: the
+//! images' configurations, and the tools of both as far as they are known here.
 //!
 //! Only read: taking it is `server update`. What images and servers say is a stranger's, and shown cleaned.
 
@@ -8,29 +8,45 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use base::names::{ImageRef, ServerName};
-use catalog::plan::{Container, Plan, Target};
+use catalog::Entry;
+use catalog::entry::{Image, Kind};
+use catalog::plan::{Build, Container, Plan, Target};
 use oci::{Descriptor, Digest, Reference, Registries};
 use serde_json::{Value, json};
 use store::Store;
 use tokio::time::timeout;
 
 use super::desk::Desk;
-use crate::fleet::PIN;
+use crate::commands::images;
+use crate::fleet::{PIN, VERSION};
 
 /// How long a registry may take to tell what differs; without an answer it is told that nothing is known.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What is said of a server for which there is nothing newer, ever.
+pub(super) const CAN_NOT_MOVE: &str =
+    "it has no image with a tag that could move, and no package without a version";
 /// Bytes of a value that are shown.
 const SHOWN: usize = 120;
 
-/// A server with the image that it is pinned to, and what the tag means now.
+/// A server with what it is pinned to, and what that would be now.
 pub(super) struct Offer {
     pub(super) server: ServerName,
-    pub(super) container: Container,
+    container: Container,
     plan: Plan,
-    /// As the catalog or the user names it: with a tag and without a digest.
-    pub(super) image: String,
+    /// An image as the catalog or the user names it, with a tag and without a digest; or the name of a package.
+    pub(super) what: String,
+    pin: Pin,
+    /// A digest, or a version.
     pub(super) old: Option<String>,
     pub(super) new: String,
+}
+
+/// What is pinned.
+enum Pin {
+    /// The digest of an image.
+    Digest,
+    /// The version of a package that names none.
+    Version(Build),
 }
 
 impl Offer {
@@ -39,20 +55,34 @@ impl Offer {
         self.old.as_ref() == Some(&self.new)
     }
 
-    fn at(&self, digest: &str) -> String {
-        format!("{}@{digest}", self.image)
+    /// The container at a digest or version.
+    fn at(&self, pinned: &str) -> Container {
+        match &self.pin {
+            Pin::Digest => Container {
+                image: format!("{}@{pinned}", self.what),
+                ..self.container.clone()
+            },
+            Pin::Version(build) => images::at(&self.container, build, pinned),
+        }
     }
 
-    /// The container, with the image that is offered.
+    /// The container, with what is offered.
     pub(super) fn taken(&self) -> Container {
-        Container {
-            image: self.at(&self.new),
-            ..self.container.clone()
+        self.at(&self.new)
+    }
+
+    /// Pins what is offered.
+    pub(super) fn keep(&self, store: &Store) -> Result<()> {
+        let pins = store.documents();
+        match &self.pin {
+            Pin::Digest => pins.put(PIN, &self.what, &self.new)?,
+            Pin::Version(build) => pins.put(VERSION, &build.pin(), &self.new)?,
         }
+        Ok(())
     }
 }
 
-/// What the registry has for a server; `None` if it is no container, or of an image that can't change.
+/// What the registry has for a server; `None` if it is no container, or of an image or package that can't change.
 pub(super) async fn offer(
     desk: &Desk<'_>,
     registries: &Registries,
@@ -68,10 +98,26 @@ pub(super) async fn offer(
     let Target::Container(container) = &plan.target else {
         return Ok(None);
     };
-    if container.build.is_some() {
-        return Ok(None);
-    }
     let pins = desk.store.documents();
+    if let Some(build) = &container.build {
+        if names_a_version(found.entry) {
+            return Ok(None);
+        }
+        let old = pins.get(VERSION, &build.pin())?.map(|pin| pin.text);
+        let new = images::on_engine(desk.settings, &desk.store, async |instances| {
+            Ok(images::newest(&instances, name, build).await?)
+        })
+        .await?;
+        return Ok(Some(Offer {
+            server: name.clone(),
+            what: build.package.clone(),
+            pin: Pin::Version(build.clone()),
+            container: container.clone(),
+            old,
+            new,
+            plan,
+        }));
+    }
     let image = container.image.split('@').next().unwrap_or_default().to_owned();
     let old = pins.get(PIN, &image)?.map(|pin| pin.text);
     if container.image.contains('@') && old.is_none() || ImageRef::parse(&image)?.is_id() {
@@ -83,11 +129,17 @@ pub(super) async fn offer(
     Ok(Some(Offer {
         server: name.clone(),
         container: container.clone(),
-        image,
+        what: image,
+        pin: Pin::Digest,
         old,
         new: now.digest.to_string(),
         plan,
     }))
+}
+
+/// Its package has the version that the entry names, whatever there is.
+fn names_a_version(entry: &Entry) -> bool {
+    matches!(&entry.kind, Kind::Container { image: Image::Package(package), .. } if package.version.is_some())
 }
 
 /// What differs, a line for each matter. That something can't be told is a line, too.
@@ -95,26 +147,30 @@ pub(super) async fn changes(store: &Store, registries: &Registries, offer: &Offe
     let Some(old) = &offer.old else {
         return vec!["it was not pinned, so what changed is not known".to_owned()];
     };
-    let read = async {
-        let (before, now) = tokio::try_join!(
-            config(registries, &offer.image, old),
-            config(registries, &offer.image, &offer.new)
-        )?;
-        Ok::<_, anyhow::Error>(differences(&before, &now))
-    };
-    let mut lines = match timeout(PATIENCE, read).await {
-        Ok(Ok(lines)) => lines,
-        Ok(Err(error)) => vec![format!("what changed can't be told: {error:#}")],
-        Err(_) => vec![format!(
-            "what changed can't be told: the registry took more than {} s",
-            PATIENCE.as_secs()
-        )],
+    let mut lines = match &offer.pin {
+        Pin::Digest => of_images(registries, &offer.what, old, &offer.new).await,
+        Pin::Version(_) => Vec::new(),
     };
     match tools(store, offer, old).await {
         Ok(line) => lines.push(line),
         Err(error) => lines.push(format!("tools: can't be told: {error:#}")),
     }
     lines
+}
+
+async fn of_images(registries: &Registries, image: &str, old: &str, new: &str) -> Vec<String> {
+    let read = async {
+        let (before, now) = tokio::try_join!(config(registries, image, old), config(registries, image, new))?;
+        Ok::<_, anyhow::Error>(differences(&before, &now))
+    };
+    match timeout(PATIENCE, read).await {
+        Ok(Ok(lines)) => lines,
+        Ok(Err(error)) => vec![format!("what changed can't be told: {error:#}")],
+        Err(_) => vec![format!(
+            "what changed can't be told: the registry took more than {} s",
+            PATIENCE.as_secs()
+        )],
+    }
 }
 
 /// The configuration of an image, of an index that for this machine's processor.
@@ -229,10 +285,10 @@ fn named(what: &str, before: &BTreeMap<String, String>, now: &BTreeMap<String, S
 
 /// The tools of both, by what they say of themselves, if both have been listed here.
 async fn tools(store: &Store, offer: &Offer, old: &str) -> Result<String> {
-    let listed = async |digest: &str| -> Result<Option<BTreeMap<String, String>>> {
+    let listed = async |pinned: &str| -> Result<Option<BTreeMap<String, String>>> {
         let mut plan = offer.plan.clone();
         if let Target::Container(container) = &mut plan.target {
-            container.image = offer.at(digest);
+            *container = offer.at(pinned);
         }
         let Ok(fingerprint) = serde_json::to_string(&plan) else {
             return Ok(None);

@@ -1,17 +1,16 @@
-//! `server update`: newer images of switched-on servers, by what their tags mean at their registries now.
+//! `server update`: newer images of switched-on servers, by what their tags mean at their registries now, and newer versions
+//! of packages that name none.
 
-use anyhow::{Context, Result, bail};
-use base::KnownSecrets;
+use anyhow::{Result, bail};
 
 use super::desk::Desk;
 use super::indented;
-use super::newer::{Offer, changes, offer};
+use super::newer::{CAN_NOT_MOVE, Offer, changes, offer};
 use crate::cli::InProfile;
 use crate::commands::images;
 use crate::exit::Exit;
-use crate::fleet::{Fleet, PIN};
 use crate::settings::Settings;
-use crate::{assemble, control, output, registry};
+use crate::{control, output, registry};
 
 /// Takes newer images, after a yes for each.
 pub(super) async fn update(
@@ -44,15 +43,15 @@ pub(super) async fn update(
             continue;
         }
         match offer(&desk, &registries, name).await {
-            Ok(None) => output::line(&format!("{name}: it has no image with a tag that could move"))?,
+            Ok(None) => output::line(&format!("{name}: {CAN_NOT_MOVE}"))?,
             Ok(Some(offer)) if offer.is_no_news() => {
-                output::line(&format!("{name}: {} is the newest ({})", offer.image, offer.new))?;
+                output::line(&format!("{name}: {} is the newest ({})", offer.what, offer.new))?;
             }
             Ok(Some(offer)) => {
                 let old = offer.old.as_deref().unwrap_or("not pinned");
                 output::line(&format!(
                     "{name}: {}\n  old: {old}\n  new: {}",
-                    offer.image, offer.new
+                    offer.what, offer.new
                 ))?;
                 let changes = changes(&desk.store, &registries, &offer).await;
                 output::line(&indented(&changes.join("\n")))?;
@@ -96,15 +95,13 @@ pub(super) async fn update(
     })
 }
 
-/// Fetches it, checked as any image is, and pins it.
+/// Fetches or makes it, checked as any image is, and pins it.
 async fn take(settings: &Settings, desk: &Desk<'_>, offer: &Offer) -> Result<()> {
-    let (engine, _) = assemble::engine(settings)?;
-    let fleet = Fleet::open(settings, Some(&engine), &desk.store, KnownSecrets::default())?;
-    let instances = fleet.runner().context("there is no engine")?;
-    let fetched = images::get(&instances, &offer.server, &offer.taken()).await;
-    fleet.close(assemble::SHUTDOWN).await;
-    fetched?;
-    desk.store.documents().put(PIN, &offer.image, &offer.new)?;
+    images::on_engine(settings, &desk.store, async |instances| {
+        Ok(images::get(&instances, &offer.server, &offer.taken()).await?)
+    })
+    .await?;
+    offer.keep(&desk.store)?;
     let server = &offer.server;
     output::line(&format!(
         "  taken; `dockmaster server test {server}` says whether it works, and tools that have changed wait for \
