@@ -232,6 +232,54 @@ async fn only_what_the_publisher_signed_is_pulled_and_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_catalog_has_its_own_signer() {
+    let (registry, scope) = (Registry::start().await, Scope::new("signers"));
+    let image = published(&registry, &scope).await;
+    let (client, reference) = (registries(), Reference::parse(&image).unwrap());
+    let dockmaster = Dockmaster::new().configured(
+        "[signers.first]\nkeys = [\"first.pub\"]\ncatalogs = [\"one\", \"both\"]\n\
+         [signers.second]\nkeys = [\"second.pub\"]\ncatalogs = [\"two\", \"both\"]\n",
+    );
+    let signers = ["first", "second"].map(|name| {
+        let publisher = Publisher::new();
+        fs_err::write(dockmaster.file(&format!("{name}.pub")), publisher.pem()).unwrap();
+        publisher
+    });
+    for catalog in ["one", "two", "both", "unsigned"] {
+        let text = format!("name: {catalog}\nregistry:\n  app:\n    type: server\n    image: {image}\n");
+        let path = dockmaster.home().join(format!("{catalog}.yaml"));
+        fs_err::write(&path, text).unwrap();
+        let taken = dockmaster.run(&["catalog", "import", path.to_str().unwrap()]);
+        assert_eq!(taken.code(), 0, "{}", taken.transcript());
+    }
+    let check = |catalog: &str, missing: Option<&str>| {
+        let server = format!("{catalog}/app");
+        let enabled = dockmaster.run(&["server", "enable", &server, "--yes", "--profile", catalog]);
+        let transcript = enabled.transcript();
+        assert_eq!(
+            enabled.code(),
+            i32::from(missing.is_some()),
+            "{catalog}: {transcript}"
+        );
+        if let Some(missing) = missing {
+            let wanted = format!("[signers.{missing}] wants it signed");
+            assert!(transcript.contains(&wanted), "{catalog}: {transcript}");
+        }
+    };
+    // The signature that a server of one catalog has to bear, that of another need not.
+    check("unsigned", None);
+    check("one", Some("first"));
+    signers[0].sign(&client, &reference).await;
+    check("one", None);
+    check("two", Some("second"));
+    check("both", Some("second"));
+    // A signature takes the place of the one before under its tag, as the test writes it: both is refused for the other.
+    signers[1].sign(&client, &reference).await;
+    check("two", None);
+    scope.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_what_the_wanted_identity_signed_is_run() {
     const IDENTITY: &str = "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1";
     const ISSUER: &str = "https://token.actions.githubusercontent.com";

@@ -116,3 +116,100 @@ fn what_a_set_up_comes_to_ask_for_is_agreed_to() {
     assert!(refused.stderr().contains("/shared"), "{}", refused.transcript());
     assert_eq!(config(&dockmaster), before);
 }
+
+/// Writes a catalog of one remote server, which asks for its host; what `arguments` have done with it.
+fn published(dockmaster: &Dockmaster, host: &str, arguments: &[&str]) -> Ended {
+    let text = format!(
+        "name: team\nregistry:\n  far:\n    type: remote\n    remote:\n      transport_type: streamable-http\n      \
+         url: https://{host}/mcp\n"
+    );
+    fs_err::write(dockmaster.home().join("team.yaml"), text).unwrap();
+    dockmaster.run(arguments)
+}
+
+#[test]
+fn what_a_catalog_brings_to_those_that_are_on_is_agreed_to() {
+    // It is switched on before any catalog has it.
+    let dockmaster = Dockmaster::new().configured("[profiles.default.servers.far]\n");
+    let import = ["catalog", "import", "team.yaml"];
+    let refused = published(&dockmaster, "one.example", &import);
+    insta::assert_snapshot!(refused.transcript(), @"
+    exit 77
+    ! what is switched on asks for:
+    !   far: is not run here: what the agent gives its tools is sent to one.example:443
+    ! error: the catalog team was not taken in: there is no terminal to agree at; the same command with --yes agrees to that
+    ");
+    let list = dockmaster.run(&["catalog", "list"]);
+    assert!(!list.stdout().contains("team"), "{}", list.transcript());
+    let taken = published(&dockmaster, "one.example", &[&import[..], &["--yes"]].concat());
+    assert_eq!(taken.code(), 0, "{}", taken.transcript());
+
+    let url = || {
+        let shown = dockmaster.run(&["server", "inspect", "far", "--plan"]);
+        let plan: Value = serde_json::from_str(&shown.stdout()).unwrap();
+        plan["target"]["url"].as_str().unwrap().to_owned()
+    };
+    let update = ["catalog", "update", "team"];
+    // What was agreed to is not asked for again.
+    let same = published(&dockmaster, "one.example", &update);
+    assert_eq!(same.code(), 0, "{}", same.transcript());
+    let refused = published(&dockmaster, "two.example", &update);
+    insta::assert_snapshot!(refused.transcript(), @"
+    exit 77
+    | team: 1 changes
+    |   ~ far (is switched on)
+    |       changed: how it is run
+    ! what is switched on asks for:
+    !   far: is not run here: what the agent gives its tools is sent to two.example:443
+    ! error: the catalog team stays as it is: there is no terminal to agree at; the same command with --yes agrees to that
+    ");
+    assert_eq!(url(), "https://one.example/mcp");
+    let taken = published(&dockmaster, "two.example", &[&update[..], &["--yes"]].concat());
+    assert_eq!(taken.code(), 0, "{}", taken.transcript());
+    assert_eq!(url(), "https://two.example/mcp");
+}
+
+#[test]
+fn enabling_writes_down_which_catalog_is_meant() {
+    let dockmaster = Dockmaster::new();
+    let import = |name: &str| {
+        let host = format!("{name}.example");
+        let taken = published(
+            &dockmaster,
+            &host,
+            &["catalog", "import", "team.yaml", "--name", name],
+        );
+        assert_eq!(taken.code(), 0, "{}", taken.transcript());
+    };
+    let enable = |server: &str, profile: &str| {
+        dockmaster.run(&["server", "enable", server, "--yes", "--profile", profile])
+    };
+    import("one");
+    assert_eq!(enable("far", "plain").code(), 0);
+    import("two");
+    let unclear = enable("far", "unclear");
+    assert_eq!(unclear.code(), 1, "{}", unclear.transcript());
+    assert!(
+        unclear.stderr().contains("write one/far or two/far"),
+        "{}",
+        unclear.transcript()
+    );
+    assert_eq!(enable("two/far", "named").code(), 0);
+    // That of the set-up stays what is meant.
+    assert_eq!(enable("far", "named").code(), 0);
+    // The one that comes along need not be named, but may be.
+    assert_eq!(enable("deepwiki", "plain").code(), 0);
+    assert_eq!(enable("dockmaster/deepwiki", "named").code(), 0);
+    insta::assert_snapshot!(config(&dockmaster), @r#"
+    [profiles.plain.servers.far]
+    catalog = "one"
+
+    [profiles.plain.servers.deepwiki]
+
+    [profiles.named.servers.far]
+    catalog = "two"
+
+    [profiles.named.servers.deepwiki]
+    catalog = "dockmaster"
+    "#);
+}
