@@ -166,18 +166,6 @@ impl Error {
             }
         )
     }
-
-    /// Whether a new attempt can only end alike until a person has changed something.
-    pub(crate) fn is_lasting(&self) -> bool {
-        !matches!(
-            self,
-            Self::Connect { .. }
-                | Self::Late { .. }
-                | Self::Protocol { .. }
-                | Self::Lost { .. }
-                | Self::Resting { .. }
-        )
-    }
 }
 
 impl From<Error> for std::io::Error {

@@ -19,7 +19,7 @@ const SIZE: u64 = 64 << 10;
 /// How often a passphrase is asked for, as in OpenSSH.
 const ATTEMPTS: u32 = 3;
 /// A server waits two minutes for a login (`LoginGraceTime`).
-const PATIENCE: Duration = Duration::from_secs(100);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(100);
 
 /// A key that may be offered.
 #[derive(Debug, Clone)]
@@ -49,7 +49,12 @@ pub(crate) fn find(resolved: &Resolved, files: &Files) -> (Vec<KeyFile>, Vec<Str
     let names: Vec<_> = if is_usual {
         USUAL.map(str::to_owned).to_vec()
     } else {
-        resolved.identity_files.iter().filter(|name| *name != "none").cloned().collect()
+        resolved
+            .identity_files
+            .iter()
+            .filter(|name| *name != "none")
+            .cloned()
+            .collect()
     };
     let (mut keys, mut faults) = (Vec::new(), Vec::new());
     for name in names {
@@ -64,7 +69,9 @@ pub(crate) fn find(resolved: &Resolved, files: &Files) -> (Vec<KeyFile>, Vec<Str
     for name in &resolved.certificate_files {
         match resolved.path(files, name).and_then(|path| certificate(&path)) {
             Ok(Some(certificate)) => {
-                let of = keys.iter_mut().filter(|key| key.public.key_data() == certificate.public_key());
+                let of = keys
+                    .iter_mut()
+                    .filter(|key| key.public.key_data() == certificate.public_key());
                 of.for_each(|key| key.certificate = Some(certificate.clone()));
             }
             Ok(None) => faults.push(format!("{name} is not there")),
@@ -79,13 +86,25 @@ impl Opened {
     ///
     /// # Errors
     /// Why there is none, in words.
-    pub(crate) async fn open(&self, key: &KeyFile, host: &str, ask: &dyn Ask) -> Result<Arc<PrivateKey>, String> {
+    pub(crate) async fn open(
+        &self,
+        key: &KeyFile,
+        host: &str,
+        ask: &dyn Ask,
+    ) -> Result<Arc<PrivateKey>, String> {
         match &key.private {
             Private::Open(key) => return Ok(Arc::clone(key)),
-            Private::Elsewhere => return Err("the private key is not there, and the agent does not have it".into()),
+            Private::Elsewhere => {
+                return Err("the private key is not there, and the agent does not have it".into());
+            }
             Private::Locked => {}
         }
-        if let Some(key) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key.path) {
+        if let Some(key) = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key.path)
+        {
             return Ok(Arc::clone(key));
         }
         for attempt in 1..=ATTEMPTS {
@@ -94,8 +113,11 @@ impl Opened {
                 host: host.to_owned(),
                 attempt,
             };
-            let Ok(Some(secret)) = tokio::time::timeout(PATIENCE, ask.passphrase(question)).await else {
-                return Err("it is encrypted, and nobody gave its passphrase; add it to the agent with ssh-add".into());
+            let Some(secret) = ask.passphrase(question).await else {
+                return Err(
+                    "it is encrypted, and nobody gave its passphrase; add it to the agent with ssh-add"
+                        .into(),
+                );
             };
             let path = key.path.clone();
             // The derivation takes a tenth of a second of computing.
@@ -114,19 +136,24 @@ impl Opened {
     }
 }
 
-/// Signs with a key in hand; what a login asks for.
-pub(crate) struct FileSigner(pub(crate) Arc<PrivateKey>);
+/// Signs with a key in a file, which is opened when the host has said that it would take it.
+pub(crate) struct FileSigner<'a> {
+    pub(crate) key: &'a KeyFile,
+    pub(crate) opened: &'a Opened,
+    pub(crate) host: &'a str,
+    pub(crate) ask: &'a dyn Ask,
+}
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignError {
     #[error("the connection ended")]
     Lost(#[from] russh::SendError),
-    #[error("the key can't sign: {0}")]
+    #[error("{0}")]
     Key(String),
 }
 
-impl russh::Signer for FileSigner {
+impl russh::Signer for FileSigner<'_> {
     type Error = SignError;
 
     async fn auth_sign(
@@ -135,11 +162,16 @@ impl russh::Signer for FileSigner {
         hash: Option<HashAlg>,
         mut data: Vec<u8>,
     ) -> Result<Vec<u8>, SignError> {
-        let signature = match self.0.key_data() {
+        let private = self
+            .opened
+            .open(self.key, self.host, self.ask)
+            .await
+            .map_err(SignError::Key)?;
+        let signature = match private.key_data() {
             KeypairData::Rsa(pair) => (pair, hash).try_sign(&data),
             other => other.try_sign(&data),
         };
-        let signature = signature.map_err(|error| SignError::Key(error.to_string()))?;
+        let signature = signature.map_err(|error| SignError::Key(format!("the key can't sign: {error}")))?;
         let encode = |data: &mut Vec<u8>| {
             let mut blob = Vec::new();
             signature.encode(&mut blob)?;
@@ -160,7 +192,9 @@ fn read(path: &Path) -> Result<Option<KeyFile>, String> {
         let Some(text) = text_of(&beside(".pub")).map_err(|error| error.to_string())? else {
             return Ok(None);
         };
-        PublicKey::from_openssh(text.trim()).map(Some).map_err(|_| "the .pub file beside it is damaged".into())
+        PublicKey::from_openssh(text.trim())
+            .map(Some)
+            .map_err(|_| "the .pub file beside it is damaged".into())
     };
     let certificate = certificate(&beside("-cert.pub")).unwrap_or_default();
     let key = |public, private| KeyFile {
@@ -177,9 +211,10 @@ fn read(path: &Path) -> Result<Option<KeyFile>, String> {
     }
     private_enough(path)?;
     match russh::keys::decode_secret_key(&text, None) {
-        Ok(private) if !private.is_encrypted() => {
-            Ok(Some(key(private.public_key().clone(), Private::Open(Arc::new(private)))))
-        }
+        Ok(private) if !private.is_encrypted() => Ok(Some(key(
+            private.public_key().clone(),
+            Private::Open(Arc::new(private)),
+        ))),
         Ok(_) | Err(russh::keys::Error::KeyIsEncrypted) => {
             // OpenSSH's own format has the public half in the clear.
             let inside = PrivateKey::from_openssh(&text).map(|private| private.public_key().clone());
@@ -221,11 +256,17 @@ fn text_of(path: &Path) -> io::Result<Option<String>> {
 #[cfg(unix)]
 fn private_enough(path: &Path) -> Result<(), String> {
     use std::os::unix::fs::PermissionsExt as _;
-    let mode = fs_err::metadata(path).map_err(|error| error.to_string())?.permissions().mode();
-    if mode & 0o077 == 0 {
-        return Ok(());
+    let mode = fs_err::metadata(path)
+        .map_err(|error| error.to_string())?
+        .permissions()
+        .mode();
+    if mode & 0o077 != 0 {
+        return Err(format!(
+            "others can read it (mode {:o}); chmod 600 it",
+            mode & 0o777
+        ));
     }
-    Err(format!("others can read it (mode {:o}); chmod 600 it", mode & 0o777))
+    Ok(())
 }
 
 #[cfg(not(unix))]

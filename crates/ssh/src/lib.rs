@@ -1,13 +1,28 @@
-//! SSH to the hosts of users: who answers there, how their `ssh_config` says they are reached, and sessions over which
-//! streams are opened. The only room that names russh.
+//! SSH to the hosts of users: who answers there, how their `ssh_config` says they are reached, and one connection to each
+//! over which many streams are opened. The only room that names russh.
 //!
 //! Deliberately absent: the environment (home folder, agent and files are options), passwords, what flows in the
-//! streams, and any knowledge of Docker.
+//! streams, and any knowledge of Docker. `ProxyCommand`, GSSAPI and keys that only hardware can use without an agent
+//! stay with the system's `ssh`, and errors say so.
 
+mod ask;
 pub mod config;
 mod error;
+mod guard;
+mod host;
+mod keys;
 pub mod known_hosts;
+mod login;
+mod open;
 mod pattern;
+mod session;
+mod stream;
+mod wire;
 
+pub use ask::{Ask, LockedKey, Nobody, Stranger, Trust};
 pub use config::{Files, Target};
 pub use error::Error;
+pub use host::{Host, Output};
+pub use open::Options;
+pub use session::Limits;
+pub use stream::{Exit, Stream};

@@ -31,6 +31,7 @@ mod registry;
 mod relay;
 mod scope;
 pub mod sigstore;
+mod sshd;
 
 pub use child::OwnChild;
 pub use daemon::{Answer, Daemon, all_engines, endpoint};
@@ -43,6 +44,7 @@ pub use peer::{Later, Over, Peer, PeerStream, Seen as PeerSeen, Step, answer, se
 pub use registry::{Credentials, Registry};
 pub use relay::Relay;
 pub use scope::Scope;
+pub use sshd::Sshd;
 
 use std::time::Duration;
 

@@ -1,10 +1,19 @@
 //! One line of `ssh_config`: its keyword and words, with quotes, escapes and comments as OpenSSH takes them.
 
-/// Keyword and arguments of a line; `None` for an empty line or a comment.
+/// A line that says something.
+pub(super) struct Line<'a> {
+    /// In lower case.
+    pub(super) keyword: String,
+    pub(super) words: Vec<String>,
+    /// All that comes after the keyword, as written.
+    pub(super) rest: &'a str,
+}
+
+/// Takes a line apart; `None` for an empty line or a comment.
 ///
 /// # Errors
 /// A quote that is not closed.
-pub(super) fn split(text: &str) -> Result<Option<(String, Vec<String>, &str)>, &'static str> {
+pub(super) fn split(text: &str) -> Result<Option<Line<'_>>, &'static str> {
     let text = text.trim_matches([' ', '\t', '\r', '\u{c}']);
     if text.is_empty() || text.starts_with('#') {
         return Ok(None);
@@ -16,7 +25,11 @@ pub(super) fn split(text: &str) -> Result<Option<(String, Vec<String>, &str)>, &
         .strip_prefix('=')
         .unwrap_or(rest)
         .trim_start_matches([' ', '\t']);
-    Ok(Some((keyword.to_ascii_lowercase(), words(rest)?, rest)))
+    Ok(Some(Line {
+        keyword: keyword.to_ascii_lowercase(),
+        words: words(rest)?,
+        rest,
+    }))
 }
 
 /// Words between blanks; `"` and `'` keep blanks together, `\` takes a quote, a backslash or a blank as it is, and a

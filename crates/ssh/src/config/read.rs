@@ -56,8 +56,8 @@ struct Found {
     user_known_hosts: Option<Vec<String>>,
     global_known_hosts: Option<Vec<String>>,
     strict: Option<Strict>,
-    connect_timeout: Option<Option<Duration>>,
-    alive_interval: Option<Option<Duration>>,
+    connect_timeout: Option<Span>,
+    alive_interval: Option<Span>,
     alive_count: Option<usize>,
     notes: Vec<String>,
 }
@@ -84,17 +84,17 @@ impl Reader<'_> {
         let mut applies = may_match;
         for (index, text) in text.lines().enumerate() {
             let fail = |reason: String| fail(index + 1, reason);
-            let Some((keyword, words, rest)) = line::split(text).map_err(|reason| fail(reason.into()))?
-            else {
+            let Some(line) = line::split(text).map_err(|reason| fail(reason.into()))? else {
                 continue;
             };
-            match keyword.as_str() {
+            let words = &line.words;
+            match line.keyword.as_str() {
                 "host" => {
                     let names = words.iter().map(String::as_str);
                     applies = may_match && pattern::list_takes(names, &self.target.host);
                 }
                 "match" => {
-                    let taken = self.criteria(&words).map_err(&fail)?;
+                    let taken = self.criteria(words).map_err(&fail)?;
                     if let Criteria::Unknown(criterion) = &taken
                         && may_match
                     {
@@ -107,14 +107,14 @@ impl Reader<'_> {
                     applies = may_match && matches!(taken, Criteria::Taken);
                 }
                 "include" => {
-                    for written in &words {
+                    for written in words {
                         let file = under_home(written, &self.files.home);
                         for file in glob(&folder.join(file)) {
                             self.file(&file, folder, applies, depth + 1)?;
                         }
                     }
                 }
-                _ if applies => self.option(&keyword, &words, rest).map_err(fail)?,
+                _ if applies => self.option(&line).map_err(fail)?,
                 _ => {}
             }
         }
@@ -160,7 +160,8 @@ impl Reader<'_> {
         Ok(if taken { Criteria::Taken } else { Criteria::Other })
     }
 
-    fn option(&mut self, keyword: &str, words: &[String], rest: &str) -> Result<(), String> {
+    fn option(&mut self, line: &line::Line<'_>) -> Result<(), String> {
+        let (keyword, words) = (&*line.keyword, &line.words);
         let first = words.first().map(String::as_str);
         let value = || {
             first
@@ -195,7 +196,7 @@ impl Reader<'_> {
             "proxyjump" => first_of(&mut found.proxy, jumps(value()?)?),
             "proxycommand" => {
                 value()?;
-                let proxy = match rest {
+                let proxy = match line.rest {
                     "none" => Proxy::Direct,
                     command => Proxy::Command(command.to_owned()),
                 };
@@ -203,11 +204,11 @@ impl Reader<'_> {
             }
             "userknownhostsfile" => {
                 value()?;
-                first_of(&mut found.user_known_hosts, words.to_vec());
+                first_of(&mut found.user_known_hosts, words.clone());
             }
             "globalknownhostsfile" => {
                 value()?;
-                first_of(&mut found.global_known_hosts, words.to_vec());
+                first_of(&mut found.global_known_hosts, words.clone());
             }
             "stricthostkeychecking" => first_of(&mut found.strict, strict(value()?)?),
             "connecttimeout" => first_of(&mut found.connect_timeout, time(value()?)?),
@@ -267,13 +268,16 @@ impl Reader<'_> {
             proxy: found.proxy.unwrap_or(Proxy::Direct),
             known_hosts,
             strict: found.strict.unwrap_or_default(),
-            connect_timeout: found.connect_timeout.flatten(),
-            alive_interval: found.alive_interval.flatten(),
+            connect_timeout: found.connect_timeout.and_then(|span| span.0),
+            alive_interval: found.alive_interval.and_then(|span| span.0),
             alive_count: found.alive_count.unwrap_or(3),
             notes: found.notes,
         })
     }
 }
+
+/// A time that is written, which may be none.
+struct Span(Option<Duration>);
 
 enum Criteria {
     Taken,
@@ -319,9 +323,9 @@ fn jumps(value: &str) -> Result<Proxy, String> {
 }
 
 /// `TIME FORMATS` of `sshd_config(5)`: seconds, or numbers with units. Zero and `none` are no time.
-fn time(value: &str) -> Result<Option<Duration>, String> {
+fn time(value: &str) -> Result<Span, String> {
     if value == "none" {
-        return Ok(None);
+        return Ok(Span(None));
     }
     let fail = || format!("{value:?} is no time; write seconds, or 1m30s");
     let mut seconds: u64 = 0;
@@ -345,7 +349,7 @@ fn time(value: &str) -> Result<Option<Duration>, String> {
     if value.is_empty() {
         return Err(fail());
     }
-    Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
+    Ok(Span((seconds > 0).then(|| Duration::from_secs(seconds))))
 }
 
 /// The text of a file; `None` if there is no such file.

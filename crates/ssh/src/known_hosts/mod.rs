@@ -1,4 +1,4 @@
-//! Which host keys are trusted: the format of `known_hosts` (`sshd(8)`, "SSH_KNOWN_HOSTS FILE FORMAT"), read and judged
+//! Which host keys are trusted: the format of `known_hosts` (`sshd(8)`, "`SSH_KNOWN_HOSTS FILE FORMAT`"), read and judged
 //! as OpenSSH does.
 //!
 //! Two places are stricter than OpenSSH 9: a host certificate that names no host is refused, and so is one that is not
@@ -93,9 +93,9 @@ impl KnownHosts {
         let verdict = self.judge_name(&written(host, port), host, shown, now);
         // As OpenSSH does: a host that was moved to another port is still the one that is known by its name alone.
         if port != PORT && matches!(verdict, Verdict::Unknown { .. }) {
-            match self.judge_name(&written(host, PORT), host, shown, now) {
-                better @ (Verdict::Known(_) | Verdict::Revoked(_)) => return better,
-                _ => {}
+            let by_name = self.judge_name(&written(host, PORT), host, shown, now);
+            if matches!(by_name, Verdict::Known(_) | Verdict::Revoked(_)) {
+                return by_name;
             }
         }
         verdict
@@ -215,7 +215,7 @@ impl Names {
 }
 
 /// How a host stands in the files: lower case, and with its port unless that is 22.
-fn written(host: &str, port: u16) -> String {
+pub(crate) fn written(host: &str, port: u16) -> String {
     let host = host.to_ascii_lowercase();
     if port == PORT {
         host

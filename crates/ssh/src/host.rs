@@ -1,0 +1,219 @@
+//! One host: its connection, made when it is needed, kept, and made anew after a break by the next who needs it.
+//!
+//! A stream is asked for again only where nothing can have begun over there. After a failure the host is left alone for
+//! a little; who asks in that time hears at once what went wrong.
+
+use crate::config::Target;
+use crate::open::{Opener, Options};
+use crate::session::{Goal, Session};
+use crate::stream::Exit;
+use crate::{Error, Stream};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// How long what runs may take to end when a host is closed.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// A host, and at most one connection to it that everyone shares.
+pub struct Host {
+    target: Target,
+    opener: Opener,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    session: Option<Arc<Session>>,
+    failures: u32,
+    rest: Option<Rest>,
+    is_closed: bool,
+}
+
+struct Rest {
+    until: Instant,
+    last: Error,
+}
+
+/// What a command has written, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Its stdout, up to the bound that was given.
+    pub stdout: Vec<u8>,
+    /// The first 4 KiB of its stderr.
+    pub stderr: Vec<u8>,
+    /// `None` if the host did not say.
+    pub exit: Option<Exit>,
+}
+
+impl Host {
+    /// A host; nothing is connected yet.
+    pub fn new(target: Target, options: Options) -> Self {
+        Self {
+            target,
+            opener: Opener::new(options),
+            state: Mutex::default(),
+        }
+    }
+
+    /// A stream to a Unix socket on the host (`direct-streamlocal@openssh.com`).
+    ///
+    /// # Errors
+    /// No session, or [`Error::Refused`]; nothing has begun over there.
+    pub async fn unix(&self, path: &str) -> Result<Stream, Error> {
+        self.open(Goal::Unix(path.to_owned())).await
+    }
+
+    /// A stream to a TCP port as the host sees it (`direct-tcpip`, RFC 4254 §7.2).
+    ///
+    /// # Errors
+    /// No session, or [`Error::Refused`]; nothing has begun over there.
+    pub async fn tcp(&self, host: &str, port: u16) -> Result<Stream, Error> {
+        self.open(Goal::Tcp(host.to_owned(), port)).await
+    }
+
+    /// Starts a command; the stream is its stdin and stdout. The far side's shell reads the text, so nothing from
+    /// outside may be in it. Without a terminal, closing the stream is all that ends a command that does not read.
+    ///
+    /// # Errors
+    /// As for a socket; and [`Error::Lost`], where the command may have begun.
+    pub async fn exec(&self, command: &str) -> Result<Stream, Error> {
+        self.open(Goal::Command(command.to_owned())).await
+    }
+
+    /// Runs a command to its end with an input, keeping at most `most` bytes of its stdout.
+    ///
+    /// # Errors
+    /// As [`Host::exec`]; a command that fails is no error.
+    pub async fn run(
+        &self,
+        command: &str,
+        input: &[u8],
+        most: usize,
+        limit: Duration,
+    ) -> Result<Output, Error> {
+        let mut stream = self.exec(command).await?;
+        let lost = || Error::Lost {
+            host: self.target.host.clone(),
+            step: "a command ran",
+            may_have_happened: true,
+        };
+        let work = async {
+            // A command that does not read its input is no failure.
+            if stream.write_all(input).await.is_ok() {
+                let _ = stream.shutdown().await;
+            }
+            let mut stdout = Vec::new();
+            let mut part = vec![0; 16 << 10];
+            loop {
+                match stream.read(&mut part).await {
+                    Ok(0) => break,
+                    Ok(count) => {
+                        let room = most.saturating_sub(stdout.len()).min(count);
+                        stdout.extend_from_slice(part.get(..room).unwrap_or_default());
+                    }
+                    Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Err(lost()),
+                    Err(_) => break,
+                }
+            }
+            Ok(Output {
+                stdout,
+                stderr: stream.complaint().to_vec(),
+                exit: stream.exit().cloned(),
+            })
+        };
+        tokio::time::timeout(limit, work)
+            .await
+            .unwrap_or_else(|_| Err(lost()))
+    }
+
+    /// Ends the connection and every stream, and waits for that. What is asked for later fails.
+    pub async fn close(&self) {
+        let session = {
+            let mut state = self.state.lock().await;
+            state.is_closed = true;
+            state.session.take()
+        };
+        if let Some(session) = session {
+            session.close().await;
+        }
+        self.opener.tasks.close();
+        let _ = tokio::time::timeout(ENDING, self.opener.tasks.wait()).await;
+    }
+
+    async fn open(&self, goal: Goal) -> Result<Stream, Error> {
+        let session = self.session().await?;
+        match Arc::clone(&session).open(goal.clone()).await {
+            // The connection was broken without anyone knowing; over a new one it is the first attempt.
+            Err(Error::Lost {
+                may_have_happened: false,
+                ..
+            }) => {
+                session.retire();
+                self.session().await?.open(goal).await
+            }
+            result => result,
+        }
+    }
+
+    /// The session, a new one where there is none. Who comes while one is made waits for it.
+    async fn session(&self) -> Result<Arc<Session>, Error> {
+        let mut state = self.state.lock().await;
+        if state.is_closed {
+            return Err(Error::Closed {
+                host: self.target.host.clone(),
+            });
+        }
+        if let Some(session) = state.session.take_if(|session| !session.is_usable()) {
+            // Streams that are on it keep it until they end.
+            drop(session);
+        }
+        if let Some(session) = &state.session {
+            return Ok(Arc::clone(session));
+        }
+        if let Some(rest) = &state.rest
+            && let Some(wait) = rest
+                .until
+                .checked_duration_since(Instant::now())
+                .filter(|wait| !wait.is_zero())
+        {
+            return Err(Error::Resting {
+                last: Box::new(rest.last.clone()),
+                wait,
+            });
+        }
+        match self.opener.open(self.target.clone(), None, 0).await {
+            Ok(session) => {
+                *state = State {
+                    session: Some(Arc::clone(&session)),
+                    ..State::default()
+                };
+                Ok(session)
+            }
+            Err(error) => {
+                let limits = &self.opener.options.limits;
+                let wait = limits
+                    .rest
+                    .saturating_mul(1 << state.failures.min(16))
+                    .min(limits.longest_rest);
+                state.failures += 1;
+                state.rest = Some(Rest {
+                    until: Instant::now() + wait,
+                    last: error.clone(),
+                });
+                Err(error)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
+}

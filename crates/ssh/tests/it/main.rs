@@ -1,0 +1,9 @@
+//! Hosts reached over a real sshd on the loopback, and over servers that misbehave.
+#![expect(clippy::unwrap_used, reason = "tests fail loudly")]
+
+mod keys;
+mod links;
+mod odd;
+mod streams;
+mod support;
+mod trust;
