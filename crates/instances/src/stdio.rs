@@ -4,6 +4,7 @@
 //! more than is taken is held up by the engine, and nothing piles up here. The writing side needs nothing of the
 //! reading side, so neither can hold up the other.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,14 +25,12 @@ const TURNS: usize = 4;
 
 /// The server's end of its pipes: what is written goes to its standard input, what is read is its standard output.
 /// Shutting down the writing side ends the input. Dropping it ends the instance.
-#[derive(Debug)]
 pub struct Stdio {
     pipes: Arc<Pipes>,
     rest: Bytes,
 }
 
 /// What the stream and the owner of the container share.
-#[derive(Debug)]
 pub(crate) struct Pipes {
     wire: Mutex<Wire>,
     pub(crate) stderr: Stderr,
@@ -41,7 +40,6 @@ pub(crate) struct Pipes {
     pub(crate) silent: CancellationToken,
 }
 
-#[derive(Debug)]
 struct Wire {
     /// `None` once the owner has taken it.
     stream: Option<Hijacked>,
@@ -49,6 +47,22 @@ struct Wire {
     buffer: Box<[u8]>,
     reader: Option<Waker>,
     writer: Option<Waker>,
+}
+
+// What a server said may hold secrets, and is long: neither shows in a debug text.
+impl fmt::Debug for Stdio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stdio").field(&self.pipes).finish()
+    }
+}
+
+impl fmt::Debug for Pipes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipes")
+            .field("ending", &self.end.is_cancelled())
+            .field("silent", &self.silent.is_cancelled())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Pipes {

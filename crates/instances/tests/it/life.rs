@@ -22,6 +22,8 @@ async fn bytes_go_both_ways_and_the_end_of_input_ends_it() {
         lines.say(line).await;
         assert_eq!(lines.hear().await, line);
     }
+    let shown = format!("{running:?} {:?}", lines.0.get_ref());
+    assert!(shown.len() < 1000, "nothing of what it said: {shown}");
     lines.0.get_mut().shutdown().await.unwrap();
     assert_eq!(lines.hear().await, "", "the server has ended");
     let exited = running.exited().await;
