@@ -22,9 +22,10 @@ const SEAL: usize = 32;
 pub(crate) struct Sealer {
     key: [u8; 32],
     life: Duration,
-    /// At most so many used states are remembered, each until it would have expired anyway.
+    /// At most so many used states of a principal are remembered, each until it would have expired anyway. Nobody uses up
+    /// what another may have.
     most: usize,
-    used: Mutex<HashMap<[u8; NONCE], i64>>,
+    used: Mutex<HashMap<Principal, HashMap<[u8; NONCE], i64>>>,
 }
 
 /// Why a state is not accepted. Which of the four it is, is told to the client: nothing of it helps a forger.
@@ -125,6 +126,7 @@ impl Sealer {
             return Err(Unsealed::Expired);
         }
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = used.entry(principal.clone()).or_default();
         if used.contains_key(&nonce) {
             return Err(Unsealed::Used);
         }
@@ -246,12 +248,13 @@ mod tests {
     #[test]
     fn memory_of_used_states_is_bounded() {
         let sealer = Sealer::new(Duration::from_secs(10), 2).unwrap();
-        let ann = Principal::new("ann");
-        let open = |made, now| sealer.open_at(&ann, "r", &sealer.seal_at(&ann, "r", made).unwrap(), now);
-        assert_eq!(open(0, 1), Ok(()));
-        assert_eq!(open(5_000, 5_001), Ok(()));
-        assert_eq!(open(5_000, 5_001), Err(Unsealed::Full));
+        let (ann, bob) = (Principal::new("ann"), Principal::new("bob"));
+        let open = |who, made, now| sealer.open_at(who, "r", &sealer.seal_at(who, "r", made).unwrap(), now);
+        assert_eq!(open(&ann, 0, 1), Ok(()));
+        assert_eq!(open(&ann, 5_000, 5_001), Ok(()));
+        assert_eq!(open(&ann, 5_000, 5_001), Err(Unsealed::Full));
+        assert_eq!(open(&bob, 5_000, 5_001), Ok(()), "that is ann's affair");
         // The first has expired by now and is forgotten.
-        assert_eq!(open(9_000, 10_001), Ok(()));
+        assert_eq!(open(&ann, 9_000, 10_001), Ok(()));
     }
 }
