@@ -469,7 +469,10 @@ impl Core {
         let found = seen.into_iter().find(|upstream| upstream.name == server);
         let found = found.ok_or_else(|| CallError {
             code: None,
-            message: format!("there is no server {:?} here", base::text::cut(server, 100)),
+            message: format!(
+                "there is no server {:?} here; `dockmaster server list` shows those that are switched on",
+                base::text::cut(server, 100)
+            ),
         })?;
         Ok((found, peer))
     }

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::proof::Proof;
 use super::refused::Refused;
-use super::root::{Log, TrustedRoot};
+use super::root::{Log, LogId, TrustedRoot};
 use super::{Made, moment, shown, stamp};
 
 /// An entry with what shows that it is in the log: the log's signature over it and the time (`SignedEntryTimestamp`), or a
@@ -61,12 +61,6 @@ struct BundleEntry {
     inclusion_promise: Option<InclusionPromise>,
     inclusion_proof: Option<Proof>,
     canonicalized_body: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LogId {
-    key_id: String,
 }
 
 #[derive(Deserialize)]

@@ -91,10 +91,11 @@ struct LogEntry {
     log_id: LogId,
 }
 
+/// How a log is named, here and in what it logged.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct LogId {
-    key_id: String,
+pub(super) struct LogId {
+    pub(super) key_id: String,
 }
 
 #[derive(Deserialize)]
