@@ -447,7 +447,8 @@ async fn the_modes_on_a_real_engine() {
                 let got = engine.raw(request).await;
                 let sent = !matches!(got, Err(Error::Refused(_)));
                 assert_eq!(sent, wanted[index], "{method} in {mode}: {got:?}");
-                if *method == "POST" && sent {
+                // A busy daemon may fail to pause it, which is its own affair.
+                if *method == "POST" && got.is_ok() {
                     engine.container_unpause(&id).await.unwrap();
                 }
             }
