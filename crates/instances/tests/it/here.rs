@@ -80,7 +80,8 @@ impl Rig {
         let start = Start {
             server: &server,
             container,
-            share: "everyone",
+            // What a server makes through its socket belongs to whoever shares it: here to nobody but this test.
+            share: self.scope.value(),
             secrets: &secrets,
             stderr,
             progress: None,

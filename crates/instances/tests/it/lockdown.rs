@@ -51,7 +51,11 @@ async fn everything_is_shut() {
     assert_eq!(labels["dockmaster.server"], "fake");
     assert_eq!(labels["dockmaster.gateway"], rig.instances.gateway());
     assert_eq!(labels["dockmaster.fingerprint"], running.fingerprint());
-    assert_ne!(labels["dockmaster.share"], "everyone", "a hash, not the name");
+    assert_ne!(
+        labels["dockmaster.share"],
+        rig.scope.value(),
+        "a hash, not the name"
+    );
     assert!(running.name().starts_with("dockmaster-fake-"));
     drop(running);
     rig.finish().await;
