@@ -2,12 +2,12 @@
 
 use crate::ask::{Ask, LockedKey};
 use crate::config::{Files, Resolved};
+use crate::file::text_of;
 use russh::keys::signature::Signer as _;
 use russh::keys::ssh_encoding::Encode as _;
 use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{Certificate, HashAlg, PrivateKey, PublicKey};
 use std::collections::HashMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -122,7 +122,7 @@ impl Opened {
             let path = key.path.clone();
             // The derivation takes a tenth of a second of computing.
             let opened = tokio::task::spawn_blocking(move || {
-                let text = text_of(&path).ok().flatten()?;
+                let text = text_of(&path, SIZE).ok().flatten()?;
                 russh::keys::decode_secret_key(&text, Some(secret.expose())).ok()
             });
             if let Ok(Some(private)) = opened.await {
@@ -189,7 +189,7 @@ fn read(path: &Path) -> Result<Option<KeyFile>, String> {
         PathBuf::from(name)
     };
     let public_file = || -> Result<Option<PublicKey>, String> {
-        let Some(text) = text_of(&beside(".pub")).map_err(|error| error.to_string())? else {
+        let Some(text) = text_of(&beside(".pub"), SIZE).map_err(|error| error.to_string())? else {
             return Ok(None);
         };
         PublicKey::from_openssh(text.trim())
@@ -203,7 +203,7 @@ fn read(path: &Path) -> Result<Option<KeyFile>, String> {
         certificate: certificate.clone(),
         private,
     };
-    let Some(text) = text_of(path).map_err(|error| error.to_string())? else {
+    let Some(text) = text_of(path, SIZE).map_err(|error| error.to_string())? else {
         return Ok(public_file()?.map(|public| key(public, Private::Elsewhere)));
     };
     if let Ok(public) = PublicKey::from_openssh(text.trim()) {
@@ -230,26 +230,11 @@ fn read(path: &Path) -> Result<Option<KeyFile>, String> {
 }
 
 fn certificate(path: &Path) -> Result<Option<Certificate>, String> {
-    let Some(text) = text_of(path).map_err(|error| error.to_string())? else {
+    let Some(text) = text_of(path, SIZE).map_err(|error| error.to_string())? else {
         return Ok(None);
     };
     let certificate = Certificate::from_openssh(text.trim());
     certificate.map(Some).map_err(|_| "it is no certificate".into())
-}
-
-fn text_of(path: &Path) -> io::Result<Option<String>> {
-    use io::Read as _;
-    let file = match fs_err::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let mut text = String::new();
-    file.take(SIZE).read_to_string(&mut text)?;
-    Ok(Some(text))
 }
 
 /// As OpenSSH: a private key that others can read is not used.

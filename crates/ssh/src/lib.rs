@@ -8,6 +8,7 @@
 mod ask;
 pub mod config;
 mod error;
+mod file;
 mod guard;
 mod host;
 mod keys;

@@ -1,8 +1,8 @@
 //! Goes through the files from top to bottom and keeps of each option the first value, as `ssh` does.
 
 use super::{Files, Proxy, Resolved, Strict, Target, expand, line, under_home};
+use crate::file::text_of;
 use crate::{Error, pattern};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ impl Reader<'_> {
             ));
         }
         let Some(text) =
-            text_of(path).map_err(|error| fail(1, format!("the file can't be read: {error}")))?
+            text_of(path, SIZE).map_err(|error| fail(1, format!("the file can't be read: {error}")))?
         else {
             return Ok(());
         };
@@ -350,25 +350,6 @@ fn time(value: &str) -> Result<Span, String> {
         return Err(fail());
     }
     Ok(Span((seconds > 0).then(|| Duration::from_secs(seconds))))
-}
-
-/// The text of a file; `None` if there is no such file.
-fn text_of(path: &Path) -> io::Result<Option<String>> {
-    use io::Read as _;
-    let file = match fs_err::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(SIZE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > SIZE {
-        return Err(io::Error::other(format!("it has more than {SIZE} bytes")));
-    }
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// The files that a path with `*` and `?` means, sorted; without these the path itself.
