@@ -5,12 +5,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::edit::Object;
-use wire::{Fault, Raw, Version, method};
+use wire::{Fault, Raw, Version, method, to_raw};
 
 use crate::budget::Kept;
 use crate::call::{self, Incoming, Kind};
@@ -127,8 +128,7 @@ impl Gateway {
         let profile: Arc<str> = profile.into();
         let around = Arc::new(Surroundings {
             limits: limits.clone(),
-            name: name.clone(),
-            version: version.clone(),
+            info: to_raw(&json!({"name": name, "version": version})),
             profile: Arc::clone(&profile),
             hub: Sink::of_none(&hub),
             screen: Arc::clone(&screen),

@@ -232,7 +232,7 @@ impl Screen {
         let mut kept = arguments.clone();
         redact::json(&mut kept);
         shorten(&self.known.spotter(), &mut kept);
-        match kept.to_string().len() {
+        match wire::to_raw(&kept).get().len() {
             bytes if bytes > AUDITED_ALL => Value::from(format!("[{bytes} bytes of arguments, not kept]")),
             _ => kept,
         }

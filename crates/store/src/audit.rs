@@ -96,7 +96,8 @@ impl Entry {
             client: &self.client,
             server: &self.server,
             tool: &self.tool,
-            arguments: Cow::Owned(self.arguments.to_string()),
+            // Half the work of its `Display`. A tree of JSON always has a text.
+            arguments: Cow::Owned(serde_json::to_string(&self.arguments).unwrap_or_default()),
             decision: &self.decision,
             outcome: &self.outcome,
             result_bytes: i64::try_from(self.result_bytes).unwrap_or(i64::MAX),

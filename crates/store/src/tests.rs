@@ -395,6 +395,7 @@ async fn a_file_that_went_away_while_open_is_missed_once() {
         } else {
             fs_err::remove_dir_all(folder.path.parent().unwrap()).unwrap();
         }
+        tokio::time::sleep(crate::writer::SEEN).await;
         let error = store.audit().append(entry("lost")).await.unwrap_err();
         assert!(matches!(error, Error::Gone { .. }), "{error}");
         let next = if replaced { Seq(4) } else { Seq(1) };

@@ -5,8 +5,9 @@
 //! the runtime's for such work: opening the file, waiting for another process's transaction, flushing to the disk.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 use tokio::runtime::Handle;
@@ -24,6 +25,12 @@ const QUEUE: usize = 256;
 /// Transactions after which SQLite's log is brought into the file, which flushes both to the disk: some 4 MiB of log.
 const CHECKPOINT: u32 = 250;
 
+/// Of so many rows that come alone, one looks whether others come with it.
+const LOOKS: u32 = 16;
+
+/// How long the file that was found at its path is taken to be there. A look costs a tenth of what a row does.
+pub(crate) const SEEN: Duration = Duration::from_millis(10);
+
 #[derive(Debug)]
 pub(crate) struct Writer {
     /// Closed with the writer.
@@ -39,6 +46,8 @@ struct Shared {
     work: Mutex<Work>,
     /// Whether a thread is on its way that will commit what waits.
     called: AtomicBool,
+    /// Rows in a row that were committed alone.
+    alone: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -59,6 +68,7 @@ impl Writer {
                     file: None,
                 }),
                 called: AtomicBool::new(false),
+                alone: AtomicU32::new(0),
             }),
         }
     }
@@ -69,8 +79,10 @@ impl Writer {
         lock(&self.shared.waiting).push(Waiting { entry, reply });
         // Should the caller be cancelled now, the row stands all the same.
         let flush = FlushOnDrop(&self.shared);
-        // Whoever else has a row ready brings it first.
-        tokio::task::yield_now().await;
+        // Whoever else has a row ready brings it first. Where nobody is, that look would cost as much as a commit's locks.
+        if self.shared.alone.load(Ordering::Relaxed) % LOOKS == 0 {
+            tokio::task::yield_now().await;
+        }
         drop(flush);
         answer.await.map_err(|_| Error::Closed)?
     }
@@ -185,6 +197,10 @@ impl Shared {
         if waiting.is_empty() {
             return true;
         }
+        match waiting.len() {
+            1 => self.alone.fetch_add(1, Ordering::Relaxed),
+            _ => self.alone.swap(0, Ordering::Relaxed),
+        };
         let (entries, replies): (Vec<_>, Vec<_>) =
             waiting.into_iter().map(|row| (row.entry, row.reply)).unzip();
         let Some(first) = work.append(&entries, patience) else {
@@ -217,6 +233,8 @@ struct Opened {
     connection: Connection,
     /// Which file was at the path when it was opened.
     identity: Option<Identity>,
+    /// When it was last seen there.
+    seen: Instant,
     /// Transactions since the last checkpoint.
     transactions: u32,
 }
@@ -228,15 +246,14 @@ impl Work {
 
     fn file(&mut self) -> Result<&mut Opened, Error> {
         // SQLite goes on writing into a file that has no name any more, and nobody would ever read those rows.
-        if self
-            .file
-            .as_ref()
-            .is_some_and(|file| file.identity != Identity::at(&self.path))
-        {
-            self.file = None;
-            return Err(Error::Gone {
-                path: self.path.clone(),
-            });
+        if let Some(file) = self.file.as_mut().filter(|file| file.seen.elapsed() >= SEEN) {
+            if file.identity != Identity::at(&self.path) {
+                self.file = None;
+                return Err(Error::Gone {
+                    path: self.path.clone(),
+                });
+            }
+            file.seen = Instant::now();
         }
         Ok(match &mut self.file {
             Some(file) => file,
@@ -300,6 +317,7 @@ impl Opened {
         Ok(Self {
             connection,
             identity: Identity::at(path),
+            seen: Instant::now(),
             transactions: 0,
         })
     }

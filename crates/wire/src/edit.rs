@@ -167,13 +167,21 @@ impl<'a> Object<'a> {
         self.put(Cow::Borrowed(name), value);
     }
 
+    /// The same with a text that is JSON already.
+    pub fn set_raw(&mut self, name: &'static str, value: Raw) {
+        self.put_value(Cow::Borrowed(name), Value::Set(value));
+    }
+
     /// The same for a name that is not known beforehand.
     pub fn set_named(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
         self.put(Cow::Owned(name.to_owned()), value);
     }
 
     fn put(&mut self, name: Cow<'a, str>, value: &(impl Serialize + ?Sized)) {
-        let value = Value::Set(to_raw(&value));
+        self.put_value(name, Value::Set(to_raw(&value)));
+    }
+
+    fn put_value(&mut self, name: Cow<'a, str>, value: Value<'a>) {
         match self.members.iter_mut().find(|member| member.name == name) {
             Some(member) => member.value = value,
             None => self.members.push(Member { name, value }),

@@ -334,11 +334,11 @@ impl Connection {
             (true, caller) => {
                 meta.remove(meta::PROGRESS_TOKEN);
                 let identity = caller.and_then(|caller| caller.side.identity.as_deref());
-                let (name, nothing) = (self.around.info(), to_raw(&json!({})));
+                let nothing = to_raw(&json!({}));
                 let capabilities = identity.map_or(&nothing, |identity| &identity.capabilities);
                 let with_tasks = sending.takes_tasks.then(|| bridge::task::declared(capabilities));
                 let speaker = Speaker {
-                    info: identity.map_or(&name, |identity| &identity.info),
+                    info: identity.map_or(&self.around.info, |identity| &identity.info),
                     capabilities: with_tasks.as_ref().unwrap_or(capabilities),
                     log_level: level.map(Level::as_str),
                 };

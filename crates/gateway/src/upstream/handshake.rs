@@ -215,10 +215,7 @@ impl Handshake<'_> {
                 "elicitation": {"form": {}, "url": {}},
             }),
         );
-        params.set(
-            "clientInfo",
-            &json!({"name": self.around.name, "version": self.around.version}),
-        );
+        params.set_raw("clientInfo", self.around.info.clone());
         let result = self.ask(method::INITIALIZE, params).await?;
         let wrong = |why: String| Refusal::Unwilling(format!("its answer to initialize: {why}"));
         let result = Object::parse(&result).map_err(|error| wrong(error.to_string()))?;
@@ -248,9 +245,9 @@ impl Handshake<'_> {
     async fn answer(&self, method: &str, mut params: Object<'_>) -> Result<Result<Raw, Fault>, Refusal> {
         if method == method::DISCOVER {
             super::set_meta(&mut params, |meta| {
-                let (info, capabilities) = (self.around.info(), to_raw(&json!({})));
+                let capabilities = to_raw(&json!({}));
                 let speaker = wire::bridge::Speaker {
-                    info: &info,
+                    info: &self.around.info,
                     capabilities: &capabilities,
                     log_level: None,
                 };

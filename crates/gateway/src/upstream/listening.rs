@@ -186,14 +186,11 @@ impl Connection {
         let mut params = Object::empty();
         params.set("notifications", filter);
         set_meta(&mut params, |meta| {
-            let (info, capabilities) = (
-                self.around.info(),
-                to_raw(&json!({"extensions": {TASKS_EXTENSION: {}}})),
-            );
+            let capabilities = to_raw(&json!({"extensions": {TASKS_EXTENSION: {}}}));
             bridge::introduce(
                 meta,
                 Speaker {
-                    info: &info,
+                    info: &self.around.info,
                     capabilities: &capabilities,
                     log_level: None,
                 },

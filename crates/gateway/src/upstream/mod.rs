@@ -24,13 +24,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::edit::Object;
-use wire::{Fault, Raw, code, meta, method, to_raw};
+use wire::{Fault, Raw, code, meta, method};
 
 use self::asks::Group;
 pub(crate) use self::asks::{Asker, Progress};
@@ -59,8 +58,8 @@ const HISTORY: usize = 20;
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) limits: Limits,
-    pub(crate) name: String,
-    pub(crate) version: String,
+    /// What the gateway calls itself towards servers: `clientInfo`.
+    pub(crate) info: Raw,
     /// The profile of clients that name none.
     pub(crate) profile: Arc<str>,
     /// Where an instance says what happened in it.
@@ -210,13 +209,6 @@ impl<'a> Sending<'a> {
             caller: Some(caller),
             ..Self::own(cancel, limit)
         }
-    }
-}
-
-impl Surroundings {
-    /// What the gateway calls itself towards servers.
-    fn info(&self) -> Raw {
-        to_raw(&json!({"name": self.name, "version": self.version}))
     }
 }
 
@@ -523,7 +515,7 @@ pub(crate) fn set_meta(params: &mut Object<'_>, change: impl FnOnce(&mut Object<
     if object.is_empty() {
         params.remove(meta::META);
     } else {
-        params.set(meta::META, &object);
+        params.set_raw(meta::META, object.to_raw());
     }
 }
 

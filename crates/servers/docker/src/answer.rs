@@ -150,8 +150,13 @@ pub(crate) fn fence(source: &str, text: &str) -> String {
 }
 
 fn push_cell(text: &mut String, cell: &str) {
-    for c in clean(cell).chars() {
-        text.push(if matches!(c, '\t' | '\n') { ' ' } else { c });
+    let is_break = |c| matches!(c, '\t' | '\n');
+    let cell = clean(cell);
+    let mut parts = cell.split(is_break);
+    text.extend(parts.next());
+    for part in parts {
+        text.push(' ');
+        text.push_str(part);
     }
 }
 
@@ -164,7 +169,10 @@ pub(crate) struct Digest {
 impl Digest {
     /// An empty digest.
     pub(crate) fn new() -> Self {
-        Self::default()
+        // An ordinary one fits.
+        Self {
+            text: String::with_capacity(1_024),
+        }
     }
 
     /// Adds a line, unless the value is empty.

@@ -17,10 +17,13 @@ pub fn canonical(tool: &str) -> Option<String> {
 ///
 /// Arguments that do not fit the tool get the worst that the tool can do; the call itself will fail.
 pub fn effect(tool: &str, arguments: &Value) -> Effect {
-    match (tools::find(tool), describe(tool, arguments)) {
-        (_, Some(described)) => described.effect,
-        (Some(tool), None) => tool.spec.effect,
-        (None, None) => Effect::Destroy,
+    let Some(found) = tools::find(tool) else {
+        return Effect::Destroy;
+    };
+    match found.spec.effect {
+        // No arguments make more of it.
+        Effect::Read => Effect::Read,
+        worst => describe(tool, arguments).map_or(worst, |described| described.effect),
     }
 }
 

@@ -35,8 +35,8 @@ pub struct Speaker<'a> {
 /// which had no reason to say it.
 pub fn introduce(meta: &mut Object<'_>, speaker: Speaker<'_>) {
     meta.set(PROTOCOL_VERSION, Version::LATEST.as_str());
-    meta.set(CLIENT_INFO, speaker.info);
-    meta.set(CLIENT_CAPABILITIES, speaker.capabilities);
+    meta.set_raw(CLIENT_INFO, speaker.info.to_owned());
+    meta.set_raw(CLIENT_CAPABILITIES, speaker.capabilities.to_owned());
     if let Some(level) = speaker.log_level {
         meta.set(LOG_LEVEL, level);
     }
