@@ -44,12 +44,12 @@ impl LogLevel {
 /// Libraries whose own log is of no use to who runs this program, or has bodies and headers in it.
 const QUIET: [&str; 6] = ["bollard", "hyper", "hyper_util", "rmcp", "rustls", "tower"];
 
-/// Begins to log. `said` is what the command line says; else the variable counts, else warnings are logged.
-pub(crate) fn start(said: Option<LogLevel>, environment: &Environment) {
+/// Begins to log. `said` is what the command line says; else the variable counts, else the `usual` of the command.
+pub(crate) fn start(said: Option<LogLevel>, usual: LogLevel, environment: &Environment) {
     let named = environment.text(Var::Log);
     let level = said
         .or_else(|| LogLevel::from_str(named.as_deref()?, true).ok())
-        .unwrap_or(LogLevel::Warn)
+        .unwrap_or(usual)
         .filter();
     let quiet = level.min(LevelFilter::from_level(Level::WARN));
     let targets = QUIET

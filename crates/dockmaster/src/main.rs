@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     let environment = Environment::of_process();
-    logging::start(cli.global.log_level, &environment);
+    logging::start(cli.global.log_level, cli.command.log_level(), &environment);
     let ended = commands::run(cli, &environment);
     exit::report(ended)
 }

@@ -1,5 +1,6 @@
 //! From the name that a client uses to the server that is meant: within the client's view, whatever else there is.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -191,6 +192,12 @@ impl Core {
                 message.push_str("; near it: ");
                 message.push_str(&near.join(", "));
             }
+            for (server, why) in silent(&index, peer) {
+                _ = write!(
+                    message,
+                    "; server {server}, which may have it, does not work: {why}"
+                );
+            }
             Fault::new(code::INVALID_PARAMS, message)
         })
     }
@@ -248,6 +255,19 @@ impl Core {
             ),
         }
     }
+}
+
+/// Some servers of which it is not known what they have, and what went wrong with them.
+fn silent<'a>(index: &'a Index, peer: &'a Peer) -> impl Iterator<Item = (&'a str, String)> {
+    let unknown = index
+        .upstreams
+        .iter()
+        .filter(|upstream| upstream.peek(peer).is_none());
+    let silent = unknown.filter_map(|upstream| {
+        let why = upstream.last_error()?;
+        Some((upstream.name.as_str(), base::text::cut(&why, 300).to_owned()))
+    });
+    silent.take(3)
 }
 
 /// The one server that can do it at all may know names that it does not list.

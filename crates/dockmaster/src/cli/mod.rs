@@ -53,7 +53,7 @@ pub(crate) struct Global {
     /// The configuration file [default: config.toml in the configuration folder; see `config path`]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub(crate) config: Option<PathBuf>,
-    /// How much is logged, on standard error [default: warn]
+    /// How much is logged, on standard error [default: warn; error for what says itself why it fails]
     #[arg(long, global = true, value_name = "LEVEL", help_heading = "Global options")]
     pub(crate) log_level: Option<LogLevel>,
 }
@@ -105,6 +105,17 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FOLDER")]
         folder: Option<PathBuf>,
     },
+}
+
+impl Command {
+    /// How much is logged when nothing is said: warnings, but for what says itself why something does not work.
+    pub(crate) fn log_level(&self) -> LogLevel {
+        match self {
+            Self::Tools(Tools::Inspect { .. })
+            | Self::Server(Server::Test { .. } | Server::Approve { .. }) => LogLevel::Error,
+            _ => LogLevel::Warn,
+        }
+    }
 }
 
 /// For commands whose output a program may read.

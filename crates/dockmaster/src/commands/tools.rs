@@ -32,7 +32,7 @@ struct Tool {
 
 /// Lists what is listed to clients.
 pub(crate) async fn list(settings: &Settings, json: Json) -> Result<Exit> {
-    let tools = listed(settings, settings.config.docker.toolset).await?;
+    let (tools, _) = listed(settings, settings.config.docker.toolset).await?;
     if json.json {
         output::json(&tools)?;
         return Ok(Exit::Done);
@@ -49,9 +49,10 @@ pub(crate) async fn list(settings: &Settings, json: Json) -> Result<Exit> {
 
 /// Shows one tool.
 pub(crate) async fn inspect(settings: &Settings, name: &str, json: Json) -> Result<Exit> {
-    let definition = definition(settings, name).await?.with_context(|| {
+    let (definition, silent) = definition(settings, name).await?;
+    let definition = definition.with_context(|| {
         format!(
-            "there is no tool {name:?} that may be used; `dockmaster tools list --toolset full` lists them"
+            "there is no tool {name:?} that may be used; `dockmaster tools list --toolset full` lists them{silent}"
         )
     })?;
     if json.json {
@@ -164,7 +165,7 @@ async fn read_arguments(settings: &Settings, call: &cli::Call) -> Result<Map<Str
         Some(text) => arguments::object(text).map_err(usage)?,
     };
     if !call.args.is_empty() {
-        let definition = definition(settings, &call.name).await?;
+        let (definition, _) = definition(settings, &call.name).await?;
         let schema = definition
             .map(|definition| parse(&definition))
             .transpose()?
@@ -177,25 +178,43 @@ async fn read_arguments(settings: &Settings, call: &cli::Call) -> Result<Map<Str
     Ok(read)
 }
 
-/// A tool's definition by any of its names, whatever the configuration lists.
-async fn definition(settings: &Settings, name: &str) -> Result<Option<Raw>> {
+/// A tool's definition by any of its names, whatever the configuration lists; and what to add where there is none.
+async fn definition(settings: &Settings, name: &str) -> Result<(Option<Raw>, String)> {
     let own = docker_server::describe::canonical(name).unwrap_or_else(|| name.to_owned());
-    for toolset in [Toolset::Full, Toolset::Compact] {
-        for tool in listed(settings, toolset).await? {
-            if parse(&tool)?.name == own {
-                return Ok(Some(tool));
-            }
+    let (all, silent) = listed(settings, Toolset::Full).await?;
+    // The compact tools are those of the Docker server alone, which is never silent.
+    let (compact, _) = match all
+        .iter()
+        .any(|tool| parse(tool).is_ok_and(|tool| tool.name == own))
+    {
+        true => (Vec::new(), String::new()),
+        false => listed(settings, Toolset::Compact).await?,
+    };
+    for tool in all.into_iter().chain(compact) {
+        if parse(&tool)?.name == own {
+            return Ok((Some(tool), silent));
         }
     }
-    Ok(None)
+    Ok((None, silent))
 }
 
-async fn listed(settings: &Settings, toolset: Toolset) -> Result<Vec<Raw>> {
+/// The tools, and which servers did not say theirs, as it is put behind an error.
+async fn listed(settings: &Settings, toolset: Toolset) -> Result<(Vec<Raw>, String)> {
     let house = open(settings, toolset)?;
     let principal: Principal = assemble::local_principal(settings);
     let tools = house.gateway.tools(&principal).await;
+    let servers = house.gateway.status().servers.into_iter();
+    let silent = servers.filter_map(|server| {
+        let why = server.last_error.filter(|_| server.tools == 0)?;
+        let why = base::text::cut(&base::text::clean(&why), 300).to_owned();
+        Some(format!(
+            "\n  server {}, which may have it, does not work: {why}",
+            server.name
+        ))
+    });
+    let silent = silent.collect();
     house.close().await;
-    tools.map_err(|error| anyhow::anyhow!("{error}"))
+    Ok((tools.map_err(|error| anyhow::anyhow!("{error}"))?, silent))
 }
 
 fn open(settings: &Settings, toolset: Toolset) -> Result<House> {

@@ -198,10 +198,23 @@ async fn a_server_that_can_not_start_says_why_and_harms_nobody() {
         "#);
     let tested = dockmaster.run(&["server", "test", "broken"]);
     assert_eq!(tested.code(), 1);
+    let said = |shown: &str, what: &str| shown.matches(what).count();
+    let shown = tested.stderr();
+    assert_eq!(said(&shown, "broken can't be started: "), 1, "{shown}");
+    // It may have the tool, so its reason is part of the answer.
+    let shown = dockmaster.run(&["tools", "inspect", "its_tool"]).stderr();
+    let why = "server broken, which may have it, does not work: it ended by itself with exit code 3";
+    assert_eq!(
+        (said(&shown, why), said(&shown, "the disk is full")),
+        (1, 1),
+        "{shown}"
+    );
+    let called = dockmaster.run(&["tools", "call", "its_tool"]);
+    let shown = called.stderr();
     assert!(
-        tested.stderr().contains("the disk is full"),
+        shown.contains("there is no tool \"its_tool\"; server broken, which may have it, does not work: "),
         "{}",
-        tested.transcript()
+        called.transcript()
     );
     let client = dockmaster.client(&[]);
     client.initialize(VERSION).await;

@@ -60,6 +60,8 @@ struct Reading {
     is_scheduled: bool,
     /// What clients are told once it is read.
     announce: Vec<Event>,
+    /// Why it could not be read, as the log says already.
+    told: Option<String>,
 }
 
 impl Cell {
@@ -213,9 +215,7 @@ impl Upstream {
                     Err(_) => Vec::new(),
                 }
             };
-            if let Err(error) = &outcome {
-                tracing::warn!(server = upstream.name, "what it lists is not known: {error}");
-            }
+            upstream.tell(&cell, outcome.as_ref().err());
             sender.send_replace(Some(outcome));
             for event in announce {
                 upstream
@@ -230,6 +230,15 @@ impl Upstream {
             }
         });
         running
+    }
+
+    /// Logs why it is not known what it lists; the same reason once, however many ask.
+    fn tell(&self, cell: &Cell, error: Option<&NoAnswer>) {
+        let why = error.map(ToString::to_string);
+        let told = std::mem::replace(&mut lock(&cell.reading).told, why.clone());
+        if let Some(why) = why.filter(|why| told.as_ref() != Some(why)) {
+            tracing::warn!(server = self.name, "what it lists is not known: {why}");
+        }
     }
 
     /// Begins to read what has changed: now, or after a pause since the last time.

@@ -28,6 +28,11 @@ impl Upstream {
         tracing::debug!(server = self.name, "{key}: {what:?} {why}");
     }
 
+    /// What went wrong last, if it did not start well since.
+    pub(crate) fn last_error(&self) -> Option<String> {
+        lock(&self.record).last_error.clone()
+    }
+
     pub(crate) fn status(&self) -> ServerStatus {
         let now = Instant::now();
         let instances: Vec<_> = self
