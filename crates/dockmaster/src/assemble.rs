@@ -24,6 +24,7 @@ use store::Store;
 use crate::env::Var;
 use crate::exit::{Exit, Failure};
 use crate::fleet::{self, Fleet};
+use crate::remote::Remote;
 use crate::settings::{Config, Settings};
 use crate::user;
 
@@ -232,7 +233,13 @@ pub(crate) fn engine(settings: &Settings) -> Result<(Engine, Found)> {
         guard: Guard::new(host.guard.clone(), surroundings(settings, &found.endpoint)),
         credentials: credentials(settings)?,
     };
-    let engine = Engine::open(options).map_err(|error| Failure::new(Exit::Faulty, error))?;
+    let engine = match &found.endpoint {
+        Endpoint::Ssh(address) => {
+            let remote = Remote::new(settings, address);
+            Engine::open_over(options, Arc::new(remote))
+        }
+        _ => Engine::open(options).map_err(|error| Failure::new(Exit::Faulty, error))?,
+    };
     Ok((engine, found))
 }
 

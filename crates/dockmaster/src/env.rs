@@ -47,7 +47,7 @@ variables! {
     Passphrase => "DOCKMASTER_PASSPHRASE",
     /// How much is logged, like `--log-level`.
     Log => "DOCKMASTER_LOG",
-    /// The engine's address, if the configuration has none: `unix://`, `tcp://` or `npipe://`.
+    /// The engine's address, if the configuration has none: `unix://`, `tcp://`, `ssh://` or `npipe://`.
     DockerHost => "DOCKER_HOST",
     /// The docker context that says where the engine is, if neither the configuration nor `DOCKER_HOST` does.
     DockerContext => "DOCKER_CONTEXT",
@@ -63,6 +63,8 @@ variables! {
     DockerApiVersion => "DOCKER_API_VERSION",
     /// How long a request to the engine may take, in seconds or with a unit, if the configuration says nothing.
     DockerTimeout => "DOCKER_TIMEOUT",
+    /// The socket of the SSH agent, for an `ssh://` engine.
+    SshAuthSock => "SSH_AUTH_SOCK",
     /// User name for registries; goes together with `REGISTRY_PASSWORD`, and only to those that `docker.credentials_for` names.
     RegistryUsername => "REGISTRY_USERNAME",
     /// Password or access token for registries.

@@ -27,6 +27,7 @@ mod refusals;
 mod registry;
 #[cfg(unix)]
 mod relay;
+mod remote;
 mod serve;
 mod settings;
 mod shelf;

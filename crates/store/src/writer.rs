@@ -80,7 +80,7 @@ impl Writer {
         // Should the caller be cancelled now, the row stands all the same.
         let flush = FlushOnDrop(&self.shared);
         // Whoever else has a row ready brings it first. Where nobody is, that look would cost as much as a commit's locks.
-        if self.shared.alone.load(Ordering::Relaxed) % LOOKS == 0 {
+        if self.shared.alone.load(Ordering::Relaxed).is_multiple_of(LOOKS) {
             tokio::task::yield_now().await;
         }
         drop(flush);

@@ -181,19 +181,15 @@ async fn read_arguments(settings: &Settings, call: &cli::Call) -> Result<Map<Str
 /// A tool's definition by any of its names, whatever the configuration lists; and what to add where there is none.
 async fn definition(settings: &Settings, name: &str) -> Result<(Option<Raw>, String)> {
     let own = docker_server::describe::canonical(name).unwrap_or_else(|| name.to_owned());
-    let (all, silent) = listed(settings, Toolset::Full).await?;
-    // The compact tools are those of the Docker server alone, which is never silent.
-    let (compact, _) = match all
-        .iter()
-        .any(|tool| parse(tool).is_ok_and(|tool| tool.name == own))
-    {
-        true => (Vec::new(), String::new()),
-        false => listed(settings, Toolset::Compact).await?,
-    };
-    for tool in all.into_iter().chain(compact) {
-        if parse(&tool)?.name == own {
-            return Ok((Some(tool), silent));
+    let mut silent = String::new();
+    for toolset in [Toolset::Full, Toolset::Compact] {
+        let (tools, unsaid) = listed(settings, toolset).await?;
+        for tool in tools {
+            if parse(&tool)?.name == own {
+                return Ok((Some(tool), String::new()));
+            }
         }
+        silent = unsaid;
     }
     Ok((None, silent))
 }

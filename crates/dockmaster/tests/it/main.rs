@@ -19,6 +19,8 @@ mod imports;
 mod live;
 mod packages;
 mod reload;
+#[cfg(unix)]
+mod remote;
 mod servers;
 mod serving;
 mod signed;

@@ -43,8 +43,7 @@ pub(super) fn for_endpoint(endpoint: &Endpoint) -> Result<Arc<dyn Connect>, Endp
         Endpoint::Npipe(path) => pipe(path, endpoint),
         Endpoint::Ssh(_) => Err(EndpointError::Unsupported {
             address: endpoint.to_string(),
-            reason: "SSH comes with the remote hosts feature; until then forward the socket with \
-                     'ssh -L /tmp/docker.sock:/var/run/docker.sock' and use unix:///tmp/docker.sock",
+            reason: "its streams have to be brought (Engine::open_over)",
         }),
     }
 }

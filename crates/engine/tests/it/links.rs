@@ -518,7 +518,7 @@ async fn any_stream_can_carry_an_engine() {
     assert!(
         error
             .to_string()
-            .starts_with("ssh://ops@box can't be reached: SSH comes with"),
+            .starts_with("ssh://ops@box can't be reached: its streams have to be brought"),
         "{error}"
     );
     let engine = Engine::open_over(options, connect);

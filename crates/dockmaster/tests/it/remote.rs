@@ -1,0 +1,97 @@
+//! The engine reached through a real sshd on the loopback, in each of the ways there are.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use testkit::{Scope, Sshd};
+
+use crate::harness::Dockmaster;
+
+/// The socket of the engine under test.
+fn socket() -> String {
+    let endpoint = testkit::endpoint();
+    endpoint
+        .strip_prefix("unix://")
+        .unwrap_or("/var/run/docker.sock")
+        .to_owned()
+}
+
+/// Dockmaster with the keys of somebody who may log in.
+fn through(sshd: &Sshd, path: &str) -> Dockmaster {
+    let dockmaster = Dockmaster::on(&format!("ssh://{}@127.0.0.1:{}{path}", Sshd::user(), sshd.port()));
+    fs_err::create_dir_all(dockmaster.home().join(".ssh")).unwrap();
+    for name in [".ssh/id_ed25519", ".ssh/known_hosts"] {
+        fs_err::copy(sshd.home().join(name), dockmaster.home().join(name)).unwrap();
+    }
+    dockmaster
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tools_work_behind_ssh() {
+    let scope = Scope::new("ssh");
+    let image = testkit::image().await;
+    let (name, labels) = (scope.name("web"), format!("labels={}", scope.labels()));
+    let sshd = Sshd::start("").await;
+    let dockmaster = through(&sshd, &socket());
+    let made = dockmaster.run(&[
+        "tools",
+        "call",
+        "create_container",
+        "--arg",
+        &format!("name={name}"),
+        "--arg",
+        &format!("image={image}"),
+        "--arg",
+        &labels,
+    ]);
+    assert_eq!(made.code(), 0, "{}", made.transcript());
+    let list =
+        |dockmaster: &Dockmaster| dockmaster.run(&["tools", "call", "list_containers", "{\"all\": true}"]);
+    let listed = list(&dockmaster);
+    assert!(listed.stdout().contains(&name), "{}", listed.transcript());
+
+    // A host that nobody knows is refused, with its fingerprint.
+    fs_err::remove_file(dockmaster.home().join(".ssh/known_hosts")).unwrap();
+    let refused = list(&dockmaster);
+    assert_eq!(refused.code(), 1, "{}", refused.transcript());
+    assert!(
+        refused
+            .stderr()
+            .contains("is not known: it shows ssh-ed25519 SHA256:"),
+        "{}",
+        refused.transcript()
+    );
+    scope.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_sockets_are_not_forwarded_docker_dials() {
+    let sshd = Sshd::start("AllowStreamLocalForwarding no\nSetEnv PATH={home}/bin:/usr/bin:/bin").await;
+    let dockmaster = through(&sshd, "");
+    let missing = dockmaster.run(&["tools", "call", "list_containers"]);
+    assert_eq!(missing.code(), 1, "{}", missing.transcript());
+
+    // What the docker CLI does with these words: a relay between its own pipes and the socket.
+    let relay = format!(
+        "#!/usr/bin/env python3\nimport os, socket, sys, threading\nassert sys.argv[1:] == ['system', 'dial-stdio']\n\
+         s = socket.socket(socket.AF_UNIX)\ns.connect({:?})\ndef up():\n  while b := os.read(0, 65536): s.sendall(b)\n  \
+         s.shutdown(socket.SHUT_WR)\nthreading.Thread(target=up, daemon=True).start()\n\
+         while b := s.recv(65536): os.write(1, b)\n",
+        socket()
+    );
+    let program = sshd.home().join("bin/docker");
+    fs_err::create_dir_all(sshd.home().join("bin")).unwrap();
+    fs_err::write(&program, relay).unwrap();
+    fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let listed = dockmaster.run(&["tools", "call", "list_containers", "{\"all\": true}"]);
+    assert_eq!(listed.code(), 0, "{}", listed.transcript());
+
+    // Both ways closed: the error names both.
+    fs_err::write(&program, "#!/bin/sh\necho no daemon here >&2\nexit 1\n").unwrap();
+    let failed = dockmaster.run(&["tools", "call", "list_containers"]);
+    let text = failed.stderr();
+    assert!(
+        text.contains("does not open the socket /var/run/docker.sock") && text.contains("no daemon here"),
+        "{}",
+        failed.transcript()
+    );
+}
