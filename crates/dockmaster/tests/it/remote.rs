@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use testkit::{Scope, Sshd};
 
 use crate::harness::Dockmaster;
+use crate::servers::{SCRIPT, gone};
 
 /// The socket of the engine under test.
 fn socket() -> String {
@@ -31,7 +32,10 @@ async fn tools_work_behind_ssh() {
     let image = testkit::image().await;
     let (name, labels) = (scope.name("web"), format!("labels={}", scope.labels()));
     let sshd = Sshd::start("").await;
-    let dockmaster = through(&sshd, &socket());
+    let server = format!(
+        "[servers.behind-ssh]\nimage = \"{image}\"\nargs = [\"sh\", \"-c\", \'\'\'{SCRIPT}\'\'\']\n[profiles.default.servers.behind-ssh]\n"
+    );
+    let dockmaster = through(&sshd, &socket()).configured(&server);
     let made = dockmaster.run(&[
         "tools",
         "call",
@@ -49,6 +53,11 @@ async fn tools_work_behind_ssh() {
     let listed = list(&dockmaster);
     assert!(listed.stdout().contains(&name), "{}", listed.transcript());
 
+    // A server in a container runs there, too, over streams of the same connection.
+    let called = dockmaster.run(&["tools", "call", "whoami"]);
+    assert!(called.stdout().contains("uid "), "{}", called.transcript());
+    gone("behind-ssh").await;
+
     // A host that nobody knows is refused, with its fingerprint.
     fs_err::remove_file(dockmaster.home().join(".ssh/known_hosts")).unwrap();
     let refused = list(&dockmaster);
@@ -65,14 +74,14 @@ async fn tools_work_behind_ssh() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_sockets_are_not_forwarded_docker_dials() {
-    let sshd = Sshd::start("AllowStreamLocalForwarding no\nSetEnv PATH={home}/bin:/usr/bin:/bin").await;
+    let sshd = Sshd::start("AllowStreamLocalForwarding no\nSetEnv PATH={home}/bin").await;
     let dockmaster = through(&sshd, "");
     let missing = dockmaster.run(&["tools", "call", "list_containers"]);
     assert_eq!(missing.code(), 1, "{}", missing.transcript());
 
     // What the docker CLI does with these words: a relay between its own pipes and the socket.
     let relay = format!(
-        "#!/usr/bin/env python3\nimport os, socket, sys, threading\nassert sys.argv[1:] == ['system', 'dial-stdio']\n\
+        "import os, socket, sys, threading\nassert sys.argv[1:] == ['system', 'dial-stdio']\n\
          s = socket.socket(socket.AF_UNIX)\ns.connect({:?})\ndef up():\n  while b := os.read(0, 65536): s.sendall(b)\n  \
          s.shutdown(socket.SHUT_WR)\nthreading.Thread(target=up, daemon=True).start()\n\
          while b := s.recv(65536): os.write(1, b)\n",
@@ -80,7 +89,13 @@ async fn where_sockets_are_not_forwarded_docker_dials() {
     );
     let program = sshd.home().join("bin/docker");
     fs_err::create_dir_all(sshd.home().join("bin")).unwrap();
-    fs_err::write(&program, relay).unwrap();
+    let script = sshd.home().join("relay.py");
+    fs_err::write(&script, relay).unwrap();
+    let run = format!(
+        "#!/bin/sh\nPATH=/usr/local/bin:/usr/bin:/bin exec python3 {} \"$@\"\n",
+        script.display()
+    );
+    fs_err::write(&program, run).unwrap();
     fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let listed = dockmaster.run(&["tools", "call", "list_containers", "{\"all\": true}"]);
     assert_eq!(listed.code(), 0, "{}", listed.transcript());
