@@ -6,6 +6,8 @@
 mod connect;
 mod connector;
 mod tls;
+#[cfg(unix)]
+mod unix;
 
 pub use connect::{Connect, Duplex};
 
