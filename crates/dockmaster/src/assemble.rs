@@ -24,7 +24,7 @@ use store::Store;
 use crate::env::Var;
 use crate::exit::{Exit, Failure};
 use crate::fleet::{self, Fleet};
-use crate::remote::Remote;
+use crate::remote;
 use crate::settings::{Config, Settings};
 use crate::user;
 
@@ -234,10 +234,7 @@ pub(crate) fn engine(settings: &Settings) -> Result<(Engine, Found)> {
         credentials: credentials(settings)?,
     };
     let engine = match &found.endpoint {
-        Endpoint::Ssh(address) => {
-            let remote = Remote::new(settings, address);
-            Engine::open_over(options, Arc::new(remote))
-        }
+        Endpoint::Ssh(address) => Engine::open_over(options, remote::connect(settings, address)),
         _ => Engine::open(options).map_err(|error| Failure::new(Exit::Faulty, error))?,
     };
     Ok((engine, found))

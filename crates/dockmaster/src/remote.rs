@@ -12,7 +12,7 @@ use engine::{Connect, Duplex};
 use futures_util::future::BoxFuture;
 
 use crate::env::Var;
-use crate::settings::Settings;
+use crate::settings::{Settings, SshClient};
 use crate::user;
 
 /// Where a daemon listens unless it was told otherwise.
@@ -20,24 +20,54 @@ const SOCKET: &str = "/var/run/docker.sock";
 /// What the docker CLI runs over there for the same purpose.
 const DIAL: &str = "docker system dial-stdio";
 
+/// What opens streams to the engine behind an address; nothing is connected yet.
+pub(crate) fn connect(settings: &Settings, address: &engine::Ssh) -> Arc<dyn Connect> {
+    match settings.config.hosts.local.ssh {
+        SshClient::Own => Arc::new(Remote::new(settings, address)),
+        SshClient::System => {
+            let system = ssh::System::new(target(address));
+            let dial = match &address.socket {
+                None => DIAL.to_owned(),
+                Some(path) => format!(
+                    "docker -H {} system dial-stdio",
+                    quoted(&format!("unix://{}", path.display()))
+                ),
+            };
+            Arc::new(move || {
+                let stream = system.exec(&dial);
+                let stream: BoxFuture<'static, io::Result<Box<dyn Duplex>>> =
+                    Box::pin(async move { Ok(Box::new(stream?) as Box<dyn Duplex>) });
+                stream
+            })
+        }
+    }
+}
+
+/// One word for a POSIX shell.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+fn target(address: &engine::Ssh) -> ssh::Target {
+    ssh::Target {
+        user: address.user.clone(),
+        host: address.host.clone(),
+        port: address.port,
+    }
+}
+
 /// Opens streams to an engine on another host.
-pub(crate) struct Remote {
+struct Remote {
     host: Arc<ssh::Host>,
     /// The socket, if the address names one.
     socket: Option<String>,
 }
 
 impl Remote {
-    /// The engine behind an address; nothing is connected yet.
-    pub(crate) fn new(settings: &Settings, address: &engine::Ssh) -> Self {
-        let target = ssh::Target {
-            user: address.user.clone(),
-            host: address.host.clone(),
-            port: address.port,
-        };
+    fn new(settings: &Settings, address: &engine::Ssh) -> Self {
         let socket = address.socket.as_ref();
         Self {
-            host: Arc::new(ssh::Host::new(target, options(settings))),
+            host: Arc::new(ssh::Host::new(target(address), options(settings))),
             socket: socket.map(|path| path.to_string_lossy().into_owned()),
         }
     }

@@ -18,8 +18,7 @@ pub enum Error {
     /// Only the system's `ssh` can do this.
     #[error(
         "{host} can't be reached from here: its SSH configuration has {what}, which only the system's ssh does; \
-         forward the socket with it (ssh -N -L /tmp/remote-docker.sock:/var/run/docker.sock {host}) and use \
-         unix:///tmp/remote-docker.sock"
+         `ssh = \"system\"` beside the host's endpoint has that one go there"
     )]
     SystemOnly {
         /// The host.

@@ -3,7 +3,7 @@
 //!
 //! Deliberately absent: the environment (home folder, agent and files are options), passwords, what flows in the
 //! streams, and any knowledge of Docker. `ProxyCommand`, GSSAPI and keys that only hardware can use without an agent
-//! stay with the system's `ssh`, and errors say so.
+//! stay with the system's `ssh` ([`System`]), and errors say so.
 
 mod ask;
 pub mod config;
@@ -18,6 +18,7 @@ mod open;
 mod pattern;
 mod session;
 mod stream;
+mod system;
 mod wire;
 
 pub use ask::{Ask, LockedKey, Nobody, Stranger, Trust};
@@ -27,3 +28,4 @@ pub use host::{Host, Output};
 pub use open::Options;
 pub use session::Limits;
 pub use stream::{Exit, Stream};
+pub use system::{System, SystemStream};

@@ -53,6 +53,7 @@ impl Config {
                 keep(&mut host.endpoint, &began_host.endpoint),
                 "hosts.local.endpoint",
             ),
+            (keep(&mut host.ssh, &began_host.ssh), "hosts.local.ssh"),
             (
                 keep(&mut host.api_version, &began_host.api_version),
                 "hosts.local.api_version",
@@ -183,10 +184,22 @@ pub(crate) struct Hosts {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Host {
     pub(crate) endpoint: Option<String>,
+    pub(crate) ssh: SshClient,
     pub(crate) api_version: Option<String>,
     pub(crate) timeout: Option<Span>,
     pub(crate) mode: engine::guard::Mode,
     pub(crate) guard: engine::guard::Policy,
+}
+
+/// Which SSH client goes to an `ssh://` endpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SshClient {
+    /// Ours: one connection, over which every stream goes.
+    #[default]
+    Own,
+    /// The system's, for what ours does not do.
+    System,
 }
 
 /// `[audit]`.

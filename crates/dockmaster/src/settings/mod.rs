@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use docker_server::Toolset;
 
-pub(crate) use config::{Config, Transport};
+pub(crate) use config::{Config, SshClient, Transport};
 pub(crate) use edit::Edit;
 pub(crate) use file::{FileError, nearest};
 pub(crate) use show::{Origin, Shown};

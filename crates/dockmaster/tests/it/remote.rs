@@ -110,3 +110,66 @@ async fn where_sockets_are_not_forwarded_docker_dials() {
         failed.transcript()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_systems_ssh_goes_where_ours_does_not() {
+    let sshd = Sshd::start("").await;
+    let dockmaster = Dockmaster::on("ssh://far").configured("[hosts.local]\nssh = \"system\"\n");
+    let home = sshd.home();
+    // It takes the home folder from the system's list of users, so it is told of its files.
+    let config = format!(
+        "Host far\n User {}\n HostName 127.0.0.1\n Port {port}\n IdentityFile {home}/.ssh/id_ed25519\n \
+         UserKnownHostsFile {home}/.ssh/known_hosts\n HostKeyAlias [127.0.0.1]:{port}\n \
+         ProxyCommand sh -c 'exec python3 {home}/proxy.py'\n",
+        Sshd::user(),
+        port = sshd.port(),
+        home = home.display(),
+    );
+    let proxy = format!(
+        "import os, socket, threading\ns = socket.create_connection(('127.0.0.1', {}))\ndef up():\n  while b := \
+         os.read(0, 65536): s.sendall(b)\n  s.shutdown(socket.SHUT_WR)\nthreading.Thread(target=up, daemon=True).start()\n\
+         while b := s.recv(65536): os.write(1, b)\n",
+        sshd.port()
+    );
+    let bin = home.join("bin");
+    fs_err::create_dir_all(&bin).unwrap();
+    fs_err::write(home.join("proxy.py"), proxy).unwrap();
+    fs_err::write(home.join("config"), &config).unwrap();
+    let program = bin.join("ssh");
+    let run = format!(
+        "#!/bin/sh\nexec /usr/bin/ssh -F {}/config \"$@\"\n",
+        home.display()
+    );
+    fs_err::write(&program, run).unwrap();
+    fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", bin.display());
+    let list = || {
+        dockmaster.run_with(
+            &["tools", "call", "list_containers", "{\"all\": true}"],
+            &[("PATH", &path)],
+        )
+    };
+    let listed = list();
+    assert_eq!(listed.code(), 0, "{}", listed.transcript());
+
+    // What it says when it can't is the error.
+    fs_err::write(home.join("config"), config.replace("id_ed25519", "no_such_key")).unwrap();
+    let refused = list();
+    assert_eq!(refused.code(), 1, "{}", refused.transcript());
+    assert!(
+        refused.stderr().contains("ssh far ended with") && refused.stderr().contains("Permission denied"),
+        "{}",
+        refused.transcript()
+    );
+
+    // Ours says which one does it.
+    fs_err::create_dir_all(dockmaster.home().join(".ssh")).unwrap();
+    fs_err::write(dockmaster.home().join(".ssh/config"), config).unwrap();
+    let own = dockmaster.configured("");
+    let refused = own.run(&["tools", "call", "list_containers"]);
+    assert!(
+        refused.stderr().contains("ProxyCommand") && refused.stderr().contains("`ssh = \"system\"`"),
+        "{}",
+        refused.transcript()
+    );
+}

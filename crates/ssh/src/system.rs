@@ -1,0 +1,162 @@
+//! The system's `ssh`, for what is not done here: `ProxyCommand`, GSSAPI, keys that only hardware can use. A process for
+//! each stream; whoever wants them to share a connection says so in `ssh_config` (`ControlMaster`), which it reads itself.
+
+use crate::config::Target;
+use futures_util::future::BoxFuture;
+use std::io;
+use std::pin::Pin;
+use std::process::Stdio;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinSet;
+
+/// Most bytes of its complaints that are kept.
+const WORDS: u64 = 4 << 10;
+/// How long it may take to end once its output has.
+const ENDING: Duration = Duration::from_secs(5);
+
+/// A host that the system's `ssh` goes to. Nobody is asked anything (`BatchMode`).
+#[derive(Debug, Clone)]
+pub struct System {
+    target: Target,
+}
+
+impl System {
+    /// A host; nothing is started yet.
+    pub fn new(target: Target) -> Self {
+        Self { target }
+    }
+
+    /// Runs a command over there; the stream is its stdin and stdout. That it could not be run, or who could not log in,
+    /// is the error of the first read.
+    ///
+    /// # Errors
+    /// There is no `ssh` here.
+    pub fn exec(&self, command: &str) -> io::Result<SystemStream> {
+        let Target { user, host, port } = &self.target;
+        let mut ssh = Command::new("ssh");
+        ssh.args(["-T", "-o", "BatchMode=yes"]);
+        if let Some(user) = user {
+            ssh.args(["-l", user]);
+        }
+        if let Some(port) = port {
+            ssh.args(["-p", &port.to_string()]);
+        }
+        ssh.args(["--", host, command])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        // An interrupt from the terminal is for us.
+        #[cfg(unix)]
+        ssh.process_group(0);
+        let mut child = ssh.spawn().map_err(|error| {
+            let what = format!("the system's ssh can't be started: {error}; install OpenSSH's client");
+            io::Error::new(error.kind(), what)
+        })?;
+        let (Some(input), Some(output), Some(errors)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(io::Error::other("the system's ssh has no pipes"));
+        };
+        let mut words = JoinSet::new();
+        words.spawn(async move {
+            let (mut kept, mut errors) = (Vec::new(), errors.take(u64::MAX));
+            errors.set_limit(WORDS);
+            let _ = errors.read_to_end(&mut kept).await;
+            // What it goes on to say must not hold it up.
+            errors.set_limit(u64::MAX);
+            let _ = tokio::io::copy(&mut errors, &mut tokio::io::sink()).await;
+            kept
+        });
+        Ok(SystemStream {
+            input: Some(input),
+            output,
+            end: End::Open(Box::new(child), words, host.clone()),
+        })
+    }
+}
+
+/// The stdin and stdout of a command on another host. The command's `ssh` ends with it.
+pub struct SystemStream {
+    input: Option<ChildStdin>,
+    output: ChildStdout,
+    end: End,
+}
+
+enum End {
+    Open(Box<Child>, JoinSet<Vec<u8>>, String),
+    /// Its output has ended; how did it?
+    Coming(BoxFuture<'static, io::Result<()>>),
+    Over,
+}
+
+async fn ended(mut child: Box<Child>, mut words: JoinSet<Vec<u8>>, host: String) -> io::Result<()> {
+    let Ok(status) = tokio::time::timeout(ENDING, child.wait()).await else {
+        return Ok(());
+    };
+    let status = status?;
+    if status.success() {
+        return Ok(());
+    }
+    let words = words.join_next().await.and_then(Result::ok).unwrap_or_default();
+    let words = String::from_utf8_lossy(&words).into_owned();
+    let words = base::text::clean(words.trim()).replace('\n', "; ");
+    let said = if words.is_empty() {
+        "without a word"
+    } else {
+        &*words
+    };
+    Err(io::Error::other(format!(
+        "ssh {host} ended with {status}: {said}"
+    )))
+}
+
+impl AsyncRead for SystemStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let End::Open(..) = self.end {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.output).poll_read(cx, buffer))?;
+            if buffer.filled().len() > before || buffer.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            self.end = match std::mem::replace(&mut self.end, End::Over) {
+                End::Open(child, words, host) => End::Coming(Box::pin(ended(child, words, host))),
+                other => other,
+            };
+        }
+        if let End::Coming(ended) = &mut self.end {
+            let ended = ready!(ended.as_mut().poll(cx));
+            self.end = End::Over;
+            return Poll::Ready(ended);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for SystemStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.input {
+            Some(input) => Pin::new(input).poll_write(cx, bytes),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.input {
+            Some(input) => Pin::new(input).poll_flush(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.input = None;
+        Poll::Ready(Ok(()))
+    }
+}
