@@ -234,7 +234,7 @@ pub(crate) fn engine(settings: &Settings) -> Result<(Engine, Found)> {
         credentials: credentials(settings)?,
     };
     let engine = match &found.endpoint {
-        Endpoint::Ssh(address) => Engine::open_over(options, remote::connect(settings, address)),
+        Endpoint::Ssh(address) => Engine::open_over(options, remote::connect(settings, address)?),
         _ => Engine::open(options).map_err(|error| Failure::new(Exit::Faulty, error))?,
     };
     Ok((engine, found))

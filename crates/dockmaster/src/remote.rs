@@ -2,16 +2,21 @@
 //! The daemon's socket is forwarded to; where that does not go, `docker system dial-stdio` speaks for it.
 //!
 //! Nobody is asked anything here: a gateway has no terminal. Unknown hosts are refused with their fingerprint, and
-//! encrypted keys come from the agent.
+//! encrypted keys come from the agent, or their passphrases from the secrets.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Result;
+use base::redact::Secret;
 use engine::{Connect, Duplex};
 use futures_util::future::BoxFuture;
+use secrets::{SecretName, Sources};
+use ssh::{Ask, LockedKey, Stranger, Trust};
 
 use crate::env::Var;
+use crate::keep;
 use crate::settings::{Settings, SshClient};
 use crate::user;
 
@@ -21,9 +26,9 @@ const SOCKET: &str = "/var/run/docker.sock";
 const DIAL: &str = "docker system dial-stdio";
 
 /// What opens streams to the engine behind an address; nothing is connected yet.
-pub(crate) fn connect(settings: &Settings, address: &engine::Ssh) -> Arc<dyn Connect> {
-    match settings.config.hosts.local.ssh {
-        SshClient::Own => Arc::new(Remote::new(settings, address)),
+pub(crate) fn connect(settings: &Settings, address: &engine::Ssh) -> Result<Arc<dyn Connect>> {
+    Ok(match settings.config.hosts.local.ssh {
+        SshClient::Own => Arc::new(Remote::new(settings, address)?),
         SshClient::System => {
             let system = ssh::System::new(target(address));
             let dial = match &address.socket {
@@ -40,7 +45,7 @@ pub(crate) fn connect(settings: &Settings, address: &engine::Ssh) -> Arc<dyn Con
                 stream
             })
         }
-    }
+    })
 }
 
 /// One word for a POSIX shell.
@@ -64,12 +69,12 @@ struct Remote {
 }
 
 impl Remote {
-    fn new(settings: &Settings, address: &engine::Ssh) -> Self {
+    fn new(settings: &Settings, address: &engine::Ssh) -> Result<Self> {
         let socket = address.socket.as_ref();
-        Self {
-            host: Arc::new(ssh::Host::new(target(address), options(settings))),
+        Ok(Self {
+            host: Arc::new(ssh::Host::new(target(address), options(settings)?)),
             socket: socket.map(|path| path.to_string_lossy().into_owned()),
-        }
+        })
     }
 }
 
@@ -89,10 +94,10 @@ impl Connect for Remote {
     }
 }
 
-fn options(settings: &Settings) -> ssh::Options {
+fn options(settings: &Settings) -> Result<ssh::Options> {
     let home = settings.folders.home.clone().unwrap_or_default();
     let environment = &settings.environment;
-    ssh::Options {
+    Ok(ssh::Options {
         files: ssh::Files {
             user: Some(home.join(".ssh").join("config")),
             system: cfg!(unix).then(|| PathBuf::from("/etc/ssh/ssh_config")),
@@ -100,8 +105,33 @@ fn options(settings: &Settings) -> ssh::Options {
             user_name: user::name(environment),
         },
         agent: environment.absolute(Var::SshAuthSock).or_else(agent),
-        ask: Arc::new(ssh::Nobody),
+        ask: Arc::new(Keyring(keep::sources(settings)?)),
         limits: ssh::Limits::default(),
+    })
+}
+
+/// Answers from the secrets: `ssh.id_ed25519` is the passphrase of the key in the file of that name.
+struct Keyring(Sources);
+
+impl Ask for Keyring {
+    fn trust(&self, _: Stranger) -> BoxFuture<'_, Trust> {
+        Box::pin(async { Trust::Refuse })
+    }
+
+    fn passphrase(&self, key: LockedKey) -> BoxFuture<'_, Option<Secret>> {
+        Box::pin(async move {
+            if key.attempt > 1 {
+                return None;
+            }
+            let name = SecretName::parse(&format!("ssh.{}", key.file.file_name()?.to_str()?)).ok()?;
+            match self.0.get(&name).await {
+                Ok(passphrase) => passphrase,
+                Err(error) => {
+                    tracing::warn!("the passphrase of {} can't be read: {error}", key.file.display());
+                    None
+                }
+            }
+        })
     }
 }
 

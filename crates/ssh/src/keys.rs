@@ -114,10 +114,13 @@ impl Opened {
                 attempt,
             };
             let Some(secret) = ask.passphrase(question).await else {
-                return Err(
-                    "it is encrypted, and nobody gave its passphrase; add it to the agent with ssh-add"
-                        .into(),
-                );
+                let what = match attempt {
+                    1 => "nobody gave its passphrase",
+                    _ => "the passphrase that was given is wrong",
+                };
+                return Err(format!(
+                    "it is encrypted, and {what}; add it to the agent with ssh-add"
+                ));
             };
             let path = key.path.clone();
             // The derivation takes a tenth of a second of computing.

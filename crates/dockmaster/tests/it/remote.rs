@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use testkit::{Scope, Sshd};
 
 use crate::harness::Dockmaster;
-use crate::servers::{SCRIPT, gone};
+use crate::servers::{SCRIPT, gone, store_secret};
 
 /// The socket of the engine under test.
 fn socket() -> String {
@@ -70,6 +70,39 @@ async fn tools_work_behind_ssh() {
         refused.transcript()
     );
     scope.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_passphrase_of_a_key_is_a_secret() {
+    let sshd = Sshd::start("").await;
+    sshd.key("ed25519", ".ssh/id_locked", "open sesame").await;
+    sshd.allow(".ssh/id_locked.pub");
+    let dockmaster = through(&sshd, &socket());
+    let ssh = dockmaster.home().join(".ssh");
+    fs_err::copy(sshd.home().join(".ssh/id_locked"), ssh.join("id_locked")).unwrap();
+    fs_err::remove_file(ssh.join("id_ed25519")).unwrap();
+    fs_err::write(ssh.join("config"), "IdentityFile ~/.ssh/id_locked\n").unwrap();
+    let list = |variables: &[(&str, &str)]| {
+        dockmaster.run_with(
+            &["tools", "call", "list_containers", "{\"all\": true}"],
+            variables,
+        )
+    };
+    for (given, wanted) in [
+        (None, "nobody gave its passphrase"),
+        (Some("wrong"), "the passphrase that was given is wrong"),
+    ] {
+        let given: Vec<_> = given
+            .map(|given| ("DOCKMASTER_SECRET_SSH_ID_LOCKED", given))
+            .into_iter()
+            .collect();
+        let refused = list(&given);
+        assert_eq!(refused.code(), 1, "{}", refused.transcript());
+        assert!(refused.stderr().contains(wanted), "{}", refused.transcript());
+    }
+    store_secret(&dockmaster, "ssh.id_locked", "open sesame");
+    let listed = list(&[]);
+    assert_eq!(listed.code(), 0, "{}", listed.transcript());
 }
 
 #[tokio::test(flavor = "multi_thread")]
