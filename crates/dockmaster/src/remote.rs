@@ -1,8 +1,8 @@
 //! Engines behind `ssh://`: a stream for each connection of the engine's pool, over the one SSH connection to the host.
 //! The daemon's socket is forwarded to; where that does not go, `docker system dial-stdio` speaks for it.
 //!
-//! Nobody is asked anything here: a gateway has no terminal. Unknown hosts are refused with their fingerprint, and
-//! encrypted keys come from the agent, or their passphrases from the secrets.
+//! A gateway asks nobody: unknown hosts are refused with their fingerprint. Other commands ask whoever sits at the
+//! terminal. Encrypted keys come from the agent, or their passphrases from the secrets.
 
 use std::io;
 use std::path::PathBuf;
@@ -16,9 +16,9 @@ use secrets::{SecretName, Sources};
 use ssh::{Ask, LockedKey, Stranger, Trust};
 
 use crate::env::Var;
-use crate::keep;
 use crate::settings::{Settings, SshClient};
 use crate::user;
+use crate::{keep, output};
 
 /// Where a daemon listens unless it was told otherwise.
 const SOCKET: &str = "/var/run/docker.sock";
@@ -105,17 +105,43 @@ fn options(settings: &Settings) -> Result<ssh::Options> {
             user_name: user::name(environment),
         },
         agent: environment.absolute(Var::SshAuthSock).or_else(agent),
-        ask: Arc::new(Keyring(keep::sources(settings)?)),
+        ask: Arc::new(Answers {
+            secrets: keep::sources(settings)?,
+            is_attended: settings.is_attended,
+        }),
         limits: ssh::Limits::default(),
     })
 }
 
-/// Answers from the secrets: `ssh.id_ed25519` is the passphrase of the key in the file of that name.
-struct Keyring(Sources);
+/// Answers from the secrets (`ssh.id_ed25519` is the passphrase of the key in the file of that name), and by the person
+/// where there is one.
+struct Answers {
+    secrets: Sources,
+    is_attended: bool,
+}
 
-impl Ask for Keyring {
-    fn trust(&self, _: Stranger) -> BoxFuture<'_, Trust> {
-        Box::pin(async { Trust::Refuse })
+impl Ask for Answers {
+    fn trust(&self, stranger: Stranger) -> BoxFuture<'_, Trust> {
+        if !self.is_attended {
+            return Box::pin(async { Trust::Refuse });
+        }
+        let Stranger {
+            host,
+            algorithm,
+            fingerprint,
+        } = stranger;
+        let question = format!(
+            "The host {host} is not known. It shows {algorithm} {fingerprint}; compare that with what its owner says. \
+             Trust it from now on?"
+        );
+        // Reading a terminal can't be cancelled; a thread that still waits for it dies with the process.
+        let answer = tokio::task::spawn_blocking(move || output::agree(&question));
+        Box::pin(async move {
+            match answer.await {
+                Ok(Ok(Some(true))) => Trust::Remember,
+                _ => Trust::Refuse,
+            }
+        })
     }
 
     fn passphrase(&self, key: LockedKey) -> BoxFuture<'_, Option<Secret>> {
@@ -124,7 +150,7 @@ impl Ask for Keyring {
                 return None;
             }
             let name = SecretName::parse(&format!("ssh.{}", key.file.file_name()?.to_str()?)).ok()?;
-            match self.0.get(&name).await {
+            match self.secrets.get(&name).await {
                 Ok(passphrase) => passphrase,
                 Err(error) => {
                     tracing::warn!("the passphrase of {} can't be read: {error}", key.file.display());

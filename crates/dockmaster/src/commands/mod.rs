@@ -24,6 +24,7 @@ use self::server::allow::Change;
 use crate::cli::{Cli, Command, Gateway, Global, Tools};
 use crate::env::Environment;
 use crate::exit::Exit;
+use crate::output;
 use crate::settings::{Overrides, Settings};
 
 /// Does what the command line says.
@@ -32,7 +33,9 @@ pub(crate) fn run(cli: Cli, environment: &Environment) -> Result<Exit> {
     let read = |overrides| read(&global, overrides, environment.clone());
     match command {
         Command::Gateway(Gateway::Run(arguments)) => {
-            let settings = read(arguments.overrides())?;
+            let mut settings = read(arguments.overrides())?;
+            // It goes on when the person has gone.
+            settings.is_attended = false;
             block_on(crate::serve::run(&settings, &arguments))
         }
         Command::Gateway(Gateway::Status { address, json }) => {
@@ -91,7 +94,9 @@ pub(crate) fn run(cli: Cli, environment: &Environment) -> Result<Exit> {
 }
 
 fn read(global: &Global, overrides: Overrides, environment: Environment) -> Result<Settings> {
-    Ok(Settings::read(global.config.as_deref(), overrides, environment)?)
+    let mut settings = Settings::read(global.config.as_deref(), overrides, environment)?;
+    settings.is_attended = output::person_can_answer();
+    Ok(settings)
 }
 
 /// Runs on one thread. A call costs it tens of microseconds and mostly waits for somebody else; handing it from thread to

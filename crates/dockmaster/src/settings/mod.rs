@@ -48,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) file: PathBuf,
     pub(crate) folders: Folders,
     pub(crate) environment: Environment,
+    /// Whether whoever runs the command can be asked while it works. Nobody, unless somebody says so.
+    pub(crate) is_attended: bool,
     written: Option<file::File>,
     overrides: Overrides,
 }
@@ -95,6 +97,7 @@ impl Settings {
             file,
             folders,
             environment,
+            is_attended: false,
             written,
             overrides,
         })

@@ -6,6 +6,7 @@ use testkit::{Scope, Sshd};
 
 use crate::harness::Dockmaster;
 use crate::servers::{SCRIPT, gone, store_secret};
+use crate::terminal::Terminal;
 
 /// The socket of the engine under test.
 fn socket() -> String {
@@ -205,4 +206,23 @@ async fn the_systems_ssh_goes_where_ours_does_not() {
         "{}",
         refused.transcript()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_terminal_a_stranger_is_asked_about() {
+    let sshd = Sshd::start("").await;
+    let dockmaster = through(&sshd, &socket());
+    let known = dockmaster.home().join(".ssh/known_hosts");
+    fs_err::remove_file(&known).unwrap();
+    let list = ["tools", "call", "list_containers", "{\"all\": true}"];
+    for (answer, code) in [("n", 1), ("y", 0)] {
+        let mut terminal = Terminal::run(&dockmaster, &list);
+        terminal.expect("shows ssh-ed25519 SHA256:");
+        terminal.expect("? [y/N] ");
+        assert!(!known.exists());
+        terminal.type_line(answer);
+        assert_eq!(terminal.end(), code, "{answer}");
+    }
+    // From now on it is known, and nobody is asked.
+    assert_eq!(dockmaster.run(&list).code(), 0);
 }
