@@ -53,7 +53,7 @@ pub(crate) struct Global {
     /// The configuration file [default: config.toml in the configuration folder; see `config path`]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub(crate) config: Option<PathBuf>,
-    /// How much is logged, on standard error [default: warn; error for what says itself why it fails]
+    /// How much is logged, on standard error [default: warn or error]
     #[arg(long, global = true, value_name = "LEVEL", help_heading = "Global options")]
     pub(crate) log_level: Option<LogLevel>,
 }

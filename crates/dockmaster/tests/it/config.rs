@@ -58,6 +58,7 @@ fn config_show() {
 
     [hosts.local]
     endpoint = "ENGINE"  # DOCKER_HOST
+    ssh = "own"  # default
     # api_version = (negotiated)  # default
     # timeout = (60s)  # default
     mode = "guarded"  # default

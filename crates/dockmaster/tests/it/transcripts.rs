@@ -41,8 +41,8 @@ fn help() {
     | Global options:
     |       --config <FILE>      The configuration file [default: config.toml in the configuration folder;
     |                            see `config path`]
-    |       --log-level <LEVEL>  How much is logged, on standard error [default: warn] [possible values:
-    |                            off, error, warn, info, debug, trace]
+    |       --log-level <LEVEL>  How much is logged, on standard error [default: warn or error] [possible
+    |                            values: off, error, warn, info, debug, trace]
     |
     | Exit codes:
     |   0    done
@@ -89,7 +89,7 @@ fn help() {
     |           path`]
     |
     |       --log-level <LEVEL>
-    |           How much is logged, on standard error [default: warn]
+    |           How much is logged, on standard error [default: warn or error]
     |
     |           Possible values:
     |           - off:   Nothing
