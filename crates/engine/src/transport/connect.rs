@@ -65,7 +65,8 @@ fn unix(path: PathBuf, _: &Endpoint) -> Result<Arc<dyn Connect>, EndpointError> 
     Ok(Arc::new(move || {
         let path = path.clone();
         let stream: BoxFuture<'static, io::Result<Box<dyn Duplex>>> = Box::pin(async move {
-            let stream = super::unix::Stream::connect(path).await?;
+            let socket = tokio::net::UnixStream::connect(path).await?;
+            let stream = super::unix::Stream::new(socket)?;
             Ok(Box::new(stream) as Box<dyn Duplex>)
         });
         stream

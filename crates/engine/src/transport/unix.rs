@@ -7,7 +7,6 @@
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::unix::AsyncFd;
@@ -20,11 +19,10 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
-        // It stays non-blocking.
-        let socket = tokio::net::UnixStream::connect(path).await?.into_std()?;
+    pub(super) fn new(socket: tokio::net::UnixStream) -> io::Result<Self> {
         Ok(Self {
-            socket: attend(socket, Interest::READABLE)?,
+            // It stays non-blocking.
+            socket: attend(socket.into_std()?, Interest::READABLE)?,
             full: None,
         })
     }
@@ -123,20 +121,16 @@ mod tests {
     use super::*;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::UnixListener;
 
     /// A stream, and the other side of it.
-    async fn pair() -> (Stream, tokio::net::UnixStream) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("socket");
-        let listener = UnixListener::bind(&path).unwrap();
-        let (here, there) = tokio::join!(Stream::connect(&path), listener.accept());
-        (here.unwrap(), there.unwrap().0)
+    fn pair() -> (Stream, tokio::net::UnixStream) {
+        let (here, there) = tokio::net::UnixStream::pair().unwrap();
+        (Stream::new(here).unwrap(), there)
     }
 
     #[tokio::test]
     async fn much_goes_both_ways_at_once() {
-        let (here, there) = pair().await;
+        let (here, there) = pair();
         let sent: Vec<u8> = (0..5_000_000_u32).map(|at| (at % 251) as u8).collect();
         let echo = async {
             let (mut from, mut to) = tokio::io::split(there);
@@ -158,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_gone_is_noticed() {
-        let (mut here, there) = pair().await;
+        let (mut here, there) = pair();
         drop(there);
         assert_eq!(here.read(&mut [0; 8]).await.unwrap(), 0);
         let error = here.write(b"x").await.unwrap_err();
@@ -168,7 +162,7 @@ mod tests {
     /// A full socket whose other side goes away must not be waited for.
     #[tokio::test]
     async fn who_goes_while_one_waits_for_room_is_noticed() {
-        let (mut here, there) = pair().await;
+        let (mut here, there) = pair();
         let much = vec![0; 5_000_000];
         let going = async {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -182,7 +176,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn room_is_waited_for_only_while_there_is_none() {
-        let (mut here, mut there) = pair().await;
+        let (mut here, mut there) = pair();
         assert_eq!(waits_to_write(&here), Some(false));
         let (part, mut sent) = (vec![0; 65_536], 0);
         while here.full.is_none() {
