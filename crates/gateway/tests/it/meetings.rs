@@ -2,7 +2,7 @@
 
 use gateway::Origin;
 use serde_json::{Value, json};
-use testkit::McpClient;
+use testkit::{Logged, McpClient};
 
 use crate::actor::{Actor, Manner};
 use crate::rig::{Fake, MODERN, OTHER_TOKEN, Over, Rig, TOKEN};
@@ -351,6 +351,34 @@ async fn log_messages_follow_the_level_of_either_era() {
         }
         if manner == Manner::Legacy {
             assert_eq!(actor.seen("logging/setLevel").len(), 1, "the level is told once");
+        }
+        assert!(rig.end().await);
+    }
+}
+
+/// That a server has no such method is an answer like others: its client hears it, and nobody is warned.
+#[tokio::test]
+async fn a_method_that_a_server_does_not_know_is_no_warning() {
+    let logged = Logged::default();
+    let _here = tracing::subscriber::set_default(logged.clone());
+    for manner in SERVERS {
+        let before = logged.lines().len();
+        let (rig, _actor) = rig_from(Origin::Catalog, manner);
+        let client = rig.client(Over::Stdio, "2025-11-25", json!({})).await;
+        assert_eq!(client.tools().await.len(), 3);
+        let unknown = client.request("vendor/undo", json!({})).await.unwrap_err();
+        assert_eq!((unknown.code, unknown.message.as_str()), (-32601, "vendor/undo"));
+        let lines = &logged.lines()[before..];
+        let about: Vec<_> = lines
+            .iter()
+            .filter(|line| line.contains("resources/templates/list"))
+            .collect();
+        assert_eq!(
+            about,
+            [r#"DEBUG it has no resources/templates/list server="actor""#]
+        );
+        for line in lines {
+            assert!(!line.starts_with("WARN") && !line.starts_with("ERROR"), "{line}");
         }
         assert!(rig.end().await);
     }
