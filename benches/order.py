@@ -1,11 +1,14 @@
 """order.py EXECUTABLE FILE: see benches/order."""
 
 import bisect
+import contextlib
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import urllib.error
@@ -20,6 +23,27 @@ CALLS = [
     ("tools/call", {"name": "list_containers", "arguments": {}}),
     ("tools/call", {"name": "inspect_container", "arguments": {"container": "there-is-none"}}),
 ]
+# A server in a container, of busybox alone.
+IMAGE = "dockmaster-order"
+SERVER = r"""
+reply() { printf '{"jsonrpc":"2.0","id":%s,"result":{%s}}\n' "$1" "$2"; }
+while read -r line; do
+  id=$(printf '%s' "$line" | busybox sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+  case $line in
+    *'"initialize"'*) reply "$id" '"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"o","version":"1"}' ;;
+    *'"tools/list"'*) reply "$id" '"tools":[{"name":"order_echo","inputSchema":{"type":"object"}}]' ;;
+    *'"tools/call"'*) reply "$id" '"content":[{"type":"text","text":"said"}]' ;;
+    *'"id":'*) printf '{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no"}}\n' "$id" ;;
+  esac
+done
+"""
+CONFIG = f"""
+[servers.order]
+image = "{IMAGE}:1"
+args = ["busybox", "sh", "-c", '''{SERVER}''']
+
+[profiles.default.servers.order]
+"""
 
 
 def named(symbol):
@@ -55,17 +79,17 @@ def patterns(used, idle):
     return sorted({shortest(name) for name in used})
 
 
-def messages():
+def messages(calls):
     hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "order", "version": "1"}}
     yield {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello}
     yield {"jsonrpc": "2.0", "method": "notifications/initialized"}
-    for number, (method, params) in enumerate(CALLS, 1):
+    for number, (method, params) in enumerate(calls, 1):
         yield {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
 
 
-def over_stdio(command, environment):
+def over_stdio(command, environment, calls=CALLS):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
-        for message in messages():
+        for message in messages(calls):
             process.stdin.write(json.dumps(message).encode() + b"\n")
             process.stdin.flush()
             if "id" in message:
@@ -89,7 +113,7 @@ def over_http(command, environment):
             return response.headers
 
     with subprocess.Popen(command + address, stderr=subprocess.DEVNULL, env=environment) as process:
-        for message in messages():
+        for message in messages(CALLS):
             for _ in range(200):
                 try:
                     session = post(message)["Mcp-Session-Id"]
@@ -102,23 +126,64 @@ def over_http(command, environment):
         process.terminate()
 
 
+def engine(method, path, body=b""):
+    address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
+    command = ["curl", "-fsS", "-X", method, "--unix-socket", address, "--data-binary", "@-", f"http://engine{path}"]
+    subprocess.run([*command, "-H", "Content-Type: application/x-tar"], input=body, check=True, capture_output=True)
+
+
+@contextlib.contextmanager
+def image():
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as files:
+        files.add(os.path.realpath("/bin/busybox"), "bin/busybox")
+    engine("POST", f"/images/create?fromSrc=-&repo={IMAGE}&tag=1", packed.getvalue())
+    try:
+        yield
+    finally:
+        engine("DELETE", f"/images/{IMAGE}:1")
+
+
+def traced(run, executable, environment):
+    """The functions that ran, by the names that this build gave them."""
+    profile = os.path.join(environment["DOCKMASTER_HOME"], "profile")
+    trace = ["valgrind", "--quiet", "--tool=callgrind", "--demangle=no", f"--callgrind-out-file={profile}"]
+    run([*trace, executable, "gateway", "run"], environment)
+    return ran(profile)
+
+
+def with_servers(executable, environment):
+    """A start with a server in a container, whose list is known from an earlier one, and a call to it."""
+    with open(os.path.join(environment["DOCKMASTER_HOME"], "config.toml"), "w") as config:
+        config.write(CONFIG)
+    calls = [("tools/list", {}), ("tools/call", {"name": "order_echo", "arguments": {}})]
+    with image():
+        over_stdio([executable, "gateway", "run"], environment, calls)
+        return traced(lambda *here: over_stdio(*here, calls), executable, environment)
+
+
 def main(executable, file):
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"DOCKMASTER_HOME": folder, "DOCKMASTER_TOKEN": TOKEN}
-        used = set()
-        for run in (over_stdio, over_http):
-            profile = os.path.join(folder, run.__name__)
-            trace = ["valgrind", "--quiet", "--tool=callgrind", "--demangle=no", f"--callgrind-out-file={profile}"]
-            run([*trace, executable, "gateway", "run"], environment)
-            used |= ran(profile)
-    used, known = ({named(symbol) for symbol in some} for some in (used, symbols(executable)))
-    listed = patterns(used & known, known - used)
+        used = set().union(*(traced(run, executable, environment) for run in (over_stdio, over_http)))
+        further = with_servers(executable, environment)
+    used, further, known = ({named(symbol) for symbol in some} for some in (used, further, symbols(executable)))
+    used &= known
+    further &= known - used
+    # A gateway without servers touches nothing of the second part.
+    parts = {
+        "used": patterns(used, known - used),
+        "with_servers": patterns(further, known - used - further),
+    }
     with open(file, "w") as out:
         out.write("/* Written by benches/order: functions that run when the program starts and serves. */\n")
-        out.write("SECTIONS { .text.used : {\n")
-        out.writelines(f"*(.text.{name})\n" for name in listed)
-        out.write("} }\nINSERT BEFORE .text;\n")
-    print(f"{len(listed)} functions in {file}", file=sys.stderr)
+        out.write("SECTIONS {\n")
+        for part, listed in parts.items():
+            out.write(f".text.{part} : {{\n")
+            out.writelines(f"*(.text.{name})\n" for name in listed)
+            out.write("}\n")
+        out.write("}\nINSERT BEFORE .text;\n")
+    print(f"{sum(map(len, parts.values()))} functions in {file}", file=sys.stderr)
 
 
 main(*sys.argv[1:])
