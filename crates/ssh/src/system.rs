@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// Most bytes of its complaints that are kept.
 const WORDS: u64 = 4 << 10;
@@ -63,8 +64,7 @@ impl System {
         };
         let mut words = JoinSet::new();
         words.spawn(async move {
-            let (mut kept, mut errors) = (Vec::new(), errors.take(u64::MAX));
-            errors.set_limit(WORDS);
+            let (mut kept, mut errors) = (Vec::new(), errors.take(WORDS));
             let _ = errors.read_to_end(&mut kept).await;
             // What it goes on to say must not hold it up.
             errors.set_limit(u64::MAX);
@@ -94,14 +94,19 @@ enum End {
 }
 
 async fn ended(mut child: Box<Child>, mut words: JoinSet<Vec<u8>>, host: String) -> io::Result<()> {
-    let Ok(status) = tokio::time::timeout(ENDING, child.wait()).await else {
-        return Ok(());
+    // A break is no end, so what has not ended well is an error.
+    let Ok(status) = timeout(ENDING, child.wait()).await else {
+        return Err(io::Error::other(format!(
+            "ssh {host} closed its output and goes on"
+        )));
     };
     let status = status?;
     if status.success() {
         return Ok(());
     }
-    let words = words.join_next().await.and_then(Result::ok).unwrap_or_default();
+    // A connection that it keeps for others (ControlPersist) may hold its stderr open.
+    let words = timeout(ENDING, words.join_next()).await.ok().flatten();
+    let words = words.and_then(Result::ok).unwrap_or_default();
     let words = String::from_utf8_lossy(&words).into_owned();
     let words = base::text::clean(words.trim()).replace('\n', "; ");
     let said = if words.is_empty() {
