@@ -56,7 +56,7 @@ impl Stream {
 
 #[expect(
     deprecated,
-    reason = "what takes its place is unsafe for types that close their descriptor early, which this one does not"
+    reason = "what takes its place is unsafe to call, and a UnixStream keeps its descriptor as long as it lives"
 )]
 fn attend(socket: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStream>> {
     AsyncFd::with_interest(socket, interest)
