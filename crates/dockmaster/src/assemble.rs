@@ -90,7 +90,7 @@ impl Journal for Witness {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone_from(&entry.decision);
-        async move { self.store.audit().append(entry).await.map(drop) }.boxed()
+        async move { self.store.audit().append(entry).await }.boxed()
     }
 }
 

@@ -344,7 +344,7 @@ mod unix {
                 result_bytes: 0,
                 milliseconds: 0,
             };
-            self.house.store.audit().append(row).await.map(drop)
+            self.house.store.audit().append(row).await
         }
     }
 

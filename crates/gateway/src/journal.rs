@@ -17,7 +17,7 @@ pub trait Journal: Send + Sync {
 
 impl Journal for store::Store {
     fn append(&self, entry: Entry) -> BoxFuture<'_, Result<(), store::Error>> {
-        Box::pin(async move { self.audit().append(entry).await.map(drop) })
+        Box::pin(async move { self.audit().append(entry).await })
     }
 }
 

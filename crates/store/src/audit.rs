@@ -1,4 +1,4 @@
-//! The audit: one row for each call, in the order in which they ended.
+//! The audit: one row for each call; those of one gateway in the order in which they ended.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -9,9 +9,10 @@ use rusqlite::ToSql;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::chain::{self, Report};
+use crate::chain::{self, Problem, Report};
+use crate::drain::{self, Damage};
 use crate::error::Error;
-use crate::{Store, file};
+use crate::{Store, file, spool};
 
 /// A row's number: 1 for the first, without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -74,16 +75,25 @@ pub struct Filter {
     pub limit: Option<u32>,
 }
 
-/// A row's columns, as they are hashed.
+/// A row's columns, as they are hashed. They are read from a map or, as in a spool, from an array.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Columns<'a> {
     pub(crate) time_ms: i64,
-    pub(crate) principal: &'a str,
-    pub(crate) client: &'a str,
-    pub(crate) server: &'a str,
-    pub(crate) tool: &'a str,
+    #[serde(borrow)]
+    pub(crate) principal: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) client: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) server: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) tool: Cow<'a, str>,
+    /// JSON, as a text: another reader of numbers could take them for others.
+    #[serde(borrow)]
     pub(crate) arguments: Cow<'a, str>,
-    pub(crate) decision: &'a str,
-    pub(crate) outcome: &'a str,
+    #[serde(borrow)]
+    pub(crate) decision: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) outcome: Cow<'a, str>,
     pub(crate) result_bytes: i64,
     pub(crate) milliseconds: i64,
 }
@@ -92,14 +102,14 @@ impl Entry {
     pub(crate) fn columns(&self) -> Columns<'_> {
         Columns {
             time_ms: self.time.as_millisecond(),
-            principal: &self.principal,
-            client: &self.client,
-            server: &self.server,
-            tool: &self.tool,
+            principal: Cow::Borrowed(&self.principal),
+            client: Cow::Borrowed(&self.client),
+            server: Cow::Borrowed(&self.server),
+            tool: Cow::Borrowed(&self.tool),
             // Half the work of its `Display`. A tree of JSON always has a text.
             arguments: Cow::Owned(serde_json::to_string(&self.arguments).unwrap_or_default()),
-            decision: &self.decision,
-            outcome: &self.outcome,
+            decision: Cow::Borrowed(&self.decision),
+            outcome: Cow::Borrowed(&self.outcome),
             result_bytes: i64::try_from(self.result_bytes).unwrap_or(i64::MAX),
             milliseconds: i64::try_from(self.milliseconds).unwrap_or(i64::MAX),
         }
@@ -107,15 +117,33 @@ impl Entry {
 }
 
 impl<'a> Columns<'a> {
+    /// As a JSON array on one line.
+    pub(crate) fn array(&self) -> Vec<u8> {
+        let array = (
+            self.time_ms,
+            &self.principal,
+            &self.client,
+            &self.server,
+            &self.tool,
+            &self.arguments,
+            &self.decision,
+            &self.outcome,
+            self.result_bytes,
+            self.milliseconds,
+        );
+        // Texts and numbers always have one.
+        serde_json::to_vec(&array).unwrap_or_default()
+    }
+
     pub(crate) fn read(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        let text = |name| Ok::<_, rusqlite::Error>(row.get_ref(name)?.as_str()?);
+        let text = |name| Ok::<_, rusqlite::Error>(Cow::Borrowed(row.get_ref(name)?.as_str()?));
         Ok(Self {
             time_ms: row.get("time_ms")?,
             principal: text("principal")?,
             client: text("client")?,
             server: text("server")?,
             tool: text("tool")?,
-            arguments: Cow::Borrowed(text("arguments")?),
+            arguments: text("arguments")?,
             decision: text("decision")?,
             outcome: text("outcome")?,
             result_bytes: row.get("result_bytes")?,
@@ -126,13 +154,13 @@ impl<'a> Columns<'a> {
     fn entry(&self) -> Result<Entry, String> {
         Ok(Entry {
             time: Timestamp::from_millisecond(self.time_ms).map_err(|error| error.to_string())?,
-            principal: self.principal.to_owned(),
-            client: self.client.to_owned(),
-            server: self.server.to_owned(),
-            tool: self.tool.to_owned(),
+            principal: self.principal.clone().into_owned(),
+            client: self.client.clone().into_owned(),
+            server: self.server.clone().into_owned(),
+            tool: self.tool.clone().into_owned(),
             arguments: serde_json::from_str(&self.arguments).map_err(|error| error.to_string())?,
-            decision: self.decision.to_owned(),
-            outcome: self.outcome.to_owned(),
+            decision: self.decision.clone().into_owned(),
+            outcome: self.outcome.clone().into_owned(),
             result_bytes: self.result_bytes.unsigned_abs(),
             milliseconds: self.milliseconds.unsigned_abs(),
         })
@@ -150,15 +178,17 @@ impl<'a> Audit<'a> {
         Self { store }
     }
 
-    /// Writes a row; returns when it is committed.
+    /// Writes a row; returns when it is handed to the system, so that it outlives this process. Within a quarter of a
+    /// second it is in the SQLite file, where it gets its number.
     ///
     /// # Errors
     /// The row does not stand.
-    pub async fn append(self, entry: Entry) -> Result<Seq, Error> {
-        self.store.writer.append(entry).await
+    pub async fn append(self, entry: Entry) -> Result<(), Error> {
+        self.store.writer.append(&entry).await
     }
 
-    /// The rows that `filter` wants, oldest first.
+    /// The rows that `filter` wants, oldest first. As with all reading, what is on its way into the file is brought over
+    /// first, whichever process it is of.
     ///
     /// # Errors
     /// The file can't be read.
@@ -193,12 +223,32 @@ impl<'a> Audit<'a> {
     /// # Errors
     /// The file can't be read. That the chain is broken is no error but the report's content.
     pub fn verify(self) -> Result<Report, Error> {
+        let damages = self.settle()?;
         let connection = file::open_to_read(self.store.path())?;
-        chain::verify(&connection).map_err(|cause| Error::sqlite(self.store.path(), cause))
+        let mut report =
+            chain::verify(&connection).map_err(|cause| Error::sqlite(self.store.path(), cause))?;
+        if report.problem.is_none() {
+            report.problem = damages.into_iter().next().map(Problem::Spool);
+        }
+        Ok(report)
+    }
+
+    /// Brings over what is on its way.
+    fn settle(self) -> Result<Vec<Damage>, Error> {
+        let path = self.store.path();
+        // Where nothing is on its way, nothing is opened for writing.
+        let found = spool::found(path).map_err(|cause| Error::unreachable(&spool::folder(path), cause))?;
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        drop(found);
+        drain::others(path, &file::open(path)?, true)
     }
 
     fn each(self, filter: &Filter, mut take: impl FnMut(Row) -> Result<(), Error>) -> Result<(), Error> {
         let path = self.store.path();
+        // That something is damaged is for `verify` to tell.
+        self.settle()?;
         let sqlite = |cause| Error::sqlite(path, cause);
         let connection = file::open_to_read(path)?;
         let (sql, values) = filter.query();

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
 
 use crate::audit::Columns;
+use crate::drain::Damage;
 
 /// A SHA-256 hash.
 pub(crate) type Hash = [u8; 32];
@@ -27,13 +28,13 @@ pub(crate) fn next(previous: &Hash, seq: i64, columns: &Columns<'_>) -> Hash {
         hash.update(number.to_be_bytes());
     }
     let texts = [
-        columns.principal,
-        columns.client,
-        columns.server,
-        columns.tool,
+        &columns.principal,
+        &columns.client,
+        &columns.server,
+        &columns.tool,
         &columns.arguments,
-        columns.decision,
-        columns.outcome,
+        &columns.decision,
+        &columns.outcome,
     ];
     for text in texts {
         hash.update((text.len() as u64).to_be_bytes());
@@ -64,7 +65,7 @@ pub struct Report {
 }
 
 /// How the audit differs from what was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
     /// Rows `from` to `to` are not there.
     Missing {
@@ -85,6 +86,8 @@ pub enum Problem {
     },
     /// The record of the last row is gone.
     NoHead,
+    /// Rows on their way into the file can't be read.
+    Spool(Damage),
 }
 
 impl fmt::Display for Problem {
@@ -95,6 +98,7 @@ impl fmt::Display for Problem {
             Self::Changed { seq } => write!(f, "row {seq} was changed or moved"),
             Self::Added { seq } => write!(f, "row {seq} was added by something else than Dockmaster"),
             Self::NoHead => f.write_str("the record of the last row is missing"),
+            Self::Spool(damage) => damage.fmt(f),
         }
     }
 }

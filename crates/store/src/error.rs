@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
+use crate::drain::Damage;
+
 /// Why the store could not do it. Cheap to clone, since rows committed together fail together.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -29,6 +31,22 @@ pub enum Error {
         /// What to do.
         advice: &'static str,
     },
+    /// A row could not be written where rows wait on their way into the state file.
+    #[error(
+        "cannot write to {path}, where rows of the audit wait on their way into the state file: {cause}; check the disk's \
+         free space, and the folder's owner and permissions",
+        path = .path.display()
+    )]
+    Spool {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: Arc<io::Error>,
+    },
+    /// What waits there is not what was written.
+    #[error("{0}")]
+    Damaged(Damage),
     /// A document is too large to be kept.
     #[error("{name} has {bytes} bytes, and the state file {path} takes at most {most}", path = .path.display())]
     TooLarge {
@@ -85,6 +103,13 @@ pub enum Error {
 impl Error {
     pub(crate) fn unreachable(path: &Path, cause: io::Error) -> Self {
         Self::Unreachable {
+            path: path.to_owned(),
+            cause: Arc::new(cause),
+        }
+    }
+
+    pub(crate) fn spool(path: &Path, cause: io::Error) -> Self {
+        Self::Spool {
             path: path.to_owned(),
             cause: Arc::new(cause),
         }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use crate::error::Error;
 
 /// The newest schema that this program knows; SQLite keeps the file's in `user_version`.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 
 /// How long one process waits for another's transaction. Ours take well under a millisecond.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
@@ -76,6 +76,16 @@ const VERSION_3: &str = "
     PRAGMA user_version = 3;
 ";
 
+/// Version 4: how far each spool was brought over.
+const VERSION_4: &str = "
+    CREATE TABLE audit_spools (
+        name TEXT PRIMARY KEY,
+        last INTEGER NOT NULL,
+        hash BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    PRAGMA user_version = 4;
+";
+
 /// Opens the file to write, making folder, file and schema where they are missing. May wait some seconds for another
 /// process that is doing the same.
 pub(crate) fn open(path: &Path) -> Result<Connection, Error> {
@@ -135,7 +145,7 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<(), Error> {
         .map_err(sqlite)?;
     let found = version(path, &transaction)?;
     check_version(path, found)?;
-    for (version, batch) in [(1, VERSION_1), (2, VERSION_2), (3, VERSION_3)] {
+    for (version, batch) in [(1, VERSION_1), (2, VERSION_2), (3, VERSION_3), (4, VERSION_4)] {
         if found < version {
             transaction.execute_batch(batch).map_err(sqlite)?;
         }
@@ -185,24 +195,12 @@ impl Identity {
 /// gives its side files the permissions of the main one.
 #[cfg(unix)]
 fn make_private(path: &Path) -> std::io::Result<()> {
-    use fs_err::os::unix::fs::OpenOptionsExt as _;
-    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    use std::os::unix::fs::PermissionsExt as _;
 
-    if let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
-    {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        make_folder(folder)?;
     }
-    match fs_err::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-    {
+    match create_private(path) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
         made => return made.map(drop),
     }
@@ -225,7 +223,27 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn make_private(path: &Path) -> std::io::Result<()> {
     match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => fs_err::create_dir_all(folder),
+        Some(folder) if !folder.as_os_str().is_empty() => make_folder(folder),
         _ => Ok(()),
     }
+}
+
+/// Makes the folder (0700) unless it is there.
+pub(crate) fn make_folder(folder: &Path) -> std::io::Result<()> {
+    if folder.exists() {
+        return Ok(());
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
+}
+
+/// A new file (0600), to read it and to append to it.
+pub(crate) fn create_private(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = fs_err::OpenOptions::new();
+    options.read(true).append(true).create_new(true);
+    #[cfg(unix)]
+    fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(fs_err::File::into_file)
 }

@@ -1,16 +1,18 @@
 //! The one SQLite file that holds Dockmaster's state: the audit, documents, what servers list of themselves, and what
 //! of it was approved.
 //!
-//! Several processes may use the file at once: each gateway that a client starts over stdio is one. Writing goes
-//! through one connection of this process, which commits all rows that are waiting together. Reading opens the file
-//! for itself. Deliberately absent: any judgement of what is written. Rows come in redacted.
+//! Several processes may use the file at once: each gateway that a client starts over stdio is one. A row of the audit
+//! stands once it is in this process's spool, a file beside (`spool.rs`), from where it comes into the SQLite file with
+//! others. Reading opens the file for itself. Deliberately absent: any judgement of what is written. Rows come in redacted.
 
 mod audit;
 mod chain;
 mod definitions;
 mod documents;
+mod drain;
 mod error;
 mod file;
+mod spool;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +22,7 @@ pub use crate::audit::{Audit, Entry, Filter, Row, Seq};
 pub use crate::chain::{Problem, Report};
 pub use crate::definitions::{Definition, Definitions};
 pub use crate::documents::{Document, Documents};
+pub use crate::drain::Damage;
 pub use crate::error::Error;
 use crate::writer::Writer;
 

@@ -36,16 +36,29 @@ fn entry(tool: &str) -> Entry {
     }
 }
 
+/// The tools of all rows.
+fn tools(store: &Store) -> Vec<String> {
+    let rows = store.audit().list(&Filter::default()).unwrap();
+    rows.into_iter().map(|row| row.entry.tool).collect()
+}
+
+/// The files of rows on their way.
+fn spools(folder: &Folder) -> Vec<PathBuf> {
+    let Ok(entries) = fs_err::read_dir(spool::folder(&folder.path)) else {
+        return Vec::new();
+    };
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
 /// A store with `count` rows, closed.
 async fn filled(path: &Path, count: usize) -> Store {
     let store = Store::open(path);
     for number in 1..=count {
-        let seq = store
+        store
             .audit()
             .append(entry(&format!("tool-{number}")))
             .await
             .unwrap();
-        assert_eq!(seq, Seq(i64::try_from(number).unwrap()));
     }
     store.close().await;
     store
@@ -242,51 +255,198 @@ async fn two_processes_append_to_one_file() {
         let store = stores[number % 2].clone();
         tasks.spawn(async move { store.audit().append(entry(&number.to_string())).await.unwrap() });
     }
-    let mut seqs: Vec<i64> = tasks.join_all().await.into_iter().map(|seq| seq.0).collect();
-    seqs.sort_unstable();
-    assert_eq!(seqs, (1..=200).collect::<Vec<_>>());
-    assert_eq!(stores[0].audit().verify().unwrap().problem, None);
+    // Whoever reads brings over what both have written, while they write.
+    let reader = Store::open(&folder.path);
+    while tasks.join_next().await.is_some() {
+        assert_eq!(reader.audit().verify().unwrap().problem, None);
+    }
+    let mut numbers: Vec<u32> = tools(&reader).iter().map(|tool| tool.parse().unwrap()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..200).collect::<Vec<_>>());
+    for store in stores {
+        store.close().await;
+    }
+    assert_eq!(reader.audit().verify().unwrap().rows, 200);
+    assert_eq!(spools(&folder), [PathBuf::new(); 0]);
 }
 
-/// On the test's one thread: a row that waits for another process must not hold up the others' work.
+/// On the test's one thread: a row must not wait for another process's transaction.
 #[tokio::test]
-async fn another_process_that_is_writing_is_waited_for_without_holding_anybody_up() {
+async fn another_process_that_is_writing_holds_nobody_up() {
     let folder = folder();
-    let store = filled(&folder.path, 1).await;
-    drop(store);
     let store = Store::open(&folder.path);
-    store.ready().await.unwrap();
+    store.audit().append(entry("first")).await.unwrap();
     let other = Connection::open(&folder.path).unwrap();
+    other.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let mut waiting = tokio::task::JoinSet::new();
     for number in 0..100 {
-        let store = store.clone();
-        waiting.spawn(async move { store.audit().append(entry(&number.to_string())).await });
+        store.audit().append(entry(&number.to_string())).await.unwrap();
     }
-    for _ in 0..1000 {
-        tokio::task::yield_now().await;
-    }
-    assert!(waiting.try_join_next().is_none());
     other.execute_batch("COMMIT").unwrap();
-    for row in waiting.join_all().await {
-        row.unwrap();
-    }
     let report = store.audit().verify().unwrap();
     assert_eq!((report.rows, report.problem), (101, None));
+}
+
+/// A process that is killed leaves its rows in its spool.
+#[tokio::test]
+async fn what_a_killed_process_left_is_brought_over() {
+    let folder = folder();
+    let killed = Store::open(&folder.path);
+    for number in 0..3 {
+        killed.audit().append(entry(&number.to_string())).await.unwrap();
+    }
+    let left = spools(&folder);
+    assert_eq!(left.len(), 1);
+    drop(killed);
+    // Half a row, which nobody was told of.
+    let mut file = fs_err::OpenOptions::new().append(true).open(&left[0]).unwrap();
+    std::io::Write::write_all(&mut file, b"4 00aa").unwrap();
+    drop(file);
+    let next = Store::open(&folder.path);
+    next.ready().await.unwrap();
+    assert_eq!(spools(&folder), [PathBuf::new(); 0]);
+    next.audit().append(entry("3")).await.unwrap();
+    assert_eq!(tools(&next), ["0", "1", "2", "3"]);
+    assert_eq!(next.audit().verify().unwrap().problem, None);
+}
+
+#[tokio::test]
+async fn rows_come_over_by_themselves_and_once() {
+    let folder = folder();
+    let store = Store::open(&folder.path);
+    store.audit().append(entry("first")).await.unwrap();
+    for number in 0..5 {
+        store.audit().append(entry(&number.to_string())).await.unwrap();
+        // Someone reads in between.
+        assert_eq!(tools(&store).len(), number + 2);
+    }
+    store.audit().append(entry("last")).await.unwrap();
+    let connection = Connection::open(&folder.path).unwrap();
+    let count = || {
+        connection
+            .query_row("SELECT count(*) FROM audit", [], |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    let began = std::time::Instant::now();
+    while count() < 7 {
+        assert!(began.elapsed().as_secs() < 20, "{}", count());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(tools(&store), ["first", "0", "1", "2", "3", "4", "last"]);
+}
+
+/// A spool that has grown is emptied, and its rows come over once all the same.
+#[tokio::test]
+async fn spools_do_not_grow_for_ever() {
+    let folder = folder();
+    let store = Store::open(&folder.path);
+    let long = Entry {
+        outcome: "x".repeat(1_000),
+        ..entry("long")
+    };
+    let mut largest = 0;
+    for batch in 1..=20 {
+        for _ in 0..100 {
+            store.audit().append(long.clone()).await.unwrap();
+        }
+        let spool = &spools(&folder)[0];
+        largest = largest.max(fs_err::metadata(spool).unwrap().len());
+        let began = std::time::Instant::now();
+        let brought_over = || {
+            Connection::open(&folder.path)
+                .unwrap()
+                .query_row("SELECT last FROM audit_spools", [], |row| row.get::<_, i64>(0))
+                .unwrap()
+        };
+        while brought_over() < batch * 100 {
+            assert!(began.elapsed().as_secs() < 20);
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+    assert!(largest < 1 << 20, "{largest}");
+    assert_eq!(store.audit().verify().unwrap().rows, 2_000);
+    assert_eq!(store.audit().verify().unwrap().problem, None);
+}
+
+#[tokio::test]
+async fn tampering_with_rows_on_their_way_is_found() {
+    type Change = fn(&str) -> String;
+    let changes: [(Change, i64, &str); 5] = [
+        (|text| text.replace("tool-2", "tool-9"), 2, "changed"),
+        (
+            |text| {
+                text.lines()
+                    .filter(|line| !line.contains("tool-2"))
+                    .map(|line| format!("{line}\n"))
+                    .collect()
+            },
+            2,
+            "missing",
+        ),
+        (|text| format!("{text}4 {} []\n", "0".repeat(64)), 4, "changed"),
+        (|text| format!("{text}something else\n"), 4, "no row"),
+        (|text| format!("\0\0{text}"), 1, "no row"),
+    ];
+    for (change, row, why) in changes {
+        let folder = folder();
+        let store = Store::open(&folder.path);
+        // The first goes over at once.
+        store.audit().append(entry("first")).await.unwrap();
+        store.close().await;
+        let store = Store::open(&folder.path);
+        store.ready().await.unwrap();
+        let mut spool = spool::Spool::create(&folder.path).unwrap();
+        for number in 1..=3 {
+            spool
+                .append(&entry(&format!("tool-{number}")).columns().array())
+                .unwrap();
+        }
+        let path = spool.path().to_owned();
+        drop(spool);
+        let text = fs_err::read_to_string(&path).unwrap();
+        fs_err::write(&path, change(&text)).unwrap();
+        let report = store.audit().verify().unwrap();
+        let Some(Problem::Spool(damage)) = report.problem else {
+            panic!("{report:?}");
+        };
+        assert_eq!((damage.row, &damage.path), (row, &path), "{damage}");
+        assert!(damage.why.contains(why), "{damage}");
+        // What comes before stands, and the file stays for whoever looks into it.
+        assert_eq!(i64::try_from(report.rows).unwrap(), row);
+        assert!(path.exists());
+        // Once it is away, all is well.
+        fs_err::remove_file(&path).unwrap();
+        assert_eq!(store.audit().verify().unwrap().problem, None);
+    }
+}
+
+/// The same rows under another name are others.
+#[tokio::test]
+async fn a_copy_of_a_spool_is_none() {
+    let folder = folder();
+    let store = Store::open(&folder.path);
+    store.ready().await.unwrap();
+    let mut spool = spool::Spool::create(&folder.path).unwrap();
+    spool.append(&entry("one").columns().array()).unwrap();
+    fs_err::copy(spool.path(), spool.path().with_file_name("copy")).unwrap();
+    assert!(matches!(
+        store.audit().verify().unwrap().problem,
+        Some(Problem::Spool(_))
+    ));
+    assert_eq!(tools(&store), ["one"]);
 }
 
 #[tokio::test]
 async fn a_row_whose_caller_was_cancelled_stands() {
     let folder = folder();
-    let store = filled(&folder.path, 1).await;
-    drop(store);
     let store = Store::open(&folder.path);
-    store.ready().await.unwrap();
     {
+        // The first row waits for the file to be opened.
         let mut append = Box::pin(store.audit().append(entry("cancelled")));
         assert!(poll_once(append.as_mut()).is_pending());
     }
-    assert_eq!(store.audit().verify().unwrap().rows, 2);
+    store.audit().append(entry("next")).await.unwrap();
+    assert_eq!(tools(&store), ["cancelled", "next"]);
 }
 
 /// One look at a future.
@@ -300,11 +460,18 @@ async fn the_log_is_brought_into_the_file_from_time_to_time() {
     let store = Store::open(&folder.path);
     store.ready().await.unwrap();
     let before = fs_err::metadata(&folder.path).unwrap().len();
-    for number in 0..600 {
-        store.audit().append(entry(&number.to_string())).await.unwrap();
+    let long = Entry {
+        outcome: "x".repeat(1_000),
+        ..entry("long")
+    };
+    for _ in 0..5_000 {
+        store.audit().append(long.clone()).await.unwrap();
     }
-    store.ready().await.unwrap();
-    assert!(fs_err::metadata(&folder.path).unwrap().len() > before);
+    let began = std::time::Instant::now();
+    while fs_err::metadata(&folder.path).unwrap().len() == before {
+        assert!(began.elapsed().as_secs() < 20);
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     let log = fs_err::metadata(folder.path.with_file_name("dockmaster.db-wal")).unwrap();
     assert!(log.len() < 8 << 20, "{}", log.len());
     store.close().await;
@@ -356,7 +523,8 @@ async fn a_store_recovers_once_the_cause_is_gone() {
     let store = Store::open(&folder.path);
     assert!(store.audit().append(entry("x")).await.is_err());
     fs_err::remove_file(parent).unwrap();
-    assert_eq!(store.audit().append(entry("x")).await.unwrap(), Seq(1));
+    store.audit().append(entry("x")).await.unwrap();
+    assert_eq!(tools(&store).len(), 1);
 }
 
 #[cfg(unix)]
@@ -372,7 +540,8 @@ async fn a_file_that_others_could_read_is_closed_to_them() {
     };
     fs_err::set_permissions(&folder.path, std::fs::Permissions::from_mode(0o664)).unwrap();
     let store = Store::open(&folder.path);
-    assert_eq!(store.audit().append(entry("x")).await.unwrap(), Seq(2));
+    store.audit().append(entry("x")).await.unwrap();
+    assert_eq!(tools(&store).len(), 2);
     for name in ["dockmaster.db", "dockmaster.db-wal", "dockmaster.db-shm"] {
         assert_eq!(mode(name), 0o600, "{name}");
     }
@@ -384,7 +553,9 @@ async fn a_file_that_went_away_while_open_is_missed_once() {
     for replaced in [false, true] {
         let folder = folder();
         let store = Store::open(&folder.path);
-        assert_eq!(store.audit().append(entry("before")).await.unwrap(), Seq(1));
+        store.audit().append(entry("before")).await.unwrap();
+        assert_eq!(tools(&store), ["before"]);
+        store.audit().append(entry("on its way")).await.unwrap();
         if replaced {
             let other = folder.path.with_file_name("other.db");
             filled(&other, 3).await;
@@ -398,8 +569,13 @@ async fn a_file_that_went_away_while_open_is_missed_once() {
         tokio::time::sleep(crate::writer::SEEN).await;
         let error = store.audit().append(entry("lost")).await.unwrap_err();
         assert!(matches!(error, Error::Gone { .. }), "{error}");
-        let next = if replaced { Seq(4) } else { Seq(1) };
-        assert_eq!(store.audit().append(entry("after")).await.unwrap(), next);
+        store.audit().append(entry("after")).await.unwrap();
+        // What the spool still has comes into the new file.
+        let rows: &[&str] = match replaced {
+            true => &["tool-1", "tool-2", "tool-3", "before", "on its way", "after"],
+            false => &["after"],
+        };
+        assert_eq!(tools(&store), rows);
         assert_eq!(store.audit().verify().unwrap().problem, None);
     }
 }
@@ -417,7 +593,7 @@ async fn a_newer_schema_is_left_alone() {
         store.ready().await.unwrap_err(),
         Error::Newer {
             found: 7,
-            known: 3,
+            known: 4,
             ..
         }
     ));
@@ -443,6 +619,8 @@ async fn only_the_owner_may_read() {
     store.audit().append(entry("x")).await.unwrap();
     let mode = |path: &Path| fs_err::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(folder.path.parent().unwrap()), 0o700);
+    assert_eq!(mode(&spool::folder(&folder.path)), 0o700);
+    assert_eq!(mode(&spools(&folder)[0]), 0o600);
     for name in ["dockmaster.db", "dockmaster.db-wal", "dockmaster.db-shm"] {
         assert_eq!(mode(&folder.path.with_file_name(name)), 0o600, "{name}");
     }
@@ -460,6 +638,45 @@ proptest! {
         };
         let hash = |texts| chain::next(&[0; 32], 1, &row(texts).columns());
         prop_assert_eq!(hash(&a) == hash(&b), a == b);
+    }
+}
+
+proptest! {
+    /// Whatever stands in a spool: what is read of it is a beginning of what was written.
+    #[test]
+    fn a_spool_is_read_up_to_where_it_is_whole(
+        texts in proptest::collection::vec(".{0,8}", 0..6),
+        cut in any::<proptest::sample::Index>(),
+        change in proptest::option::of((any::<proptest::sample::Index>(), any::<u8>())),
+    ) {
+        let folder = folder();
+        let mut spool = spool::Spool::create(&folder.path).unwrap();
+        let entries: Vec<_> = texts.iter().map(|text| entry(text)).collect();
+        for entry in &entries {
+            spool.append(&entry.columns().array()).unwrap();
+        }
+        let whole = fs_err::read(spool.path()).unwrap();
+        let mut content = whole[..cut.index(whole.len() + 1)].to_vec();
+        if let Some((place, byte)) = change
+            && !content.is_empty()
+        {
+            let place = place.index(content.len());
+            content[place] = byte;
+        }
+        let found = spool::read(spool.name(), &content, spool::Mark::default());
+        prop_assert!(found.rows.len() <= entries.len());
+        for (row, entry) in found.rows.iter().zip(&entries) {
+            prop_assert_eq!(row, &entry.columns());
+        }
+        if content == whole {
+            prop_assert_eq!(found.rows.len(), entries.len());
+            prop_assert_eq!((found.damage, found.last), (None, spool.last()));
+        }
+    }
+
+    #[test]
+    fn reading_a_spool_never_panics(content in proptest::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert!(spool::read("name", &content, spool::Mark::default()).rows.is_empty());
     }
 }
 
@@ -488,7 +705,8 @@ async fn documents_come_back_as_they_were_written() {
     assert!(documents.remove("entry", "own").unwrap());
     assert!(!documents.remove("entry", "own").unwrap());
     // They are no part of the audit.
-    assert_eq!(store.audit().append(entry("x")).await.unwrap(), Seq(1));
+    store.audit().append(entry("x")).await.unwrap();
+    assert_eq!(tools(&store).len(), 1);
     assert_eq!(store.audit().verify().unwrap().problem, None);
 }
 
@@ -499,7 +717,7 @@ async fn a_file_of_the_first_version_is_brought_up() {
     let connection = Connection::open(&folder.path).unwrap();
     connection
         .execute_batch(
-            "DROP TABLE documents; DROP TABLE lists; DROP TABLE approved_servers; DROP TABLE approved_tools;
+            "DROP TABLE documents; DROP TABLE lists; DROP TABLE approved_servers; DROP TABLE approved_tools; DROP TABLE audit_spools;
              PRAGMA user_version = 1; PRAGMA wal_checkpoint(TRUNCATE);",
         )
         .unwrap();
@@ -508,6 +726,7 @@ async fn a_file_of_the_first_version_is_brought_up() {
     assert_eq!(store.documents().list("catalog").unwrap(), []);
     store.documents().put("catalog", "own", "text").unwrap();
     assert_eq!(store.documents().list("catalog").unwrap().len(), 1);
-    assert_eq!(store.audit().append(entry("x")).await.unwrap(), Seq(3));
+    store.audit().append(entry("x")).await.unwrap();
+    assert_eq!(tools(&store).len(), 3);
     assert_eq!(store.audit().verify().unwrap().problem, None);
 }
