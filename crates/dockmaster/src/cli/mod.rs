@@ -1,6 +1,7 @@
 //! The command line as types. What the help says stands here; `docs/cli.md`, completions and the man page are made
 //! from it.
 
+mod define;
 mod servers;
 
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use engine::guard::Mode;
 use policy::{AskBefore, Preset};
 use serde::de::DeserializeOwned;
 
+pub(crate) use define::Definition;
 pub(crate) use servers::{Catalog, Import, InProfile, Profile, Secret, Server};
 
 use crate::commands::moment::Moment;

@@ -64,6 +64,17 @@ Examples:
 pub(crate) enum Server {
     /// List the servers that are switched on, whether they could run, and how they do where a gateway runs
     List(Asked),
+    /// Define a server of your own: an image, a package, a URL, or a command on this machine
+    #[command(after_help = super::define::EXAMPLES)]
+    Add(Box<super::define::Definition>),
+    /// Forget a server of your own
+    Remove {
+        /// Which
+        server: String,
+        /// Switch it off in every profile before; how it was set up is forgotten, too
+        #[arg(long)]
+        disable: bool,
+    },
     /// Switch servers on
     #[command(after_help = "\
 Examples:

@@ -401,7 +401,8 @@ pub(crate) fn put(edit: &mut Edit, profile: &str, server: &ServerName, setup: &S
     put_table(edit, &["profiles", profile, "servers", server.as_str()], setup)
 }
 
-fn put_table(edit: &mut Edit, path: &[&str], what: &impl Serialize) -> Result<()> {
+/// Writes each key of `what` into the table at a path.
+pub(crate) fn put_table(edit: &mut Edit, path: &[&str], what: &impl Serialize) -> Result<()> {
     edit.table(path)?;
     let table = toml::Table::try_from(what).context("it can't be written as TOML")?;
     for (key, value) in table {

@@ -11,6 +11,7 @@ mod artifacts;
 mod calls;
 mod config;
 mod confines;
+mod defining;
 mod egress;
 mod everything;
 mod faults;

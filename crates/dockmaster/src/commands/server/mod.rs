@@ -1,5 +1,6 @@
-//! `server list|enable|disable|inspect|config|logs|update|restart|test|approve`.
+//! `server list|add|remove|enable|disable|inspect|config|logs|update|restart|test|approve`.
 
+mod add;
 pub(crate) mod allow;
 mod approve;
 mod desk;
@@ -29,6 +30,8 @@ use crate::shelf::Shelf;
 pub(crate) async fn run(settings: &Settings, command: Server) -> Result<Exit> {
     match command {
         Server::List(asked) => list::list(settings, &asked.profile, asked.json).await,
+        Server::Add(definition) => add::add(settings, &definition).await,
+        Server::Remove { server, disable } => add::remove(settings, &server, disable).await,
         Server::Enable {
             servers,
             config,
