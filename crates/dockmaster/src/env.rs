@@ -126,6 +126,15 @@ impl Environment {
         }
     }
 
+    /// Any variable by its name: for files of others that name variables, such as `ssh_config`.
+    pub(crate) fn named(name: &str) -> Option<String> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the one place that reads the environment"
+        )]
+        std::env::var(name).ok()
+    }
+
     /// For tests, which must not depend on the machine's.
     #[cfg(test)]
     pub(crate) fn of<const N: usize>(values: [(Var, &str); N]) -> Self {

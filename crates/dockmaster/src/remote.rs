@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use secrets::{SecretName, Sources};
 use ssh::{Ask, LockedKey, Stranger, Trust};
 
-use crate::env::Var;
+use crate::env::{Environment, Var};
 use crate::settings::{Settings, SshClient};
 use crate::user;
 use crate::{keep, output};
@@ -103,6 +103,7 @@ fn options(settings: &Settings) -> Result<ssh::Options> {
             system: cfg!(unix).then(|| PathBuf::from("/etc/ssh/ssh_config")),
             home,
             user_name: user::name(environment),
+            variables: ssh::Variables::new(Environment::named),
         },
         agent: environment.absolute(Var::SshAuthSock).or_else(agent),
         ask: Arc::new(Answers {

@@ -22,7 +22,7 @@ mod system;
 mod wire;
 
 pub use ask::{Ask, LockedKey, Nobody, Stranger, Trust};
-pub use config::{Files, Target};
+pub use config::{Files, Target, Variables};
 pub use error::Error;
 pub use host::{Host, Output};
 pub use open::Options;

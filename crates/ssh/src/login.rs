@@ -111,7 +111,7 @@ impl Login<'_> {
     async fn agent(&self) -> Result<Option<(Agent, Vec<AgentIdentity>)>, String> {
         let path = match self.resolved.identity_agent.as_deref() {
             Some("") => return Ok(None),
-            Some(written) => self.resolved.path(self.files, written)?,
+            Some(written) => self.resolved.agent_path(self.files, written)?,
             None => match self.agent {
                 Some(path) => path.clone(),
                 None => return Ok(None),

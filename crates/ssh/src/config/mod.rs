@@ -4,12 +4,13 @@
 //! Taken are the options that [`Resolved`] holds; others are passed over, as they change nothing here or ask for what
 //! this room does not do. Of `Match`, `all`, `host`, `originalhost`, `user` and `localuser` are taken; a block with
 //! another criterion does not apply, and [`Resolved::notes`] says so. Deliberately absent: running anything (`Match
-//! exec`, `ProxyCommand`), `${VARIABLES}`, and canonical names.
+//! exec`, `ProxyCommand`), and canonical names.
 
 mod line;
 mod read;
 
 use crate::Error;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +25,49 @@ pub struct Files {
     pub home: PathBuf,
     /// The name of the user on this machine, who is meant where nothing says another.
     pub user_name: String,
+    /// What `${NAME}` in a path means.
+    pub variables: Variables,
+}
+
+/// Variables of the environment, by name. By default there are none.
+#[derive(Clone)]
+pub struct Variables(fn(&str) -> Option<String>);
+
+impl Variables {
+    /// As this function knows them.
+    pub fn new(value: fn(&str) -> Option<String>) -> Self {
+        Self(value)
+    }
+
+    /// Replaces each `${NAME}`; a `$` before anything else stands for itself.
+    fn expand(&self, text: &str) -> Result<String, String> {
+        let mut expanded = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            let (name, behind) = after.split_once('}').ok_or("a ${ is not closed")?;
+            expanded.push_str(before);
+            expanded.push_str(&self.value(name)?);
+            rest = behind;
+        }
+        expanded.push_str(rest);
+        Ok(expanded)
+    }
+
+    fn value(&self, name: &str) -> Result<String, String> {
+        self.0(name).ok_or_else(|| format!("the variable {name} is not set"))
+    }
+}
+
+impl Default for Variables {
+    fn default() -> Self {
+        Self(|_| None)
+    }
+}
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Variables")
+    }
 }
 
 /// A host as a person names it: `[user@]host[:port]`, the host being a name, an address or an alias.
@@ -159,16 +203,12 @@ impl Target {
 }
 
 impl Resolved {
-    /// A file as the configuration writes it, as a path: `~`, and the tokens `%d %h %i %k %l… ` of which `%d %h %k %n %p
-    /// %r %u %%` are known.
+    /// A file as the configuration writes it, as a path: `~`, `${NAME}`, and the tokens `%d %h %k %n %p %r %u %%`.
     ///
     /// # Errors
     /// The token, or variable, that is not known.
     pub fn path(&self, files: &Files, written: &str) -> Result<PathBuf, String> {
-        if written.contains("${") {
-            return Err("variables of the environment are not taken; write the path".into());
-        }
-        let text = expand(written, |token| match token {
+        let text = expand(written, &files.variables, |token| match token {
             'd' => Some(files.home.to_string_lossy().into_owned()),
             'h' => Some(self.host_name.clone()),
             'k' => Some(self.key_alias.as_ref().unwrap_or(&self.alias).clone()),
@@ -178,11 +218,23 @@ impl Resolved {
             'u' => Some(files.user_name.clone()),
             _ => None,
         })?;
-        let path = under_home(&text, &files.home);
+        // A tilde that a variable brings along is one.
+        let path = match written.starts_with('~') {
+            true => under_home(&text, &files.home),
+            false => PathBuf::from(text),
+        };
         if path.is_absolute() {
             return Ok(path);
         }
         Err("it is a relative path, which depends on where a program was started".into())
+    }
+
+    /// The agent's socket as the configuration writes it: a path, or `$NAME` for what that variable holds.
+    pub(crate) fn agent_path(&self, files: &Files, written: &str) -> Result<PathBuf, String> {
+        match written.strip_prefix('$').filter(|name| !name.starts_with('{')) {
+            Some(name) => files.variables.value(name).map(PathBuf::from),
+            None => self.path(files, written),
+        }
     }
 
     /// The name under which the host's key is known.
@@ -191,24 +243,36 @@ impl Resolved {
     }
 }
 
-/// Replaces `%x` by what `value` has for it.
-fn expand(text: &str, value: impl Fn(char) -> Option<String>) -> Result<String, String> {
+/// Replaces `%x` by what `value` has for it, and `${NAME}`. What comes from a variable is not looked at again.
+fn expand(
+    text: &str,
+    variables: &Variables,
+    value: impl Fn(char) -> Option<String>,
+) -> Result<String, String> {
     let mut expanded = String::with_capacity(text.len());
-    let mut rest = text.chars();
-    while let Some(c) = rest.next() {
-        if c != '%' {
-            expanded.push(c);
-            continue;
-        }
-        match rest.next() {
-            Some('%') => expanded.push('%'),
-            Some(token) => {
-                expanded
-                    .push_str(&value(token).ok_or_else(|| format!("the token %{token} is not known here"))?);
+    let mut rest = text;
+    while let Some(at) = rest.find(['%', '$']) {
+        let (before, from) = rest.split_at(at);
+        expanded.push_str(before);
+        if let Some(token) = from.strip_prefix('%') {
+            let token = token.chars().next().ok_or("it ends with a %")?;
+            match token {
+                '%' => expanded.push('%'),
+                token => expanded
+                    .push_str(&value(token).ok_or_else(|| format!("the token %{token} is not known here"))?),
             }
-            None => return Err("it ends with a %".into()),
+            rest = from.get(1 + token.len_utf8()..).unwrap_or_default();
+        } else {
+            let end = match from.starts_with("${") {
+                true => from.find('}').ok_or("a ${ is not closed")? + 1,
+                false => 1,
+            };
+            let (variable, behind) = from.split_at(end);
+            expanded.push_str(&variables.expand(variable)?);
+            rest = behind;
         }
     }
+    expanded.push_str(rest);
     Ok(expanded)
 }
 

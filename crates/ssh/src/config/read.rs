@@ -108,8 +108,9 @@ impl Reader<'_> {
                 }
                 "include" => {
                     for written in words {
-                        let file = under_home(written, &self.files.home);
-                        for file in glob(&folder.join(file)) {
+                        let written = self.files.variables.expand(written).map_err(&fail)?;
+                        let file = under_home(&written, &self.files.home);
+                        for file in included(&folder.join(file)).map_err(&fail)? {
                             self.file(&file, folder, applies, depth + 1)?;
                         }
                     }
@@ -188,10 +189,7 @@ impl Reader<'_> {
                     "none" => "",
                     agent => agent,
                 };
-                // The name of the variable means the agent that the caller knows.
-                if agent != "SSH_AUTH_SOCK" {
-                    first_of(&mut found.identity_agent, agent.to_owned());
-                }
+                first_of(&mut found.identity_agent, agent.to_owned());
             }
             "proxyjump" => first_of(&mut found.proxy, jumps(value()?)?),
             "proxycommand" => {
@@ -231,7 +229,9 @@ impl Reader<'_> {
         let Some(name) = &self.found.host_name else {
             return Ok(host.clone());
         };
-        expand(name, |token| (token == 'h').then(|| host.clone()))
+        expand(name, &super::Variables::default(), |token| {
+            (token == 'h').then(|| host.clone())
+        })
     }
 
     fn finish(self) -> Result<Resolved, Error> {
@@ -264,7 +264,8 @@ impl Reader<'_> {
             identity_files: found.identity_files,
             certificate_files: found.certificate_files,
             identities_only: found.identities_only.unwrap_or_default(),
-            identity_agent: found.identity_agent,
+            // The name of the variable means the agent that the caller knows.
+            identity_agent: found.identity_agent.filter(|agent| agent != "SSH_AUTH_SOCK"),
             proxy: found.proxy.unwrap_or(Proxy::Direct),
             known_hosts,
             strict: found.strict.unwrap_or_default(),
@@ -352,30 +353,23 @@ fn time(value: &str) -> Result<Span, String> {
     Ok(Span((seconds > 0).then(|| Duration::from_secs(seconds))))
 }
 
-/// The files that a path with `*` and `?` means, sorted; without these the path itself.
-fn glob(path: &Path) -> Vec<PathBuf> {
-    let mut found = vec![PathBuf::new()];
-    for part in path.components() {
-        let part = part.as_os_str();
-        let Some(wild) = part.to_str().filter(|part| part.contains(['*', '?'])) else {
-            for path in &mut found {
-                path.push(part);
-            }
-            continue;
-        };
-        let mut next = Vec::new();
-        for folder in &found {
-            // A folder that can't be read has nothing in it to include.
-            let entries = fs_err::read_dir(folder).into_iter().flatten().flatten();
-            let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-            let fits = |name: &String| {
-                name.starts_with('.') == wild.starts_with('.') && pattern::matches(wild, name)
-            };
-            next.extend(names.filter(fits).map(|name| folder.join(name)));
-        }
-        next.sort();
-        found = next;
+/// The files that a path with `*`, `?` and `[…]` means (`glob(7)`), sorted; without these the path itself.
+fn included(path: &Path) -> Result<Vec<PathBuf>, String> {
+    const WILD: [char; 3] = ['*', '?', '['];
+    let Some(pattern) = path.to_str().filter(|path| path.contains(WILD)) else {
+        return Ok(vec![path.to_owned()]);
+    };
+    let options = glob::MatchOptions {
+        case_sensitive: true,
+        require_literal_separator: true,
+        require_literal_leading_dot: true,
+    };
+    // To this library two stars are any number of folders.
+    let mut pattern = pattern.to_owned();
+    while pattern.contains("**") {
+        pattern = pattern.replace("**", "*");
     }
-    found.truncate(FILES + 1);
-    found
+    let found = glob::glob_with(&pattern, options).map_err(|error| format!("{pattern:?}: {error}"))?;
+    // A folder that can't be read has nothing in it to include.
+    Ok(found.flatten().take(FILES + 1).collect())
 }

@@ -29,6 +29,12 @@ impl Folder {
             system: None,
             home: self.0.path().to_owned(),
             user_name: "me".into(),
+            variables: Variables::new(|name| match name {
+                "KEYS" => Some("/keys".into()),
+                "ODD" => Some("~/%d${KEYS}".into()),
+                "PART" => Some("[12]".into()),
+                _ => None,
+            }),
         }
     }
 
@@ -171,9 +177,14 @@ fn paths() {
         ),
         ("/a/%j", Err("the token %j is not known here")),
         ("/a/%", Err("it ends with a %")),
+        ("${KEYS}/a$b", Ok("/keys/a$b".into())),
+        ("/x/${KEYS}${ODD}$", Ok("/x//keys~/%d${KEYS}$".into())),
+        ("~/${KEYS}-%p", Ok(home.join("/keys-23".trim_start_matches('/')))),
+        ("${NONE}/x", Err("the variable NONE is not set")),
+        ("/a/${KEYS", Err("a ${ is not closed")),
         (
-            "${HOME}/x",
-            Err("variables of the environment are not taken; write the path"),
+            "${ODD}",
+            Err("it is a relative path, which depends on where a program was started"),
         ),
     ] {
         assert_eq!(
@@ -181,6 +192,27 @@ fn paths() {
             expected.map_err(str::to_owned),
             "{written}"
         );
+    }
+}
+
+#[test]
+fn agents() {
+    let folder = Folder::new(&[]);
+    let (resolved, files) = (folder.resolve("box").unwrap(), folder.files());
+    for (written, expected) in [
+        ("$KEYS", Ok("/keys".into())),
+        ("${KEYS}/a", Ok("/keys/a".into())),
+        ("/run/%u", Ok("/run/me".into())),
+        ("$NONE", Err("the variable NONE is not set".to_owned())),
+    ] {
+        assert_eq!(resolved.agent_path(&files, written), expected, "{written}");
+    }
+    for (config, expected) in [
+        ("IdentityAgent SSH_AUTH_SOCK\nIdentityAgent /late", None),
+        ("IdentityAgent $KEYS", Some("$KEYS")),
+    ] {
+        let folder = Folder::new(&[("config", config)]);
+        assert_eq!(folder.resolve("box").unwrap().identity_agent.as_deref(), expected);
     }
 }
 
@@ -198,6 +230,24 @@ fn includes() {
     ]);
     assert_eq!(told(&folder.resolve("box").unwrap()), "one@box:22");
     assert_eq!(told(&folder.resolve("other").unwrap()), "two@other:24");
+    for (include, expected) in [
+        ("conf.d/[12]", "one@box:22"),
+        ("conf.d/[!1]", "two@box:22"),
+        ("conf.d/**", "one@box:22"),
+        ("c*/2", "two@box:22"),
+        ("conf.d/${PART}", "one@box:22"),
+        ("conf.d/[12", "line 1: "),
+        ("conf.d/${NONE}", "line 1: the variable NONE is not set"),
+    ] {
+        let folder = Folder::new(&[
+            ("config", &format!("Include {include}")),
+            ("conf.d/1", "Host box\nUser one"),
+            ("conf.d/2", "Host box\nUser two"),
+        ]);
+        let shown = folder.resolve("box").map(|resolved| told(&resolved));
+        let shown = shown.unwrap_or_else(|error| error.replace("~/.ssh/config ", ""));
+        assert!(shown.starts_with(expected), "{include}: {shown}");
+    }
     let folder = Folder::new(&[("config", "Include config")]);
     let error = folder.resolve("box").unwrap_err();
     assert_eq!(

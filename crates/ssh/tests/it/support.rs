@@ -79,6 +79,7 @@ pub(crate) fn options(sshd: &Sshd, person: &Arc<Person>) -> Options {
             system: None,
             home: sshd.home(),
             user_name: Sshd::user(),
+            variables: ssh::Variables::default(),
         },
         agent: None,
         ask: Arc::new(Asked(Arc::clone(person))),
