@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use crate::audit::Columns;
 use crate::chain::{self, Hash};
 use crate::error::Error;
-use crate::spool::{self, Found, Mark, Rows};
+use crate::spool::{self, Content, Found, Mark};
 
 /// A file of rows on their way that can't be read to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,7 +156,7 @@ pub(crate) fn mark(connection: &Connection, name: &str) -> rusqlite::Result<Mark
     Ok(mark.unwrap_or_default())
 }
 
-fn keep(connection: &Connection, name: &str, from: Mark, rows: &Rows<'_>) -> rusqlite::Result<()> {
+fn keep(connection: &Connection, name: &str, from: Mark, rows: &Content<'_>) -> rusqlite::Result<()> {
     if rows.last == from {
         return Ok(());
     }

@@ -229,7 +229,7 @@ impl Found {
 }
 
 /// What stands in a spool.
-pub(crate) struct Rows<'a> {
+pub(crate) struct Content<'a> {
     pub(crate) rows: Vec<Columns<'a>>,
     pub(crate) last: Mark,
     /// Bytes of whole rows, from the beginning.
@@ -240,8 +240,8 @@ pub(crate) struct Rows<'a> {
 }
 
 /// Reads the rows behind `from` of the spool of this name.
-pub(crate) fn read<'a>(name: &str, content: &'a [u8], from: Mark) -> Rows<'a> {
-    let mut found = Rows {
+pub(crate) fn read<'a>(name: &str, content: &'a [u8], from: Mark) -> Content<'a> {
+    let mut found = Content {
         rows: Vec::new(),
         last: from,
         bytes: 0,

@@ -267,7 +267,7 @@ async fn two_processes_append_to_one_file() {
         store.close().await;
     }
     assert_eq!(reader.audit().verify().unwrap().rows, 200);
-    assert_eq!(spools(&folder), [PathBuf::new(); 0]);
+    assert!(spools(&folder).is_empty());
 }
 
 /// On the test's one thread: a row must not wait for another process's transaction.
@@ -304,7 +304,7 @@ async fn what_a_killed_process_left_is_brought_over() {
     drop(file);
     let next = Store::open(&folder.path);
     next.ready().await.unwrap();
-    assert_eq!(spools(&folder), [PathBuf::new(); 0]);
+    assert!(spools(&folder).is_empty());
     next.audit().append(entry("3")).await.unwrap();
     assert_eq!(tools(&next), ["0", "1", "2", "3"]);
     assert_eq!(next.audit().verify().unwrap().problem, None);
@@ -375,9 +375,8 @@ async fn tampering_with_rows_on_their_way_is_found() {
         (|text| text.replace("tool-2", "tool-9"), 2, "changed"),
         (
             |text| {
-                text.lines()
+                text.split_inclusive('\n')
                     .filter(|line| !line.contains("tool-2"))
-                    .map(|line| format!("{line}\n"))
                     .collect()
             },
             2,
@@ -460,12 +459,12 @@ async fn the_log_is_brought_into_the_file_from_time_to_time() {
     let store = Store::open(&folder.path);
     store.ready().await.unwrap();
     let before = fs_err::metadata(&folder.path).unwrap().len();
-    let long = Entry {
+    let large = Entry {
         outcome: "x".repeat(1_000),
         ..entry("long")
     };
     for _ in 0..5_000 {
-        store.audit().append(long.clone()).await.unwrap();
+        store.audit().append(large.clone()).await.unwrap();
     }
     let began = std::time::Instant::now();
     while fs_err::metadata(&folder.path).unwrap().len() == before {
@@ -571,9 +570,10 @@ async fn a_file_that_went_away_while_open_is_missed_once() {
         assert!(matches!(error, Error::Gone { .. }), "{error}");
         store.audit().append(entry("after")).await.unwrap();
         // What the spool still has comes into the new file.
-        let rows: &[&str] = match replaced {
-            true => &["tool-1", "tool-2", "tool-3", "before", "on its way", "after"],
-            false => &["after"],
+        let rows: &[&str] = if replaced {
+            &["tool-1", "tool-2", "tool-3", "before", "on its way", "after"]
+        } else {
+            &["after"]
         };
         assert_eq!(tools(&store), rows);
         assert_eq!(store.audit().verify().unwrap().problem, None);

@@ -200,10 +200,10 @@ impl Writer {
 
 impl Shared {
     fn check_open(&self) -> Result<(), Error> {
-        match lock(&self.intake).is_closed {
-            true => Err(Error::Closed),
-            false => Ok(()),
+        if lock(&self.intake).is_closed {
+            return Err(Error::Closed);
         }
+        Ok(())
     }
 
     /// Takes a row, at once if nothing speaks against it.
@@ -309,10 +309,9 @@ impl Shared {
         drain::transaction(connection, || {
             let mut intake = lock(&self.intake);
             let noted = drain::mark(connection, name)?;
-            if let Some(spool) = intake.spool.as_mut().filter(|spool| spool.last() == noted)
-                && spool.clear().is_err()
-            {
-                // It goes on growing, or fails at the next row.
+            if let Some(spool) = intake.spool.as_mut().filter(|spool| spool.last() == noted) {
+                // One that can't be emptied goes on growing, or fails at the next row.
+                let _ = spool.clear();
             }
             Ok(())
         })

@@ -219,9 +219,10 @@ impl Resolved {
             _ => None,
         })?;
         // A tilde that a variable brings along is one.
-        let path = match written.starts_with('~') {
-            true => under_home(&text, &files.home),
-            false => PathBuf::from(text),
+        let path = if written.starts_with('~') {
+            under_home(&text, &files.home)
+        } else {
+            PathBuf::from(text)
         };
         if path.is_absolute() {
             return Ok(path);
@@ -263,9 +264,10 @@ fn expand(
             }
             rest = from.get(1 + token.len_utf8()..).unwrap_or_default();
         } else {
-            let end = match from.starts_with("${") {
-                true => from.find('}').ok_or("a ${ is not closed")? + 1,
-                false => 1,
+            let end = if from.starts_with("${") {
+                from.find('}').ok_or("a ${ is not closed")? + 1
+            } else {
+                1
             };
             let (variable, behind) = from.split_at(end);
             expanded.push_str(&variables.expand(variable)?);
