@@ -1,12 +1,13 @@
 //! The house, put together from settings: engine, guard, Docker server, store, gateway.
 
+use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use base::names::ServerName;
 use base::{KnownSecrets, Secret};
-use docker_server::{DockerServer, Toolset, describe};
+use docker_server::{DockerServer, Toolset};
 use engine::credentials::{Credentials, Explicit, Given, RegistryHost, Scope};
 use engine::discover::{self, Found};
 use engine::guard::{DaemonPlace, Guard, Surroundings};
@@ -19,6 +20,8 @@ use gateway::{
 };
 use policy::Effect;
 use serde_json::Value;
+use server_kit::Service;
+use server_kit::rmcp::ServerHandler;
 use store::Store;
 
 use crate::env::Var;
@@ -343,15 +346,25 @@ fn docker(settings: &Settings, engine: Engine, toolset: Toolset) -> Result<Serve
         answer_tokens: settings.config.docker.answer_tokens as usize,
         scope_label: settings.config.hosts.local.guard.label.as_ref().map(label),
     };
+    let instructions = docker_server::instructions(toolset);
+    within("docker", instructions, move || DockerServer::new(options.clone()))
+}
+
+/// A server of our own as the gateway knows servers: a stream, a way beside it, and what its tools do. It is made when
+/// the first call needs it.
+fn within<S: Service + ServerHandler>(
+    name: &'static str,
+    instructions: String,
+    make: impl Fn() -> S + Send + Sync + 'static,
+) -> Result<Server> {
     let connect: Connect = Box::new(move |_| {
-        let options = options.clone();
+        let server = make();
         async move {
             let (near, far) = tokio::io::duplex(PIPE);
-            let server = DockerServer::new(options);
             let answering = server.clone();
             let serving = async move {
-                if let Err(error) = Box::pin(server.serve(far)).await {
-                    tracing::error!("the Docker server ended: {error}");
+                if let Err(error) = Box::pin(server_kit::serve(server, far)).await {
+                    tracing::error!("the server {name} ended: {error}");
                 }
             };
             let calls: Calls = Arc::new(move |params| {
@@ -369,8 +382,12 @@ fn docker(settings: &Settings, engine: Engine, toolset: Toolset) -> Result<Serve
         .boxed()
     });
     Ok(Server {
-        instructions: Some(docker_server::instructions(toolset)),
-        ..Server::new(ServerName::parse("docker")?, connect, Arc::new(DockerTools))
+        instructions: Some(instructions),
+        ..Server::new(
+            ServerName::parse(name)?,
+            connect,
+            Arc::new(Tools::<S>(PhantomData)),
+        )
     })
 }
 
@@ -384,23 +401,24 @@ fn label(label: &engine::guard::Label) -> String {
     }
 }
 
-struct DockerTools;
+/// What the tools of one of our servers do.
+struct Tools<S>(PhantomData<fn() -> S>);
 
-impl Describe for DockerTools {
+impl<S: Service> Describe for Tools<S> {
     fn canonical(&self, tool: &str) -> Option<String> {
-        describe::canonical(tool)
+        S::table().canonical(tool)
     }
 
     fn effect(&self, tool: &str, arguments: &Value) -> Effect {
-        describe::effect(tool, arguments)
+        S::table().effect(tool, arguments)
     }
 
     fn about(&self, tool: &str, arguments: &Value) -> String {
-        describe::about(tool, arguments)
+        S::table().about(tool, arguments)
     }
 
     fn data_loss(&self, tool: &str, arguments: &Value) -> Option<String> {
-        describe::data_loss(tool, arguments)
+        S::table().data_loss(tool, arguments)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::pick;
 use engine::ops::containers::ContainerQuery;
 use engine::ops::images::ImageQuery;
 use engine::{Error, Filters};
-use rmcp::model::{CompletionInfo, Reference};
+use server_kit::rmcp::model::{CompletionInfo, Reference};
 use std::time::Duration;
 
 /// Somebody waits at a keyboard.

@@ -1,6 +1,5 @@
 //! Why is it down: everything that the engine knows about a container's trouble, in one bounded answer.
 
-use crate::answer::{Answer, Digest};
 use crate::ctx::Ctx;
 use crate::error::ToolError;
 use crate::logs::{self, LogQuery};
@@ -9,6 +8,7 @@ use crate::tools::containers::digest;
 use base::names::{ContainerRef, ImageRef};
 use engine::ops::containers::ContainerQuery;
 use serde_json::Value;
+use server_kit::answer::{Answer, Digest};
 use std::fmt::Write as _;
 
 /// Last lines of output.

@@ -2,7 +2,6 @@
 //! look at the engine, who holds the port and what exists under a similar name.
 
 use crate::error::{Code, Kind, Object, ToolError};
-use crate::near::nearest;
 use crate::{pick, status};
 use base::names::{ContainerRef, ImageRef};
 use engine::ops::containers::ContainerQuery;
@@ -10,6 +9,7 @@ use engine::ops::images::ImageQuery;
 use engine::{Engine, Error, Filters};
 use regex::Regex;
 use serde_json::Value;
+use server_kit::near::nearest;
 use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::time::Duration;

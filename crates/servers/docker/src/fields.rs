@@ -1,8 +1,8 @@
 //! Dotted paths into what the engine answers: `State.Health.Status`, `Mounts.0.Source`, `Networks.*.IPAddress`.
 
 use crate::error::ToolError;
-use crate::near::nearest;
 use serde_json::Value;
+use server_kit::near::nearest;
 
 /// One line `path: value` for each path; a `*` stands for every member and gives a line for each.
 ///

@@ -73,7 +73,7 @@ where
     if replace == Replace::Never && tokio::fs::symlink_metadata(&path).await.is_ok() {
         return Err(failed(std::io::ErrorKind::AlreadyExists.into(), &path));
     }
-    let partial = path.with_added_extension(format!("part-{:08x}", crate::random::number() >> 32));
+    let partial = path.with_added_extension(format!("part-{:08x}", server_kit::random::number() >> 32));
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)

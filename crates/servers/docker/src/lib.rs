@@ -6,7 +6,6 @@
 //! Deliberately absent: permissions and confirmation (they are the gateway's, which asks [`describe`] what a call
 //! would do), audit, transports other than a given stream, and any reading of the environment or files of its own.
 
-mod answer;
 mod completion;
 mod create;
 mod ctx;
@@ -19,24 +18,20 @@ mod fields;
 mod host;
 mod list;
 mod logs;
-mod near;
-mod pages;
-mod params;
 mod pick;
 mod plan;
 mod prompts;
-mod random;
 mod read;
 mod recreate;
 mod reference;
 mod resources;
-mod schema;
 mod server;
 mod status;
-mod tool;
+mod synonyms;
 mod tools;
 mod values;
 
 pub use reference::reference;
-pub use server::{DockerServer, Options, ServeError, instructions};
-pub use tool::{Toolset, UnknownToolset};
+pub use server::{DockerServer, Options, instructions};
+pub use server_kit::ServeError;
+pub use server_kit::tool::{Toolset, UnknownToolset};

@@ -1,7 +1,7 @@
 //! What the lists of containers, images, networks and volumes have in common: a line for each, as many as are wanted,
 //! and a remark about the rest. *Absent:* how one line looks, which is the tool's.
 
-use crate::answer::Answer;
+use server_kit::Answer;
 
 /// How the lists of one kind look.
 #[derive(Debug, Clone, Copy)]
@@ -54,8 +54,7 @@ mod tests {
             limit,
         };
         let answer = list.of(names, |name| vec![(*name).to_owned()]);
-        let text = answer.body.render(0..answer.body.text.len());
-        let shown = answer.with_notes(text);
+        let shown = answer.whole();
         let shown = match shown.split_once("; ends at ") {
             Some((source, rest)) => format!("{source}…{}", rest.split_once('\n').unwrap().1),
             None => shown,

@@ -1,17 +1,17 @@
 //! Prompts: deploying a set of containers, and finding out what is wrong with one. Their words fit the tools that
 //! the client sees.
 
-use crate::answer::fence;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
 use crate::plan::PROJECT;
-use crate::tool::Toolset;
 use crate::{diagnose, pick, status};
 use base::names::ContainerRef;
 use engine::Filters;
 use engine::ops::containers::ContainerQuery;
-use rmcp::model::{JsonObject, Prompt, PromptArgument};
 use serde_json::Value;
+use server_kit::Toolset;
+use server_kit::answer::fence;
+use server_kit::rmcp::model::{JsonObject, Prompt, PromptArgument};
 use std::fmt::Write as _;
 
 /// Longest text of an argument; a goal, not a book.
@@ -143,7 +143,7 @@ async fn state_of(ctx: &Ctx, project: &str) -> Result<String, ToolError> {
 async fn triage(ctx: &Ctx, container: &str) -> Result<String, ToolError> {
     let container = ContainerRef::parse(container)?;
     let diagnosis = diagnose::container(ctx, &container).await?;
-    let diagnosis = ctx.state().pages.first(diagnosis);
+    let diagnosis = ctx.state().core.pages.first(diagnosis);
     let more = match ctx.state().options.toolset {
         Toolset::Full => {
             "monitor_container_logs, inspect_container and get_events tell more. Settings are corrected with \

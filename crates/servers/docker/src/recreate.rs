@@ -3,9 +3,8 @@
 
 mod old;
 
-use crate::answer::Answer;
 use crate::create::{self, Body, Made, Settings};
-use crate::ctx::{Ctx, Undo};
+use crate::ctx::Ctx;
 use crate::error::{Code, ToolError};
 use crate::logs::{self, LogQuery};
 use crate::pick;
@@ -15,6 +14,8 @@ use engine::Request;
 use engine::ops::containers::{RemoveContainer, Stop};
 use old::Old;
 use serde_json::Value;
+use server_kit::Answer;
+use server_kit::Undo;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -87,7 +88,11 @@ pub(crate) async fn replace_with(
 }
 
 async fn swap(ctx: &Ctx, old: Old, settings: &Settings, body: Body, how: &How) -> Result<Answer, ToolError> {
-    let waiting = ContainerRef::parse(&format!("{}-old-{:06x}", old.name, crate::random::number() >> 40))?;
+    let waiting = ContainerRef::parse(&format!(
+        "{}-old-{:06x}",
+        old.name,
+        server_kit::random::number() >> 40
+    ))?;
     let mut swap = Swap {
         ctx: ctx.clone(),
         old,
@@ -214,7 +219,7 @@ impl Swap {
             ..LogQuery::default()
         };
         match logs::read(self.ctx.engine(), new, &query, 3_000).await {
-            Ok(page) if page.lines > 0 => crate::answer::fence(
+            Ok(page) if page.lines > 0 => server_kit::answer::fence(
                 &format!("output of the new container {}", self.old.name),
                 &page.text,
             ),

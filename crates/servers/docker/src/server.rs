@@ -1,42 +1,26 @@
 //! The MCP side: an rmcp server over any stream, legacy or modern, whose tools come from the table.
 
-use crate::ctx::{Ctx, Progress};
+use crate::ctx::Ctx;
 use crate::error::{Code, ToolError};
 use crate::exec::Sessions;
-use crate::pages::Pages;
 use crate::plan::Plans;
 use crate::resources::watch::{self, Audience, Watches};
 use crate::resources::{self, Resource};
-use crate::tool::{Tool, Toolset};
-use crate::{completion, explain, near, prompts, tools};
+use crate::tools::{TABLE, Tool};
+use crate::{completion, explain, prompts};
 use engine::Engine;
-use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult,
-    ContentBlock, ErrorData, GetPromptRequestParams, GetPromptResponse, GetPromptResult, Implementation,
-    JsonObject, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, PromptMessage, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
-    ReadResourceResult, ResourceContents, Role, ServerCapabilities, ServerConfig, SubscribeRequestParams,
-    SubscriptionFilter, UnsubscribeRequestParams,
+use server_kit::rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, ErrorData,
+    GetPromptRequestParams, GetPromptResponse, GetPromptResult, Implementation, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, PromptMessage,
+    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ResourceContents, Role,
+    ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, UnsubscribeRequestParams,
 };
-use rmcp::service::{RequestContext, ServerInitializeError, SubscriptionContext};
-use rmcp::{RoleServer, ServerHandler, ServiceExt};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use serde_json::value::RawValue;
-use std::borrow::Cow;
+use server_kit::rmcp::service::{RequestContext, SubscriptionContext};
+use server_kit::rmcp::{RoleServer, ServerHandler};
+use server_kit::{Core, Progress, ServeError, Service, Table, Toolset};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-
-/// Calls that run at once; more are told to wait. Far above what a model does, below what would hurt the daemon.
-const MAX_CALLS: usize = 256;
-/// How long the server waits, when its stream has ended, for calls to end and for what they undo.
-const GRACE: Duration = Duration::from_secs(10);
-/// How long a client may keep the list of tools, which changes only with the program.
-const LIST_TTL: Duration = Duration::from_hours(1);
 
 /// How a server is to behave.
 #[derive(Debug, Clone)]
@@ -67,15 +51,10 @@ impl Options {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) options: Options,
-    pub(crate) pages: Pages,
+    pub(crate) core: Core,
     pub(crate) sessions: Sessions,
     pub(crate) plans: Plans,
     watches: Watches,
-    /// Calls, and what outlives a call: undoing, exec sessions, watchers.
-    pub(crate) tasks: TaskTracker,
-    /// Cancelled when the server ends.
-    pub(crate) closing: CancellationToken,
-    calls: Semaphore,
 }
 
 /// The Docker MCP server, ready to serve one stream.
@@ -84,28 +63,14 @@ pub struct DockerServer {
     pub(crate) state: Arc<State>,
 }
 
-/// Why a stream could not be served.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The client said something else than the protocol begins with.
-    #[error("the client did not open an MCP session: {0}")]
-    Opening(#[source] Box<ServerInitializeError>),
-    /// The service loop broke.
-    #[error("the MCP session broke: {0}")]
-    Session(#[from] tokio::task::JoinError),
-}
-
 impl DockerServer {
     /// A server with these options. Does no I/O: the engine is reached by the first call that needs it.
     pub fn new(options: Options) -> Self {
         let state = State {
-            pages: Pages::new(options.answer_tokens),
+            core: Core::new(options.answer_tokens),
             sessions: Sessions::default(),
             plans: Plans::default(),
             watches: Watches::default(),
-            tasks: TaskTracker::new(),
-            closing: CancellationToken::new(),
-            calls: Semaphore::new(MAX_CALLS),
             options,
         };
         Self {
@@ -121,71 +86,7 @@ impl DockerServer {
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
-        let state = Arc::clone(&self.state);
-        // Boxed: the handshake's future holds the futures of all handlers.
-        let served = match Box::pin(ServiceExt::serve(self, stream)).await {
-            Ok(session) => session.waiting().await.map(drop).map_err(ServeError::from),
-            Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => Ok(()),
-            Err(error) => Err(ServeError::Opening(Box::new(error))),
-        };
-        state.close().await;
-        served
-    }
-
-    /// Answers the `params` of a `tools/call` without a stream, for a host in the same process: as on a stream in the
-    /// modern era, but that nobody hears of progress. Dropping the future cancels the call.
-    ///
-    /// # Errors
-    /// A JSON-RPC error: there is no such tool, or these are no params of a call.
-    pub async fn answer(&self, params: &RawValue) -> Result<Box<RawValue>, Box<RawValue>> {
-        let answer = match serde_json::from_str::<Call>(params.get()) {
-            Ok(Call { name, arguments }) => {
-                let (arguments, never) = (arguments.unwrap_or_default(), CancellationToken::new());
-                self.call(&name, arguments, None, &never).await
-            }
-            Err(error) => Err(ErrorData::invalid_params(
-                format!("params of tools/call: {error}"),
-                None,
-            )),
-        };
-        match answer {
-            Ok(result) => Ok(raw(&result)),
-            Err(error) => Err(raw(&error)),
-        }
-    }
-
-    async fn call(
-        &self,
-        name: &str,
-        arguments: JsonObject,
-        progress: Option<Progress>,
-        cancelled: &CancellationToken,
-    ) -> Result<CallToolResult, ErrorData> {
-        let tool = tools::find(name).ok_or_else(|| unknown_tool(name))?;
-        // Tracked, because nobody waits for a handler when its stream ends.
-        // Boxed, like all work below: it is moved several times on its way, and has room for each kind of work.
-        let work = Box::pin(self.run(tool, arguments, progress, cancelled));
-        Ok(self.state.tasks.track_future(work).await)
-    }
-
-    async fn run(
-        &self,
-        tool: &Tool,
-        arguments: JsonObject,
-        progress: Option<Progress>,
-        cancelled: &CancellationToken,
-    ) -> CallToolResult {
-        let answer = match self.state.calls.try_acquire() {
-            Ok(_permit) => self.dispatch(tool, arguments, progress, cancelled).await,
-            Err(_) => Err(
-                ToolError::new(Code::Conflict, format!("{MAX_CALLS} calls are running already"))
-                    .fix("wait for one of them to end"),
-            ),
-        };
-        match answer {
-            Ok(text) => CallToolResult::success(vec![ContentBlock::text(text)]),
-            Err(error) => CallToolResult::error(vec![ContentBlock::text(self.state.error_text(&error))]),
-        }
+        server_kit::serve(self, stream).await
     }
 
     /// Work for a request that is no call of a tool. Its errors are errors of the protocol.
@@ -196,85 +97,43 @@ impl DockerServer {
     ) -> Result<T, ErrorData> {
         let ctx = Ctx::new(Arc::clone(&self.state), Progress::of(context));
         let engine = ctx.engine().clone();
-        let work = self.state.tasks.track_future(Box::pin(work(ctx)));
+        let work = self.state.core.tasks.track_future(Box::pin(work(ctx)));
         let error = tokio::select! {
             result = work => match result {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             },
             () = context.ct.cancelled() => ToolError::new(Code::Cancelled, "the client cancelled this request"),
-            () = self.state.closing.cancelled() => ToolError::new(Code::Cancelled, "the server is closing"),
+            () = self.state.core.closing.cancelled() => ToolError::new(Code::Cancelled, "the server is closing"),
         };
         let error = Box::pin(explain::improve(&engine, error)).await;
-        let text = self.state.error_text(&error);
+        let text = self.state.core.error_text(&error);
         Err(match error.code {
             Code::InvalidArguments => ErrorData::invalid_params(text, None),
             Code::NotFound => ErrorData::resource_not_found(text, None),
             _ => ErrorData::internal_error(text, None),
         })
     }
-
-    async fn dispatch(
-        &self,
-        tool: &Tool,
-        arguments: JsonObject,
-        progress: Option<Progress>,
-        cancelled: &CancellationToken,
-    ) -> Result<String, ToolError> {
-        if let Some(cursor) = page_cursor(&arguments) {
-            return self.state.pages.next(cursor);
-        }
-        let ctx = Ctx::new(Arc::clone(&self.state), progress);
-        let work = tool.run(ctx.clone(), arguments);
-        let result = tokio::select! {
-            result = work => result,
-            () = cancelled.cancelled() => Err(ToolError::new(Code::Cancelled, "the client cancelled this request")),
-            () = self.state.closing.cancelled() => Err(ToolError::new(Code::Cancelled, "the server is closing")),
-        };
-        match result {
-            Ok(answer) => Ok(self.state.pages.first(answer)),
-            Err(error) => Err(Box::pin(explain::improve(ctx.engine(), error)).await),
-        }
-    }
 }
 
-impl State {
-    /// Ends everything, and waits for it.
-    async fn close(&self) {
-        self.closing.cancel();
-        self.tasks.close();
-        if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
-            tracing::warn!(tasks = self.tasks.len(), "some work did not end in {GRACE:?}");
-        }
+impl Service for DockerServer {
+    type Ctx = Ctx;
+
+    fn core(&self) -> &Core {
+        &self.state.core
     }
 
-    /// An error as it goes out: without secrets, without control characters, within the budget.
-    fn error_text(&self, error: &ToolError) -> String {
-        let text = error.to_string();
-        let text = base::text::clean(&text).into_owned();
-        let text = base::redact::text(&text).into_owned();
-        base::text::cut(&text, self.pages.budget()).to_owned()
+    fn table() -> &'static Table<Ctx> {
+        &TABLE
     }
-}
 
-/// The params of a `tools/call`, as far as they matter here.
-#[derive(Deserialize)]
-struct Call<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-    arguments: Option<JsonObject>,
-}
+    fn toolset(&self) -> Toolset {
+        self.state.options.toolset
+    }
 
-fn raw(value: &impl Serialize) -> Box<RawValue> {
-    // What is made here always has a form as JSON: text, objects with keys of text.
-    serde_json::value::to_raw_value(value).unwrap_or_default()
-}
-
-fn page_cursor(arguments: &JsonObject) -> Option<&str> {
-    arguments
-        .get("cursor")
-        .and_then(Value::as_str)
-        .filter(|cursor| Pages::is_cursor(cursor))
+    fn ctx(&self, progress: Option<Progress>) -> Ctx {
+        Ctx::new(Arc::clone(&self.state), progress)
+    }
 }
 
 fn resource(uri: &str) -> Result<Resource, ErrorData> {
@@ -284,17 +143,6 @@ fn resource(uri: &str) -> Result<Resource, ErrorData> {
         // Resources, "Error Handling" (2026-07-28): the data names the URI.
         ErrorData::resource_not_found(text, Some(serde_json::json!({"uri": uri})))
     })
-}
-
-fn unknown_tool(name: &str) -> ErrorData {
-    let near = near::nearest(name, tools::all().map(|tool| tool.spec.name), 3);
-    let shown = base::text::cut(name, 128);
-    let message = if near.is_empty() {
-        format!("unknown tool {shown:?}; tools/list names the tools")
-    } else {
-        format!("unknown tool {shown:?}; did you mean {}?", near.join(" or "))
-    };
-    ErrorData::invalid_params(message, None)
 }
 
 impl ServerHandler for DockerServer {
@@ -319,21 +167,7 @@ impl ServerHandler for DockerServer {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let toolset = self.state.options.toolset;
-        let listed = tools::all()
-            .filter(|tool| tool.listed_in(toolset))
-            .map(Tool::listed)
-            .collect();
-        let list = ListToolsResult::with_all_items(listed);
-        // Only the modern era knows these fields.
-        if context
-            .protocol_version()
-            .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
-        {
-            let ttl = u64::try_from(LIST_TTL.as_millis()).unwrap_or(u64::MAX);
-            return Ok(list.with_ttl_ms(ttl));
-        }
-        Ok(list)
+        Ok(self.list(&context))
     }
 
     async fn call_tool(
@@ -412,7 +246,7 @@ impl ServerHandler for DockerServer {
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         // Ends all watches of this subscription when it ends, however it ends.
-        let stop = self.state.closing.child_token();
+        let stop = self.state.core.closing.child_token();
         let _end = stop.clone().drop_guard();
         for resource in context
             .accepted()
@@ -469,8 +303,8 @@ impl ServerHandler for DockerServer {
         Ok(CompleteResult::new(found))
     }
 
-    fn get_tool(&self, name: &str) -> Option<rmcp::model::Tool> {
-        tools::find(name).map(Tool::listed)
+    fn get_tool(&self, name: &str) -> Option<server_kit::rmcp::model::Tool> {
+        TABLE.find(name).map(Tool::listed)
     }
 }
 

@@ -2,7 +2,6 @@
 //! nothing half-made behind, or says what it left.
 
 use super::{Body, Settings};
-use crate::answer::{Answer, Digest};
 use crate::ctx::Ctx;
 use crate::error::{Code, ToolError};
 use crate::logs::{self, LogQuery};
@@ -12,6 +11,7 @@ use base::names::ContainerRef;
 use engine::ops::containers::{RemoveContainer, WaitFor};
 use engine::{Request, path};
 use serde_json::Value;
+use server_kit::answer::{Answer, Digest};
 
 /// Log lines shown of a container that ended at once.
 const LAST_WORDS: u32 = 15;
@@ -170,7 +170,7 @@ pub(crate) async fn run_to_end(ctx: &Ctx, settings: &Settings) -> Result<Answer,
         .await;
     let exit = ctx.engine().container_wait(&made.id, WaitFor::NotRunning).await?;
     let code = exit.code;
-    let room = ctx.state().pages.budget().saturating_sub(1_000);
+    let room = ctx.state().core.pages.budget().saturating_sub(1_000);
     let query = LogQuery {
         tail: Some(10_000),
         ..LogQuery::default()
@@ -197,7 +197,7 @@ pub(crate) async fn run_to_end(ctx: &Ctx, settings: &Settings) -> Result<Answer,
         head = format!("{head}; the first {} lines of output are left out", page.left_out);
     }
     if code != 0 {
-        let cause = crate::answer::fence(&format!("output of container {}", made.container), &page.text);
+        let cause = server_kit::answer::fence(&format!("output of container {}", made.container), &page.text);
         return Err(ToolError::new(Code::Failed, format!("{head}\n{cause}")));
     }
     let answer = if page.text.is_empty() {

@@ -1,11 +1,11 @@
 //! What can be set when a container is made: the options of `docker run` that people use, typed.
 
 use super::words::{Device, Gpus, Healthcheck, Restart, Tmpfs, Ulimits};
-use crate::schema;
 use crate::values::{Command, Pairs, Ports, Size, Span, Volume};
 use base::names::{ContainerRef, ImageRef};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use server_kit::schema;
 
 /// Every setting may be left out, so that the same type says what to make and what to change.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]

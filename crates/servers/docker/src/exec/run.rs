@@ -2,7 +2,6 @@
 
 use super::output::HeadTail;
 use super::running::{Config, Ended, begin};
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::{Code, ToolError};
 use crate::status;
@@ -10,6 +9,7 @@ use base::names::ContainerRef;
 use engine::ops::containers::Input;
 use engine::{Error, Output};
 use futures_util::{Stream, StreamExt};
+use server_kit::Answer;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -41,7 +41,7 @@ pub(crate) async fn run(ctx: &Ctx, request: Request) -> Result<Answer, ToolError
             }
         }
     });
-    let room = ctx.state().pages.budget().saturating_sub(FRAME);
+    let room = ctx.state().core.pages.budget().saturating_sub(FRAME);
     let mut outputs = Outputs {
         stdout: HeadTail::new(room),
         stderr: HeadTail::new(room),
@@ -117,7 +117,7 @@ fn with_output(error: ToolError, container: &ContainerRef, text: &str) -> ToolEr
         return error;
     }
     let text = base::text::cut(text, 4_000);
-    let framed = crate::answer::fence(&format!("output of a command in container {container}"), text);
+    let framed = server_kit::answer::fence(&format!("output of a command in container {container}"), text);
     error.also(format_args!("its output:\n{framed}"))
 }
 

@@ -86,7 +86,7 @@ pub(crate) async fn begin(
     container: &ContainerRef,
     config: Config,
 ) -> Result<(Running, Attached), ToolError> {
-    let mark = format!("{:016x}", crate::random::number());
+    let mark = format!("{:016x}", server_kit::random::number());
     let mut env = config.env.to_list();
     env.push(format!("{MARK}={mark}"));
     let tty = config.tty;

@@ -102,13 +102,13 @@ impl Sessions {
                 status: Status::Running,
             }),
             changed: Notify::new(),
-            stop: ctx.state().closing.child_token(),
+            stop: ctx.state().core.closing.child_token(),
         });
-        let id = format!("{:x}", crate::random::number());
+        let id = format!("{:x}", server_kit::random::number());
         let id = base::text::cut(&id, 8).to_owned();
         self.lock().insert(id.clone(), Arc::clone(&session));
         let state: &State = ctx.state();
-        state.tasks.spawn(keep(session, outputs));
+        state.core.tasks.spawn(keep(session, outputs));
         Ok(id)
     }
 

@@ -2,7 +2,6 @@
 
 use super::wanted::{WantedContainer, WantedNetwork, WantedVolume};
 use super::{PROJECT, Step};
-use crate::answer::Answer;
 use crate::create::{self, Body};
 use crate::ctx::Ctx;
 use crate::error::{Code, ToolError};
@@ -12,6 +11,7 @@ use base::names::{ContainerRef, NetworkRef, VolumeName};
 use engine::models::{NetworkCreateRequest, VolumeCreateRequest};
 use engine::ops::containers::{RemoveContainer, Stop};
 use engine::ops::volumes::RemoveVolume;
+use server_kit::Answer;
 use std::collections::HashMap;
 use std::time::Duration;
 

@@ -3,10 +3,10 @@
 use super::now::{Now, NowContainer};
 use super::wanted::{Remove, Wanted, WantedContainer};
 use super::{Plan, Step};
-use crate::answer::Answer;
 use crate::create::Body;
 use crate::ctx::Ctx;
 use crate::error::{Code, Kind, ToolError};
+use server_kit::Answer;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 

@@ -162,7 +162,7 @@ fn handle(project: &str, counts: Counts) -> String {
         remove,
         volumes,
     } = counts;
-    let secret = crate::random::number() >> 24;
+    let secret = server_kit::random::number() >> 24;
     format!("plan-c{create}-r{replace}-d{remove}-v{volumes}-{project}-{secret:010x}")
 }
 

@@ -6,10 +6,10 @@ pub(crate) mod watch;
 
 use crate::ctx::Ctx;
 use crate::error::{Code, ToolError};
-use crate::tools;
+use crate::tools::TABLE;
 use base::names::ContainerRef;
-use rmcp::model::{JsonObject, ResourceTemplate};
 use serde_json::json;
+use server_kit::rmcp::model::{JsonObject, ResourceTemplate};
 use std::fmt;
 
 /// The prefix of what belongs to a container.
@@ -50,11 +50,12 @@ impl Resource {
             Self::Stats(container) => ("get_container_stats", json!({ "container": container })),
             Self::Events => ("get_events", json!({})),
         };
-        let tool = tools::find(tool)
+        let tool = TABLE
+            .find(tool)
             .ok_or_else(|| ToolError::new(Code::Internal, format!("{self} has no tool to read it with")))?;
         let arguments: JsonObject = arguments.as_object().cloned().unwrap_or_default();
         let answer = tool.run(ctx.clone(), arguments).await?;
-        Ok(ctx.state().pages.first(answer))
+        Ok(ctx.state().core.pages.first(answer))
     }
 }
 
@@ -69,9 +70,9 @@ impl fmt::Display for Resource {
 }
 
 /// Resources that are there without naming a container.
-pub(crate) fn listed() -> Vec<rmcp::model::Resource> {
+pub(crate) fn listed() -> Vec<server_kit::rmcp::model::Resource> {
     vec![
-        rmcp::model::Resource::new(EVENTS, "events")
+        server_kit::rmcp::model::Resource::new(EVENTS, "events")
             .with_description("What happened in the engine of late. Can be subscribed to.")
             .with_mime_type("text/plain"),
     ]

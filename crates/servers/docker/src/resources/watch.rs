@@ -11,9 +11,9 @@ use engine::ops::containers::{LogQuery, Tail};
 use engine::ops::system::EventQuery;
 use engine::{Engine, Error};
 use futures_util::{Stream, StreamExt, stream};
-use rmcp::RoleServer;
-use rmcp::model::ResourceUpdatedNotificationParam;
-use rmcp::service::{Peer, SubscriptionSink};
+use server_kit::rmcp::RoleServer;
+use server_kit::rmcp::model::ResourceUpdatedNotificationParam;
+use server_kit::rmcp::service::{Peer, SubscriptionSink};
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,7 +68,7 @@ impl Watches {
         audience: Audience,
     ) -> Result<(), ToolError> {
         exists(ctx.engine(), &resource).await?;
-        let stop = ctx.state().closing.child_token();
+        let stop = ctx.state().core.closing.child_token();
         {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             if open.len() >= MOST && !open.contains_key(&resource.to_string()) {
@@ -96,7 +96,7 @@ impl Watches {
 /// Watches until `stop`, or until the audience or the container is gone.
 pub(crate) fn spawn(state: &Arc<State>, resource: Resource, audience: Audience, stop: CancellationToken) {
     let engine = state.options.engine.clone();
-    state.tasks.spawn(async move {
+    state.core.tasks.spawn(async move {
         tokio::select! {
             () = stop.cancelled() => {}
             () = watch(&engine, &resource, &audience) => {}

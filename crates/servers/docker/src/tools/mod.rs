@@ -12,10 +12,14 @@ mod volumes;
 #[cfg(test)]
 mod tests;
 
-use crate::tool::Tool;
+use crate::ctx::Ctx;
+use server_kit::Table;
 
-/// The groups, in the order of the list. The order is part of the interface: clients cache prompts by it.
-static GROUPS: &[&[Tool]] = &[
+/// One row of the table of tools.
+pub(crate) type Tool = server_kit::Tool<Ctx>;
+
+/// Every tool that can be called, in the order of the list.
+pub(crate) static TABLE: Table<Ctx> = Table(&[
     containers::TOOLS,
     images::TOOLS,
     build::TOOLS,
@@ -24,14 +28,4 @@ static GROUPS: &[&[Tool]] = &[
     system::TOOLS,
     plans::TOOLS,
     compact::TOOLS,
-];
-
-/// Every tool that can be called.
-pub(crate) fn all() -> impl Iterator<Item = &'static Tool> {
-    GROUPS.iter().copied().flatten()
-}
-
-/// The tool of this name or alias.
-pub(crate) fn find(name: &str) -> Option<&'static Tool> {
-    all().find(|tool| tool.spec.name == name || tool.spec.aliases.contains(&name))
-}
+]);

@@ -1,15 +1,16 @@
 //! Deploying several containers: by a plan that is looked at first.
 
-use crate::answer::Answer;
 use crate::create::Settings;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
 use crate::plan::{self, NetworkSpec, Remove, VolumeSpec, Wanted};
-use crate::tool::{Call, Spec, Tool, Toolset};
+use crate::tools::Tool;
 use crate::values::Span;
 use policy::Effect;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 use std::time::Duration;
 
 /// The tools of this group.
@@ -44,7 +45,7 @@ pub(crate) struct PlanContainers {
     cursor: Option<String>,
 }
 
-impl Call for PlanContainers {
+impl Call<Ctx> for PlanContainers {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "plan_containers",
@@ -74,7 +75,7 @@ pub(crate) struct ApplyPlan {
     plan: String,
 }
 
-impl Call for ApplyPlan {
+impl Call<Ctx> for ApplyPlan {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "apply_plan",

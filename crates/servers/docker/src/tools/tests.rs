@@ -1,15 +1,16 @@
 //! What must hold for every tool in the table.
 
-use super::{all, find};
+use super::{TABLE, Tool};
 use crate::describe;
-use crate::tool::{Tool, Toolset};
 use policy::Effect;
 use serde_json::{Value, json};
+use server_kit::Toolset;
 use std::collections::BTreeSet;
 
 /// The list as it goes over the wire, in tokens of 4 bytes.
 fn list_tokens(toolset: Toolset) -> usize {
-    let listed: Vec<_> = all()
+    let listed: Vec<_> = TABLE
+        .all()
         .filter(|tool| tool.listed_in(toolset))
         .map(Tool::listed)
         .collect();
@@ -28,7 +29,7 @@ fn lists_are_within_their_budget() {
 #[test]
 fn names_are_unique() {
     let mut names = BTreeSet::new();
-    for tool in all() {
+    for tool in TABLE.all() {
         for name in std::iter::once(&tool.spec.name).chain(tool.spec.aliases) {
             assert!(names.insert(*name), "{name} twice");
             assert_eq!(describe::canonical(name).as_deref(), Some(tool.spec.name));
@@ -39,7 +40,7 @@ fn names_are_unique() {
 
 #[test]
 fn every_tool_is_classified_and_its_hints_agree() {
-    for tool in all() {
+    for tool in TABLE.all() {
         let name = tool.spec.name;
         let listed = serde_json::to_value(tool.listed()).unwrap();
         let hints = &listed["annotations"];
@@ -67,8 +68,8 @@ fn every_tool_is_classified_and_its_hints_agree() {
 
 #[test]
 fn schemas_are_closed_objects() {
-    for tool in all() {
-        let schema = Value::Object((tool.schema)().as_ref().clone());
+    for tool in TABLE.all() {
+        let schema = Value::Object(tool.schema().as_ref().clone());
         let name = tool.spec.name;
         assert_eq!(schema["type"], "object", "{name}");
         assert_eq!(schema["additionalProperties"], false, "{name}");
@@ -79,11 +80,11 @@ fn schemas_are_closed_objects() {
 
 #[test]
 fn names_of_tools_are_names() {
-    for tool in all() {
+    for tool in TABLE.all() {
         let name = tool.spec.name;
         assert!(base::names::ToolName::parse(name).is_ok(), "{name}");
         assert!(
-            find(name).is_some_and(|found| std::ptr::eq(found, tool)),
+            TABLE.find(name).is_some_and(|found| std::ptr::eq(found, tool)),
             "{name}"
         );
         assert!(!tool.spec.description.is_empty(), "{name}");

@@ -1,10 +1,9 @@
 //! Volumes: making and removing them, and who uses them.
 
-use crate::answer::{Answer, Digest};
 use crate::ctx::Ctx;
 use crate::error::{Code, Kind, ToolError};
 use crate::list::List;
-use crate::tool::{Call, Spec, Tool, Toolset};
+use crate::tools::Tool;
 use crate::values::{Filters, Pairs};
 use crate::{pick, status};
 use base::names::VolumeName;
@@ -15,6 +14,8 @@ use engine::ops::volumes::RemoveVolume as How;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use server_kit::answer::{Answer, Digest};
+use server_kit::{Call, Spec, Toolset};
 
 /// The tools of this group, in the order of the list.
 pub(crate) const TOOLS: &[Tool] = &[
@@ -36,7 +37,7 @@ pub(crate) struct CreateVolume {
     labels: Pairs,
 }
 
-impl Call for CreateVolume {
+impl Call<Ctx> for CreateVolume {
     const SPEC: Spec = Spec::new(Toolset::Standard, "create_volume", "Create a volume.")
         .adds()
         .idempotent()
@@ -114,7 +115,7 @@ pub(crate) struct RemoveVolume {
     force: bool,
 }
 
-impl Call for RemoveVolume {
+impl Call<Ctx> for RemoveVolume {
     const SPEC: Spec = Spec::new(
         Toolset::Standard,
         "remove_volume",
@@ -197,7 +198,7 @@ pub(crate) struct ListVolumes {
     cursor: Option<String>,
 }
 
-impl Call for ListVolumes {
+impl Call<Ctx> for ListVolumes {
     const SPEC: Spec = Spec::new(Toolset::Standard, "list_volumes", "List volumes.")
         .reads()
         .aliases(&["docker_list_volumes", "volume_list"]);
@@ -244,7 +245,7 @@ pub(crate) struct InspectVolume {
     full: bool,
 }
 
-impl Call for InspectVolume {
+impl Call<Ctx> for InspectVolume {
     const SPEC: Spec = Spec::new(Toolset::Standard, "inspect_volume", "A volume, and who uses it.")
         .reads()
         .aliases(&["docker_inspect_volume", "volume_inspect"]);

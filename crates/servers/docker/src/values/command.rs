@@ -1,34 +1,15 @@
 //! A command: a list of words, or text as typed at a shell.
 
-use super::inline_schema;
 use serde::Deserialize;
-
-/// Text, or a list of texts. What the text means is said by who reads it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged, expecting = "text or a list of text")]
-pub(crate) enum Words {
-    Text(String),
-    List(Vec<String>),
-}
-
-inline_schema!(Words, crate::schema::text_or_list);
-
-impl Words {
-    /// All of it as a list; one text is a list of one.
-    pub(crate) fn into_list(self) -> Vec<String> {
-        match self {
-            Self::Text(text) => vec![text],
-            Self::List(list) => list,
-        }
-    }
-}
+use server_kit::inline_schema;
+use server_kit::values::Words;
 
 /// A command to run.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Command(Words);
 
-inline_schema!(Command, crate::schema::text_or_list);
+inline_schema!(Command, server_kit::schema::text_or_list);
 
 impl Command {
     /// For a container to be created, whose image may have an entrypoint that takes the words: text without shell

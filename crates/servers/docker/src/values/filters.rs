@@ -1,7 +1,8 @@
 //! Filters of lists, as the engine knows them.
 
-use super::{Words, inline_schema};
 use serde::Deserialize;
+use server_kit::inline_schema;
+use server_kit::values::Words;
 use std::collections::BTreeMap;
 
 /// `{"label": "a=b", "status": ["exited", "dead"]}`: the engine's own filters; it refuses those it doesn't know.
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 #[serde(transparent)]
 pub(crate) struct Filters(BTreeMap<String, Filter>);
 
-inline_schema!(Filters, crate::schema::map);
+inline_schema!(Filters, server_kit::schema::map);
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged, expecting = "text, a list of text, or true or false")]

@@ -5,63 +5,16 @@
 
 mod command;
 mod filters;
-mod pairs;
 mod ports;
-mod size;
-mod span;
 mod volume;
 mod when;
 
-pub(crate) use command::{Command, Words};
+pub(crate) use command::Command;
 pub(crate) use filters::Filters;
-pub(crate) use pairs::Pairs;
 pub(crate) use ports::Ports;
-pub(crate) use size::Size;
-pub(crate) use span::Span;
+pub(crate) use server_kit::values::{Pairs, Size, Span, Words};
 pub(crate) use volume::{Access, Source, Volume};
 pub(crate) use when::When;
-
-/// A number, or text, where each has its own meaning; anything else is told the form.
-fn number_or_text<'de, D, T>(
-    deserializer: D,
-    form: &'static str,
-    from_number: impl FnOnce(f64) -> Result<T, &'static str>,
-) -> Result<T, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: std::str::FromStr<Err = &'static str>,
-{
-    use serde::Deserialize as _;
-    use serde::de::Error as _;
-    use serde_json::Value;
-
-    match Value::deserialize(deserializer)? {
-        Value::Number(number) => number.as_f64().ok_or(form).and_then(from_number),
-        Value::String(text) => text.parse(),
-        _ => Err(form),
-    }
-    .map_err(D::Error::custom)
-}
-
-/// Schema for a type that reads one of the shapes in [`crate::schema`].
-macro_rules! inline_schema {
-    ($type:ty, $schema:path) => {
-        impl schemars::JsonSchema for $type {
-            fn inline_schema() -> bool {
-                true
-            }
-
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                $crate::schema::unnamed()
-            }
-
-            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                $schema(generator)
-            }
-        }
-    };
-}
-use inline_schema;
 
 #[cfg(test)]
 mod tests;

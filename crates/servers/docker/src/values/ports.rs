@@ -17,7 +17,7 @@ impl schemars::JsonSchema for Ports {
     }
 
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        crate::schema::unnamed()
+        server_kit::schema::unnamed()
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -1,8 +1,9 @@
 //! Moments: a date, or how long ago.
 
-use super::{Span, inline_schema, number_or_text};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
+use server_kit::inline_schema;
+use server_kit::values::{Span, number_or_text};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct When(pub(crate) Timestamp);
 
-inline_schema!(When, crate::schema::text);
+inline_schema!(When, server_kit::schema::text);
 
 const FORM: &str =
     "a moment is a time ago such as 10m, a date such as 2026-11-05T10:00:00Z, or seconds since 1970";

@@ -4,6 +4,7 @@ use crate::here::{Setup, server};
 use docker_server::{DockerServer, Toolset, describe, reference};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
+use server_kit::Service as _;
 
 #[tokio::test]
 async fn a_session_of_the_elder_era() {

@@ -138,7 +138,7 @@ pub(super) fn failed(progress: &Progress, failure: &BuildFailure) -> ToolError {
         }
     } else {
         cause.push_str("; last output:\n");
-        cause.push_str(&crate::answer::fence("output of the build", &lines));
+        cause.push_str(&server_kit::answer::fence("output of the build", &lines));
     }
     let error = ToolError::new(Code::Failed, cause);
     match advice(&failure.message) {

@@ -1,12 +1,10 @@
 //! `build_image`: a directory of this machine and its Dockerfile become an image.
 
 use super::{bases, follow};
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::{Code, ToolError};
 use crate::host::allowed;
 use crate::pick;
-use crate::tool::{Call, Spec, Toolset};
 use crate::tools::images::trouble;
 use crate::values::{Pairs, Words};
 use base::names::ImageRef;
@@ -17,6 +15,8 @@ use engine::tarball::{Limits, TarStream};
 use engine::{Engine, Error};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ pub(crate) struct BuildImage {
     network: Option<String>,
 }
 
-impl Call for BuildImage {
+impl Call<Ctx> for BuildImage {
     const SPEC: Spec = Spec::new(Toolset::Standard, "build_image", "Build an image.")
         // A tag that was another image's moves.
         .disturbs()

@@ -4,7 +4,7 @@ mod bases;
 mod follow;
 mod image;
 
-use crate::tool::Tool;
+use crate::tools::Tool;
 
 /// The tools of this group.
 pub(crate) const TOOLS: &[Tool] = &[Tool::of::<image::BuildImage>()];

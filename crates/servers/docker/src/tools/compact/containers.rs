@@ -1,11 +1,11 @@
 //! `run-container` and `manage-container`.
 
 use super::relay::{Relay, Step, Steps, unused};
-use crate::tool::{Spec, Toolset};
 use crate::values::{Command, Pairs, Span};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
+use server_kit::{Spec, Toolset};
 
 fn volumes(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

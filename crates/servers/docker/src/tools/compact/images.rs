@@ -2,13 +2,13 @@
 
 use super::relay::{Relay, Step, Steps, needed, unused};
 use crate::error::ToolError;
-use crate::tool::{Spec, Toolset};
 use crate::values::{Pairs, Words};
 use base::names::ImageRef;
 use engine::credentials::RegistryHost;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use server_kit::{Spec, Toolset};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

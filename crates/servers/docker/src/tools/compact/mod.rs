@@ -8,13 +8,14 @@ mod images;
 mod networks;
 mod relay;
 
-use crate::tool::Tool;
+use crate::tools::Tool;
+use relay::Relayed;
 
 /// The tools of this group, in the order of the list.
 pub(crate) const TOOLS: &[Tool] = &[
-    Tool::of::<images::CompactBuild>(),
-    Tool::of::<containers::CompactRun>(),
-    Tool::of::<containers::CompactManage>(),
-    Tool::of::<images::CompactImages>(),
-    Tool::of::<networks::CompactNetworks>(),
+    Tool::of::<Relayed<images::CompactBuild>>(),
+    Tool::of::<Relayed<containers::CompactRun>>(),
+    Tool::of::<Relayed<containers::CompactManage>>(),
+    Tool::of::<Relayed<images::CompactImages>>(),
+    Tool::of::<Relayed<networks::CompactNetworks>>(),
 ];

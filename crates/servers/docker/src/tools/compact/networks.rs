@@ -1,11 +1,11 @@
 //! `network-management`.
 
 use super::relay::{Relay, Step, Steps, needed, unused};
-use crate::tool::{Spec, Toolset};
 use crate::values::{Pairs, Words};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use server_kit::{Spec, Toolset};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

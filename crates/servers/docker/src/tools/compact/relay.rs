@@ -1,16 +1,17 @@
 //! Calls of canonical tools in place of a compact one.
 
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::describe;
 use crate::error::{Code, ToolError};
-use crate::tool::{Call, Spec};
-use crate::tools;
+use crate::tools::TABLE;
 use policy::Effect;
-use rmcp::model::JsonObject;
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use server_kit::Answer;
+use server_kit::rmcp::model::JsonObject;
+use server_kit::{Call, Spec};
 
 /// One call of a canonical tool.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +63,7 @@ impl Step {
     }
 
     async fn run(self, ctx: Ctx) -> Result<Answer, ToolError> {
-        match tools::find(self.tool) {
+        match TABLE.find(self.tool) {
             Some(tool) => tool.run(ctx, self.arguments).await,
             None => Err(ToolError::new(
                 Code::Internal,
@@ -87,33 +88,38 @@ pub(super) trait Relay: DeserializeOwned + JsonSchema + Send + 'static {
     fn steps(&self) -> Steps;
 }
 
-impl<R: Relay> Call for R {
+/// A [`Relay`] as a tool.
+#[derive(Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub(super) struct Relayed<R>(R);
+
+impl<R: Relay> Call<Ctx> for Relayed<R> {
     const SPEC: Spec = R::SPEC;
 
     /// The worst that the steps do. Parameters that don't fit do nothing, and are taken for the worst all the same.
     fn effect(&self) -> Effect {
-        let Ok(steps) = self.steps() else {
+        let Ok(steps) = self.0.steps() else {
             return Effect::Destroy;
         };
         steps.iter().map(Step::effect).fold(Effect::Read, worse)
     }
 
     fn about(&self) -> String {
-        match self.steps() {
+        match self.0.steps() {
             Ok(steps) => steps.iter().map(Step::about).collect::<Vec<_>>().join(", "),
             Err(error) => format!("nothing: {}", error.cause),
         }
     }
 
     fn data_loss(&self) -> Option<String> {
-        self.steps().ok()?.iter().find_map(Step::data_loss)
+        self.0.steps().ok()?.iter().find_map(Step::data_loss)
     }
 
     /// Takes the steps; after the first that fails no other is tried, and the error says which are done.
     async fn run(self, ctx: Ctx) -> Result<Answer, ToolError> {
         let mut done: Vec<String> = Vec::new();
         let mut last = Answer::text("");
-        for step in self.steps()? {
+        for step in self.0.steps()? {
             let about = step.about();
             match step.run(ctx.clone()).await {
                 Ok(answer) => last = answer,

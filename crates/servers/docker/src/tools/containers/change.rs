@@ -1,10 +1,8 @@
 //! Changing containers as objects: limits, an image of them, an archive, and clearing away the stopped ones.
 
-use crate::answer::Answer;
 use crate::create::Restart;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
-use crate::tool::{Call, Spec, Toolset};
 use crate::values::{Filters, Size};
 use crate::{pick, status};
 use base::names::{ContainerRef, ImageRef};
@@ -14,6 +12,8 @@ use policy::Effect;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -36,7 +36,7 @@ pub(crate) struct UpdateContainer {
     restart: Option<Restart>,
 }
 
-impl Call for UpdateContainer {
+impl Call<Ctx> for UpdateContainer {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "update_container",
@@ -109,7 +109,7 @@ pub(crate) struct CommitContainer {
     pause: Option<bool>,
 }
 
-impl Call for CommitContainer {
+impl Call<Ctx> for CommitContainer {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "commit_container",
@@ -160,7 +160,7 @@ fn yes() -> bool {
     true
 }
 
-impl Call for PruneContainers {
+impl Call<Ctx> for PruneContainers {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "prune_containers",

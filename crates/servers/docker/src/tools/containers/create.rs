@@ -1,14 +1,14 @@
 //! `create_container`: everything that `docker create` and `docker run` can.
 
-use crate::answer::Answer;
 use crate::create::{self, Settings};
 use crate::ctx::Ctx;
 use crate::error::ToolError;
-use crate::schema;
-use crate::tool::{Call, Spec, Toolset};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::json;
+use server_kit::Answer;
+use server_kit::schema;
+use server_kit::{Call, Spec, Toolset};
 use std::borrow::Cow;
 
 #[derive(Deserialize)]
@@ -27,7 +27,7 @@ impl JsonSchema for CreateContainer {
     }
 }
 
-impl Call for CreateContainer {
+impl Call<Ctx> for CreateContainer {
     const SPEC: Spec = Spec::new(
         Toolset::Standard,
         "create_container",

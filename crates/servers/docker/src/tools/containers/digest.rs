@@ -1,13 +1,13 @@
 //! A container in at most 400 tokens: what it is, how it does, how it is reached, what it was given.
 
 use super::list::ports;
-use crate::answer::Digest;
 use crate::read::{Or, Text, Tree};
 use crate::{pick, status};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
+use server_kit::answer::Digest;
 use std::collections::BTreeMap;
 
 /// Bytes of the whole: 400 tokens, less what the frame takes.

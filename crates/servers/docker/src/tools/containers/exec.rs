@@ -1,15 +1,15 @@
 //! Running commands in containers: at once, or as sessions.
 
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::{Code, ToolError};
 use crate::exec::{self, Close, Config, Request, Status, Taken};
-use crate::tool::{Call, Spec, Toolset};
 use crate::values::{Command, Pairs, Span};
 use base::names::ContainerRef;
 use engine::Tty;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 use std::time::Duration;
 
 /// How long a command may take, unless something else is said.
@@ -44,7 +44,7 @@ pub(crate) struct ExecuteCommandInContainer {
     privileged: bool,
 }
 
-impl Call for ExecuteCommandInContainer {
+impl Call<Ctx> for ExecuteCommandInContainer {
     const SPEC: Spec = Spec::new(
         Toolset::Standard,
         "execute_command_in_container",
@@ -118,7 +118,7 @@ pub(crate) struct StartExecSession {
     tty: bool,
 }
 
-impl Call for StartExecSession {
+impl Call<Ctx> for StartExecSession {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "start_exec_session",
@@ -162,7 +162,7 @@ pub(crate) struct ReadExecSession {
     wait: Option<Span>,
 }
 
-impl Call for ReadExecSession {
+impl Call<Ctx> for ReadExecSession {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "read_exec_session",
@@ -208,7 +208,7 @@ pub(crate) struct WriteExecSession {
     wait: Option<Span>,
 }
 
-impl Call for WriteExecSession {
+impl Call<Ctx> for WriteExecSession {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "write_exec_session",
@@ -243,7 +243,7 @@ pub(crate) struct EndExecSession {
     session: String,
 }
 
-impl Call for EndExecSession {
+impl Call<Ctx> for EndExecSession {
     const SPEC: Spec = Spec::new(Toolset::Full, "end_exec_session", "Kill a session's command.").disturbs();
 
     fn about(&self) -> String {
@@ -269,7 +269,7 @@ fn wait(span: Option<Span>) -> Duration {
 }
 
 fn room(ctx: &Ctx) -> usize {
-    ctx.state().pages.budget().saturating_sub(FRAME)
+    ctx.state().core.pages.budget().saturating_sub(FRAME)
 }
 
 fn answer(session: &str, taken: Taken) -> Answer {

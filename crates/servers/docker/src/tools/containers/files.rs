@@ -1,10 +1,8 @@
 //! Files in containers: in, out, and what a path is.
 
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::{Code, ToolError};
 use crate::host::{self, Replace};
-use crate::tool::{Call, Spec, Toolset};
 use base::names::ContainerRef;
 use engine::guard::Access;
 use engine::ops::files::{FileKind, FileStat};
@@ -12,6 +10,8 @@ use engine::tarball::{self, CopyError, Entry, EntryKind, Limits, Note, Overwrite
 use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 use std::fmt::Write as _;
 
 /// Text of a file that is kept for reading page by page; beyond that a file belongs onto the host.
@@ -38,7 +38,7 @@ pub(crate) struct CopyFilesToContainer {
     mode: Option<String>,
 }
 
-impl Call for CopyFilesToContainer {
+impl Call<Ctx> for CopyFilesToContainer {
     const SPEC: Spec = Spec::new(
         Toolset::Standard,
         "copy_files_to_container",
@@ -129,7 +129,7 @@ pub(crate) struct CopyFilesFromContainer {
     cursor: Option<String>,
 }
 
-impl Call for CopyFilesFromContainer {
+impl Call<Ctx> for CopyFilesFromContainer {
     const SPEC: Spec = Spec::new(
         Toolset::Standard,
         "copy_files_from_container",
@@ -329,7 +329,7 @@ pub(crate) struct StatContainerPath {
     path: String,
 }
 
-impl Call for StatContainerPath {
+impl Call<Ctx> for StatContainerPath {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "stat_container_path",
@@ -371,7 +371,7 @@ pub(crate) struct ExportContainer {
     overwrite: bool,
 }
 
-impl Call for ExportContainer {
+impl Call<Ctx> for ExportContainer {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "export_container",

@@ -1,14 +1,14 @@
 //! `inspect_container`: a digest, chosen fields, or everything.
 
 use super::digest::{self, Details};
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
-use crate::tool::{Call, Spec, Toolset};
 use crate::{fields, pick};
 use base::names::ContainerRef;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -26,7 +26,7 @@ pub(crate) struct InspectContainer {
     cursor: Option<String>,
 }
 
-impl Call for InspectContainer {
+impl Call<Ctx> for InspectContainer {
     const SPEC: Spec = Spec::new(Toolset::Standard, "inspect_container", "Details of a container.")
         .reads()
         .aliases(&["docker_inspect", "docker_inspect_container", "container_inspect"]);

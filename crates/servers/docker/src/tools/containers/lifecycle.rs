@@ -1,16 +1,16 @@
 //! Starting, stopping, pausing, renaming and removing containers.
 
-use crate::answer::Answer;
 use crate::create::{Made, report};
 use crate::ctx::Ctx;
 use crate::error::ToolError;
-use crate::tool::{Call, Spec, Toolset};
 use crate::values::Span;
 use base::names::ContainerRef;
 use engine::ops::containers::{Change, RemoveContainer as How, Stop};
 use policy::Effect;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 
 /// How long the engine waits before it kills, when nothing else is said; its own default.
 const STOP_TIMEOUT: u64 = 10;
@@ -40,7 +40,7 @@ container_only!(
     UnpauseContainer
 );
 
-impl Call for StartContainer {
+impl Call<Ctx> for StartContainer {
     const SPEC: Spec = Spec::new(Toolset::Standard, "start_container", "Start a container.")
         .adds()
         .idempotent()
@@ -68,7 +68,7 @@ pub(crate) struct StopContainer {
     timeout: Option<Span>,
 }
 
-impl Call for StopContainer {
+impl Call<Ctx> for StopContainer {
     const SPEC: Spec = Spec::new(Toolset::Standard, "stop_container", "Stop a container.")
         .disturbs()
         .idempotent()
@@ -130,7 +130,7 @@ pub(crate) struct RestartContainer {
     timeout: Option<Span>,
 }
 
-impl Call for RestartContainer {
+impl Call<Ctx> for RestartContainer {
     const SPEC: Spec = Spec::new(
         Toolset::Standard,
         "restart_container",
@@ -165,7 +165,7 @@ pub(crate) struct RemoveContainer {
     remove_volumes: bool,
 }
 
-impl Call for RemoveContainer {
+impl Call<Ctx> for RemoveContainer {
     const SPEC: Spec = Spec::new(Toolset::Standard, "remove_container", "Remove a container.")
         .aliases(&["docker_remove_container", "container_remove"]);
 
@@ -193,7 +193,7 @@ impl Call for RemoveContainer {
     }
 }
 
-impl Call for PauseContainer {
+impl Call<Ctx> for PauseContainer {
     const SPEC: Spec = Spec::new(Toolset::Standard, "pause_container", "Pause a container.")
         .adds()
         .aliases(&["docker_pause_container", "container_pause"]);
@@ -208,7 +208,7 @@ impl Call for PauseContainer {
     }
 }
 
-impl Call for UnpauseContainer {
+impl Call<Ctx> for UnpauseContainer {
     const SPEC: Spec = Spec::new(Toolset::Standard, "unpause_container", "Resume a container.")
         .adds()
         .aliases(&["docker_unpause_container", "container_unpause"]);
@@ -232,7 +232,7 @@ pub(crate) struct RenameContainer {
     new_name: ContainerRef,
 }
 
-impl Call for RenameContainer {
+impl Call<Ctx> for RenameContainer {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "rename_container",
@@ -264,7 +264,7 @@ pub(crate) struct KillContainer {
     signal: Option<String>,
 }
 
-impl Call for KillContainer {
+impl Call<Ctx> for KillContainer {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "kill_container",

@@ -1,17 +1,17 @@
 //! `list_containers`: one request, one line for each container.
 
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
 use crate::list::List;
 use crate::read::Or;
-use crate::tool::{Call, Spec, Toolset};
 use crate::values::Filters;
 use crate::{pick, status};
 use engine::ops::containers::ContainerQuery;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 
 /// Ports shown of one container; a range of hundreds says nothing more.
 const MAX_PORTS: usize = 6;
@@ -32,7 +32,7 @@ pub(crate) struct ListContainers {
     cursor: Option<String>,
 }
 
-impl Call for ListContainers {
+impl Call<Ctx> for ListContainers {
     const SPEC: Spec = Spec::new(Toolset::Standard, "list_containers", "List containers.")
         .reads()
         .aliases(&["docker_list_containers", "container_list"]);

@@ -1,15 +1,15 @@
 //! `monitor_container_logs`: the part of a log that was asked for.
 
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
 use crate::logs::{self, Cursor, LogPage, LogQuery, Which};
-use crate::tool::{Call, Spec, Toolset};
 use crate::values::When;
 use base::names::ContainerRef;
 use regex::{Regex, RegexBuilder};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 
 /// Lines without further ado.
 const DEFAULT_TAIL: u32 = 100;
@@ -25,7 +25,7 @@ pub(crate) struct MonitorContainerLogs {
     container: ContainerRef,
     /// Default 100; or all.
     #[serde(default)]
-    #[schemars(schema_with = "crate::schema::text")]
+    #[schemars(schema_with = "server_kit::schema::text")]
     #[schemars(extend("about" = "The last so many lines that fit the rest, 100 unless given; or all."))]
     tail: Option<Tail>,
     /// 10m, or a date.
@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for Tail {
     }
 }
 
-impl Call for MonitorContainerLogs {
+impl Call<Ctx> for MonitorContainerLogs {
     const SPEC: Spec = Spec::new(Toolset::Standard, "monitor_container_logs", "A container's log.")
         .reads()
         .aliases(&[
@@ -95,7 +95,7 @@ impl Call for MonitorContainerLogs {
             timestamps: self.timestamps,
             cursor: self.cursor.as_deref().map(Cursor::parse).transpose()?,
         };
-        let room = ctx.state().pages.budget().saturating_sub(FRAME);
+        let room = ctx.state().core.pages.budget().saturating_sub(FRAME);
         let page = logs::read(ctx.engine(), &self.container, &query, room).await?;
         Ok(answer(&self.container, page, &query))
     }

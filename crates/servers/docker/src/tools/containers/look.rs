@@ -1,14 +1,14 @@
 //! Looking into a container from outside: its processes, what changed in its files, why it is down.
 
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
-use crate::tool::{Call, Spec, Toolset};
 use crate::{diagnose, pick};
 use base::names::ContainerRef;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -21,7 +21,7 @@ pub(crate) struct TopContainer {
     cursor: Option<String>,
 }
 
-impl Call for TopContainer {
+impl Call<Ctx> for TopContainer {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "top_container",
@@ -66,7 +66,7 @@ pub(crate) struct DiffContainer {
     cursor: Option<String>,
 }
 
-impl Call for DiffContainer {
+impl Call<Ctx> for DiffContainer {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "diff_container",
@@ -109,7 +109,7 @@ pub(crate) struct DiagnoseContainer {
     container: ContainerRef,
 }
 
-impl Call for DiagnoseContainer {
+impl Call<Ctx> for DiagnoseContainer {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "diagnose_container",

@@ -14,7 +14,7 @@ mod recreate;
 mod stats;
 pub(crate) mod wait;
 
-use crate::tool::Tool;
+use crate::tools::Tool;
 
 /// The tools of this group, in the order of the list.
 pub(crate) const TOOLS: &[Tool] = &[

@@ -1,15 +1,15 @@
 //! `recreate_container`: another image or other settings, without ever losing the old container.
 
-use crate::answer::Answer;
 use crate::create::Settings;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
 use crate::recreate::{self, How};
-use crate::tool::{Call, Spec, Toolset};
 use crate::values::Span;
 use base::names::{ContainerRef, ImageRef};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 use std::time::Duration;
 
 #[derive(Deserialize, JsonSchema)]
@@ -22,7 +22,7 @@ pub(crate) struct RecreateContainer {
     image: Option<ImageRef>,
     /// Options of `create_container` to change; the others stay.
     #[serde(default)]
-    #[schemars(schema_with = "crate::schema::map")]
+    #[schemars(schema_with = "server_kit::schema::map")]
     settings: Settings,
     /// Time to become healthy, 60s unless given.
     timeout: Option<Span>,
@@ -33,7 +33,7 @@ pub(crate) struct RecreateContainer {
     keep_old: bool,
 }
 
-impl Call for RecreateContainer {
+impl Call<Ctx> for RecreateContainer {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "recreate_container",

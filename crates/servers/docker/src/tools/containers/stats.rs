@@ -1,16 +1,16 @@
 //! `get_container_stats`: what containers use right now, computed, one line each.
 
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
 use crate::pick;
-use crate::tool::{Call, Spec, Toolset};
 use base::names::ContainerRef;
 use engine::ops::containers::ContainerQuery;
 use futures_util::{StreamExt, stream};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 use std::time::Duration;
 
 /// Use of processors is told from two samples.
@@ -28,7 +28,7 @@ pub(crate) struct GetContainerStats {
     container: Option<ContainerRef>,
 }
 
-impl Call for GetContainerStats {
+impl Call<Ctx> for GetContainerStats {
     const SPEC: Spec = Spec::new(
         Toolset::Standard,
         "get_container_stats",

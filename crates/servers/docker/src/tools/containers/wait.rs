@@ -1,11 +1,9 @@
 //! `wait_container`: until it ends, is well, is gone, or says something.
 
 use super::digest;
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::{Code, ToolError};
 use crate::pick;
-use crate::tool::{Call, Spec, Toolset};
 use crate::values::Span;
 use base::names::ContainerRef;
 use engine::ops::containers::WaitFor;
@@ -14,6 +12,8 @@ use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -53,7 +53,7 @@ pub(crate) struct WaitContainer {
     timeout: Option<Span>,
 }
 
-impl Call for WaitContainer {
+impl Call<Ctx> for WaitContainer {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "wait_container",

@@ -2,12 +2,10 @@
 
 use super::transfer::follow;
 use super::trouble;
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::{Code, Kind, ToolError};
 use crate::host::{self, Replace};
 use crate::pick;
-use crate::tool::{Call, Spec, Toolset};
 use crate::values::Words;
 use base::names::ImageRef;
 use bytes::Bytes;
@@ -18,6 +16,8 @@ use futures_util::Stream;
 use policy::Effect;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 use std::io;
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
@@ -36,7 +36,7 @@ pub(crate) struct SaveImages {
     overwrite: bool,
 }
 
-impl Call for SaveImages {
+impl Call<Ctx> for SaveImages {
     const SPEC: Spec = Spec::new(Toolset::Full, "save_images", "Write images into a tar file.")
         .aliases(&["docker_save", "image_save"]);
 
@@ -113,7 +113,7 @@ pub(crate) struct LoadImages {
     path: String,
 }
 
-impl Call for LoadImages {
+impl Call<Ctx> for LoadImages {
     const SPEC: Spec = Spec::new(Toolset::Full, "load_images", "Read images from a tar file.")
         // A tag in it that is another image's moves.
         .disturbs()
@@ -159,7 +159,7 @@ pub(crate) struct ImportImage {
     platform: Option<String>,
 }
 
-impl Call for ImportImage {
+impl Call<Ctx> for ImportImage {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "import_image",

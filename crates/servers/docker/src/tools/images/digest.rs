@@ -1,9 +1,9 @@
 //! An image in at most 400 tokens: what it is called, what it runs, what it expects.
 
-use crate::answer::Digest;
 use crate::pick;
 use jiff::Timestamp;
 use serde_json::Value;
+use server_kit::answer::Digest;
 
 /// Bytes of all lines: 400 tokens less the frame.
 const WHOLE: usize = 1_440;

@@ -1,11 +1,9 @@
 //! Looking at images: the list, one of them, and how it was made.
 
 use super::{digest, trouble};
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
 use crate::list::List;
-use crate::tool::{Call, Spec, Toolset};
 use crate::values::Filters;
 use crate::{fields, pick};
 use base::names::ImageRef;
@@ -13,6 +11,8 @@ use engine::ops::images::ImageQuery;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 
 /// Bytes shown of one step of a history; the rest is in `full`.
 const STEP: usize = 200;
@@ -33,7 +33,7 @@ pub(crate) struct ListImages {
     cursor: Option<String>,
 }
 
-impl Call for ListImages {
+impl Call<Ctx> for ListImages {
     const SPEC: Spec = Spec::new(Toolset::Standard, "list_images", "List images.")
         .reads()
         .aliases(&["docker_list_images", "image_list"]);
@@ -98,7 +98,7 @@ pub(crate) struct InspectImage {
     cursor: Option<String>,
 }
 
-impl Call for InspectImage {
+impl Call<Ctx> for InspectImage {
     const SPEC: Spec = Spec::new(Toolset::Standard, "inspect_image", "Details of an image.")
         .reads()
         .aliases(&["docker_inspect_image", "image_inspect"]);
@@ -138,7 +138,7 @@ pub(crate) struct ImageHistory {
     cursor: Option<String>,
 }
 
-impl Call for ImageHistory {
+impl Call<Ctx> for ImageHistory {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "image_history",

@@ -8,7 +8,7 @@ mod registry;
 mod transfer;
 pub(super) mod trouble;
 
-use crate::tool::Tool;
+use crate::tools::Tool;
 
 /// The tools of this group, in the order of the list.
 pub(crate) const TOOLS: &[Tool] = &[

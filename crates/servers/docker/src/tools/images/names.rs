@@ -1,17 +1,17 @@
 //! Giving images names, and taking names and images away.
 
 use super::trouble;
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::{Code, Kind, ToolError};
 use crate::pick;
-use crate::tool::{Call, Spec, Toolset};
 use base::names::{ContainerRef, ImageRef};
 use engine::Error;
 use engine::ops::images::{RemoveImage as How, Removed};
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 use std::sync::LazyLock;
 
 #[derive(Deserialize, JsonSchema)]
@@ -23,7 +23,7 @@ pub(crate) struct RemoveImage {
     force: bool,
 }
 
-impl Call for RemoveImage {
+impl Call<Ctx> for RemoveImage {
     const SPEC: Spec = Spec::new(Toolset::Standard, "remove_image", "Remove an image or tag.")
         .aliases(&["docker_remove_image", "image_remove"]);
 
@@ -111,7 +111,7 @@ pub(crate) struct TagImage {
     target: ImageRef,
 }
 
-impl Call for TagImage {
+impl Call<Ctx> for TagImage {
     const SPEC: Spec = Spec::new(Toolset::Full, "tag_image", "Give an image another name.")
         // A name that was another image's moves.
         .disturbs()

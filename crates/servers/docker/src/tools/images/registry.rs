@@ -1,17 +1,17 @@
 //! Asking registries: what there is, what an image there consists of, whether a login is accepted.
 
 use super::trouble;
-use crate::answer::{Answer, Digest};
 use crate::ctx::Ctx;
 use crate::error::{Code, ToolError};
 use crate::pick;
-use crate::tool::{Call, Spec, Toolset};
 use crate::values::Filters;
 use base::names::ImageRef;
 use engine::credentials::RegistryHost;
 use engine::ops::images::LoginCheck;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use server_kit::answer::{Answer, Digest};
+use server_kit::{Call, Spec, Toolset};
 
 const DEFAULT_HITS: u32 = 15;
 
@@ -28,7 +28,7 @@ pub(crate) struct SearchImages {
     cursor: Option<String>,
 }
 
-impl Call for SearchImages {
+impl Call<Ctx> for SearchImages {
     const SPEC: Spec = Spec::new(Toolset::Full, "search_images", "Search Docker Hub.")
         .reads()
         .open_world()
@@ -81,7 +81,7 @@ pub(crate) struct InspectRegistryImage {
     image: ImageRef,
 }
 
-impl Call for InspectRegistryImage {
+impl Call<Ctx> for InspectRegistryImage {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "inspect_registry_image",
@@ -121,7 +121,7 @@ pub(crate) struct CheckRegistryLogin {
     registry: Option<String>,
 }
 
-impl Call for CheckRegistryLogin {
+impl Call<Ctx> for CheckRegistryLogin {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "check_registry_login",

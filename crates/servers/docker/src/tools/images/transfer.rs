@@ -1,17 +1,17 @@
 //! Pulling and pushing, with progress while layers move.
 
 use super::trouble;
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
 use crate::pick;
-use crate::tool::{Call, Spec, Toolset};
 use base::names::ImageRef;
 use engine::Error;
 use engine::ops::images::{Pull, Tally, TransferEvent};
 use futures_util::{Stream, StreamExt};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 use std::pin::pin;
 
 #[derive(Deserialize, JsonSchema)]
@@ -22,7 +22,7 @@ pub(crate) struct PullImage {
     platform: Option<String>,
 }
 
-impl Call for PullImage {
+impl Call<Ctx> for PullImage {
     const SPEC: Spec = Spec::new(Toolset::Standard, "pull_image", "Pull an image.")
         .adds()
         .idempotent()
@@ -87,7 +87,7 @@ pub(crate) struct PushImage {
     image: ImageRef,
 }
 
-impl Call for PushImage {
+impl Call<Ctx> for PushImage {
     const SPEC: Spec = Spec::new(
         Toolset::Standard,
         "push_image",

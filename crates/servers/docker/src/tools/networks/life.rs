@@ -1,10 +1,8 @@
 //! Making and removing networks.
 
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::{Code, Kind, ToolError};
 use crate::pick;
-use crate::tool::{Call, Spec, Toolset};
 use crate::values::Pairs;
 use base::names::{ContainerRef, NetworkRef};
 use engine::Error;
@@ -13,6 +11,8 @@ use engine::ops::networks::Leave;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 use std::net::IpAddr;
 
 #[derive(Deserialize, JsonSchema)]
@@ -37,7 +37,7 @@ pub(crate) struct CreateNetwork {
     labels: Pairs,
 }
 
-impl Call for CreateNetwork {
+impl Call<Ctx> for CreateNetwork {
     const SPEC: Spec = Spec::new(Toolset::Standard, "create_network", "Create a network.")
         .adds()
         .aliases(&["docker_create_network", "network_create"]);
@@ -138,7 +138,7 @@ pub(crate) struct RemoveNetwork {
     force: bool,
 }
 
-impl Call for RemoveNetwork {
+impl Call<Ctx> for RemoveNetwork {
     const SPEC: Spec = Spec::new(Toolset::Standard, "remove_network", "Remove a network.")
         .aliases(&["docker_remove_network", "network_remove"]);
 

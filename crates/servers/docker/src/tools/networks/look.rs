@@ -1,16 +1,16 @@
 //! Looking at networks: the list, and one of them.
 
-use crate::answer::{Answer, Digest};
 use crate::ctx::Ctx;
 use crate::error::ToolError;
 use crate::list::List;
-use crate::tool::{Call, Spec, Toolset};
 use crate::values::Filters;
 use crate::{fields, pick};
 use base::names::NetworkRef;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use server_kit::answer::{Answer, Digest};
+use server_kit::{Call, Spec, Toolset};
 
 /// Bytes for the containers of a network in its digest.
 const MEMBERS: usize = 600;
@@ -26,7 +26,7 @@ pub(crate) struct ListNetworks {
     cursor: Option<String>,
 }
 
-impl Call for ListNetworks {
+impl Call<Ctx> for ListNetworks {
     const SPEC: Spec = Spec::new(Toolset::Standard, "list_networks", "List networks.")
         .reads()
         .aliases(&["docker_list_networks", "network_list"]);
@@ -104,7 +104,7 @@ pub(crate) struct InspectNetwork {
     cursor: Option<String>,
 }
 
-impl Call for InspectNetwork {
+impl Call<Ctx> for InspectNetwork {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "inspect_network",

@@ -1,15 +1,15 @@
 //! Containers that join and leave networks.
 
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::{Code, Kind, ToolError};
 use crate::pick;
-use crate::tool::{Call, Spec, Toolset};
 use base::names::{ContainerRef, NetworkRef};
 use engine::Error;
 use engine::ops::networks::{Join, Leave};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 use std::net::IpAddr;
 
 #[derive(Deserialize, JsonSchema)]
@@ -24,7 +24,7 @@ pub(crate) struct ConnectContainer {
     ip: Option<IpAddr>,
 }
 
-impl Call for ConnectContainer {
+impl Call<Ctx> for ConnectContainer {
     const SPEC: Spec = Spec::new(
         Toolset::Standard,
         "connect_container_to_network",
@@ -91,7 +91,7 @@ pub(crate) struct DisconnectContainer {
     force: bool,
 }
 
-impl Call for DisconnectContainer {
+impl Call<Ctx> for DisconnectContainer {
     const SPEC: Spec = Spec::new(Toolset::Standard, "disconnect_container", "Leave a network.")
         .disturbs()
         .aliases(&[

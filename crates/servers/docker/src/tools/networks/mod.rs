@@ -4,7 +4,7 @@ mod life;
 mod look;
 mod members;
 
-use crate::tool::Tool;
+use crate::tools::Tool;
 
 /// The tools of this group, in the order of the list.
 pub(crate) const TOOLS: &[Tool] = &[

@@ -1,13 +1,13 @@
 //! What the engine is: a digest, its versions, a sign of life.
 
-use crate::answer::{Answer, Digest};
 use crate::ctx::Ctx;
 use crate::error::ToolError;
-use crate::tool::{Call, Spec, Toolset};
 use crate::{fields, pick};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use server_kit::answer::{Answer, Digest};
+use server_kit::{Call, Spec, Toolset};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -23,7 +23,7 @@ pub(crate) struct GetDockerInfo {
     cursor: Option<String>,
 }
 
-impl Call for GetDockerInfo {
+impl Call<Ctx> for GetDockerInfo {
     const SPEC: Spec = Spec::new(
         Toolset::Standard,
         "get_docker_info",
@@ -121,7 +121,7 @@ fn digest(info: &Value, api: &str) -> Digest {
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetDockerVersion {}
 
-impl Call for GetDockerVersion {
+impl Call<Ctx> for GetDockerVersion {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "get_docker_version",
@@ -169,7 +169,7 @@ impl Call for GetDockerVersion {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PingEngine {}
 
-impl Call for PingEngine {
+impl Call<Ctx> for PingEngine {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "ping_engine",

@@ -1,14 +1,14 @@
 //! `get_system_df`: what takes how much space.
 
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
 use crate::pick;
-use crate::tool::{Call, Spec, Toolset};
 use engine::ops::system::{DiskUsage, Kind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 
 /// The largest objects of each kind that are told in detail.
 const LARGEST: usize = 15;
@@ -20,7 +20,7 @@ pub(crate) struct GetSystemDf {
     details: bool,
 }
 
-impl Call for GetSystemDf {
+impl Call<Ctx> for GetSystemDf {
     const SPEC: Spec = Spec::new(Toolset::Standard, "get_system_df", "Disk usage.")
         .reads()
         .aliases(&["docker_system_df", "docker_df"]);

@@ -1,16 +1,16 @@
 //! `get_events`: what happened in a window of time, or what happens until enough has happened.
 
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
 use crate::pick;
-use crate::tool::{Call, Spec, Toolset};
 use crate::values::{Filters, Span, When};
 use engine::ops::system::EventQuery;
 use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub(crate) struct GetEvents {
     cursor: Option<String>,
 }
 
-impl Call for GetEvents {
+impl Call<Ctx> for GetEvents {
     const SPEC: Spec = Spec::new(
         Toolset::Full,
         "get_events",

@@ -6,7 +6,7 @@ mod events;
 mod prune;
 mod sweep;
 
-use crate::tool::Tool;
+use crate::tools::Tool;
 
 /// The tools of this group, in the order of the list.
 pub(crate) const TOOLS: &[Tool] = &[

@@ -1,15 +1,15 @@
 //! The prune tools. Each shows what it would remove unless it is told to remove it.
 
 use super::sweep::{self, Order, reach, selection};
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::ToolError;
-use crate::tool::{Call, Spec, Toolset};
 use crate::values::Filters;
 use engine::ops::system::Sweep;
 use policy::Effect;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use server_kit::Answer;
+use server_kit::{Call, Spec, Toolset};
 
 fn yes() -> bool {
     true
@@ -48,7 +48,7 @@ macro_rules! prune {
             cursor: Option<String>,
         }
 
-        impl Call for $name {
+        impl Call<Ctx> for $name {
             const SPEC: Spec = Spec::new(Toolset::Full, $tool, $description).aliases($aliases);
 
             fn effect(&self) -> Effect {

@@ -1,11 +1,11 @@
 //! What a prune would take, as a plan: shown first, and carried out only if it is still the same.
 
-use crate::answer::Answer;
 use crate::ctx::Ctx;
 use crate::error::{Code, ToolError};
 use crate::pick;
 use crate::values::{Filters, When};
 use engine::ops::system::{Reach, Selection, Sweep, Unused};
+use server_kit::Answer;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Everything that one call would remove.

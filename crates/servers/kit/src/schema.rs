@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 
 /// The schema of the parameters `P`.
-pub(crate) fn of<P: JsonSchema>() -> JsonObject {
+pub fn of<P: JsonSchema>() -> JsonObject {
     let settings = SchemaSettings::draft2020_12().for_deserialize().with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
@@ -105,12 +105,12 @@ fn constants(variant: &Value) -> Option<Vec<Value>> {
 }
 
 /// Marks a parameter that is accepted but costs no tokens in the list: `#[schemars(extend("hidden" = true))]`.
-pub(crate) const HIDDEN: &str = "hidden";
+pub const HIDDEN: &str = "hidden";
 /// What the reference says of a parameter whose name is enough for a model: `#[schemars(extend("about" = "…"))]`.
-pub(crate) const ABOUT: &str = "about";
+pub const ABOUT: &str = "about";
 
 /// The schema without the parameters that are not worth listing.
-pub(crate) fn listed(schema: &JsonObject) -> JsonObject {
+pub fn listed(schema: &JsonObject) -> JsonObject {
     let mut schema = schema.clone();
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
         properties.retain(|_, property| property.get(HIDDEN).is_none());
@@ -122,7 +122,7 @@ pub(crate) fn listed(schema: &JsonObject) -> JsonObject {
 }
 
 /// What a schema accepts, in words: "text", "list of text", "one of on, off".
-pub(crate) fn accepts(schema: &Value) -> String {
+pub fn accepts(schema: &Value) -> String {
     if let Some(values) = schema.get("enum").and_then(Value::as_array) {
         let values: Vec<String> = values.iter().map(plain).collect();
         return format!("one of {}", values.join(", "));
@@ -174,28 +174,28 @@ fn plain(value: &Value) -> String {
 }
 
 /// Schema of a value that may be text or a list of texts.
-pub(crate) fn text_or_list(_: &mut SchemaGenerator) -> Schema {
+pub fn text_or_list(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "array"], "items": { "type": "string" } })
 }
 
 /// Schema of an object whose keys the caller chooses.
-pub(crate) fn map(_: &mut SchemaGenerator) -> Schema {
+pub fn map(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object" })
 }
 
 /// Schema of a size, time or moment. Plain numbers are understood as well; saying so would cost tokens in every
 /// list, and some clients can't read two types for one parameter.
-pub(crate) fn text(_: &mut SchemaGenerator) -> Schema {
+pub fn text(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string" })
 }
 
 /// Schema of a value whose forms the description tells.
-pub(crate) fn any(_: &mut SchemaGenerator) -> Schema {
+pub fn any(_: &mut SchemaGenerator) -> Schema {
     json_schema!({})
 }
 
 /// A name for a schema that is always inlined.
-pub(crate) fn unnamed() -> Cow<'static, str> {
+pub fn unnamed() -> Cow<'static, str> {
     Cow::Borrowed("inline")
 }
 

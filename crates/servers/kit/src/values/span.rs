@@ -1,15 +1,15 @@
 //! Lengths of time.
 
-use super::{inline_schema, number_or_text};
+use super::number_or_text;
 use serde::{Deserialize, Deserializer};
 use std::str::FromStr;
 use std::time::Duration;
 
 /// A length of time: a number of seconds, or text such as `500ms`, `30s`, `1m30s`, `2h`, `7d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Span(pub(crate) Duration);
+pub struct Span(pub Duration);
 
-inline_schema!(Span, crate::schema::text);
+crate::inline_schema!(Span, crate::schema::text);
 
 const FORM: &str = "a time is a number of seconds or text such as 30s, 5m or 1h30m";
 /// Longer than any time that is meant: a hundred years.
@@ -17,12 +17,12 @@ const MOST: f64 = 100.0 * 365.0 * 86_400.0;
 
 impl Span {
     /// In nanoseconds, as the engine takes health checks.
-    pub(crate) fn nanoseconds(self) -> i64 {
+    pub fn nanoseconds(self) -> i64 {
         i64::try_from(self.0.as_nanos()).unwrap_or(i64::MAX)
     }
 
     /// In whole seconds, as the engine takes stop time-outs.
-    pub(crate) fn seconds(self) -> i64 {
+    pub fn seconds(self) -> i64 {
         i64::try_from(self.0.as_secs()).unwrap_or(i64::MAX)
     }
 }

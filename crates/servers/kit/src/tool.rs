@@ -4,15 +4,16 @@
 //! the world, how a person is asked about it, and its work. The table holds only function pointers to that.
 
 use crate::answer::Answer;
-use crate::ctx::Ctx;
 use crate::error::ToolError;
-use crate::{params, schema};
+use crate::params::{self, Synonym};
+use crate::schema;
 use futures_util::future::BoxFuture;
 use policy::Effect;
 use rmcp::model::{JsonObject, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
@@ -28,7 +29,7 @@ pub enum Toolset {
     Standard,
     /// Five tools with an `action` each, for clients that pay for every listed tool.
     Compact,
-    /// The everyday tools, and everything else that the engine offers.
+    /// The everyday tools, and everything else that the server offers.
     Full,
 }
 
@@ -70,31 +71,37 @@ pub struct UnknownToolset(String);
 
 /// The constant part of a tool. Begins with [`Spec::new`], which claims the worst of everything.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Spec {
-    pub(crate) name: &'static str,
-    pub(crate) description: &'static str,
-    pub(crate) toolset: Toolset,
-    pub(crate) aliases: &'static [&'static str],
+#[must_use]
+pub struct Spec {
+    /// Its own name.
+    pub name: &'static str,
+    /// One or two sentences for a model, which pays for them in every conversation.
+    pub description: &'static str,
+    /// Who sees it in the list.
+    pub toolset: Toolset,
+    /// Other names that are understood.
+    pub aliases: &'static [&'static str],
     /// The worst that it can do, whatever the arguments.
-    pub(crate) effect: Effect,
-    pub(crate) hints: Hints,
+    pub effect: Effect,
+    /// What is told to a client.
+    pub hints: Hints,
 }
 
 /// What is told to a client about a tool. By the specification two of these mean nothing for one that only reads, but
 /// their defaults are the worst, and a client may not look twice.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Hints {
+pub struct Hints {
     /// May take something away or overwrite it, and not only add.
-    pub(crate) destructive: bool,
+    pub destructive: bool,
     /// Calling it twice does no more than calling it once.
-    pub(crate) idempotent: bool,
-    /// Reaches beyond this engine: a registry.
-    pub(crate) open_world: bool,
+    pub idempotent: bool,
+    /// Reaches beyond what the server is for: a registry, say.
+    pub open_world: bool,
 }
 
 impl Spec {
     /// A tool of this toolset.
-    pub(crate) const fn new(toolset: Toolset, name: &'static str, description: &'static str) -> Self {
+    pub const fn new(toolset: Toolset, name: &'static str, description: &'static str) -> Self {
         let hints = Hints {
             destructive: true,
             idempotent: false,
@@ -111,7 +118,7 @@ impl Spec {
     }
 
     /// Only looks.
-    pub(crate) const fn reads(mut self) -> Self {
+    pub const fn reads(mut self) -> Self {
         self.effect = Effect::Read;
         self.hints.destructive = false;
         self.hints.idempotent = true;
@@ -119,32 +126,32 @@ impl Spec {
     }
 
     /// Adds, or changes in a way that can be taken back.
-    pub(crate) const fn adds(mut self) -> Self {
+    pub const fn adds(mut self) -> Self {
         self.effect = Effect::Change;
         self.hints.destructive = false;
         self
     }
 
     /// Interrupts or overwrites something, but destroys no object.
-    pub(crate) const fn disturbs(mut self) -> Self {
+    pub const fn disturbs(mut self) -> Self {
         self.effect = Effect::Change;
         self
     }
 
     /// Doing it twice is doing it once.
-    pub(crate) const fn idempotent(mut self) -> Self {
+    pub const fn idempotent(mut self) -> Self {
         self.hints.idempotent = true;
         self
     }
 
-    /// Talks to the world beyond the engine.
-    pub(crate) const fn open_world(mut self) -> Self {
+    /// Talks to the world beyond what the server is for.
+    pub const fn open_world(mut self) -> Self {
         self.hints.open_world = true;
         self
     }
 
     /// Other names that are understood.
-    pub(crate) const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
+    pub const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
         self.aliases = aliases;
         self
     }
@@ -158,11 +165,25 @@ impl Spec {
     }
 }
 
+/// What a server hands to its tools with each call.
+pub trait Context: Clone + Send + Sync + 'static {
+    /// Why a tool of this server fails: [`ToolError`], or what a server knows beyond it.
+    type Error: From<ToolError> + Into<ToolError> + fmt::Debug + Send;
+
+    /// What this server's parameters are called elsewhere.
+    const SYNONYMS: &'static [Synonym] = &[];
+
+    /// The same failure with what a second look can add. Never fails: at worst the error stays as it was.
+    fn improve(&self, error: Self::Error) -> impl Future<Output = Self::Error> + Send {
+        std::future::ready(error)
+    }
+}
+
 /// A tool, as a struct of its parameters.
 ///
 /// Derive `Deserialize` and `JsonSchema`, with `#[serde(deny_unknown_fields)]`. Doc comments on fields become
 /// descriptions in the schema, and cost tokens: write one only where the name doesn't say it all.
-pub(crate) trait Call: DeserializeOwned + JsonSchema + Send + 'static {
+pub trait Call<X: Context>: DeserializeOwned + JsonSchema + Send + 'static {
     /// Name, description, toolset and hints.
     const SPEC: Spec;
 
@@ -180,40 +201,55 @@ pub(crate) trait Call: DeserializeOwned + JsonSchema + Send + 'static {
     }
 
     /// Does it. The future is dropped when the request is cancelled; what must be undone then belongs into
-    /// [`Ctx::undo`].
-    fn run(self, ctx: Ctx) -> impl Future<Output = Result<Answer, ToolError>> + Send;
+    /// [`Core::undo`](crate::Core::undo).
+    fn run(self, ctx: X) -> impl Future<Output = Result<Answer, X::Error>> + Send;
 }
 
-/// What `describe` says of one call.
+/// What is known of one call before it is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Described {
-    pub(crate) effect: Effect,
-    pub(crate) about: String,
-    pub(crate) data_loss: Option<String>,
+pub struct Described {
+    /// What it does at worst.
+    pub effect: Effect,
+    /// One line for the person who is asked.
+    pub about: String,
+    /// The name of what is lost for good.
+    pub data_loss: Option<String>,
 }
 
-/// One row of the table of tools.
+/// A call that runs.
+type Running<X> = BoxFuture<'static, Result<Answer, <X as Context>::Error>>;
+
+/// One row of the table of tools of a server whose calls get an `X`.
 #[derive(Debug)]
-pub(crate) struct Tool {
-    pub(crate) spec: Spec,
-    pub(crate) schema: fn() -> Arc<JsonObject>,
-    run: fn(Ctx, JsonObject) -> BoxFuture<'static, Result<Answer, ToolError>>,
+pub struct Tool<X: Context> {
+    /// Its constant part.
+    pub spec: Spec,
+    schema: fn() -> Arc<JsonObject>,
+    run: fn(X, JsonObject) -> Running<X>,
     describe: fn(JsonObject) -> Result<Described, ToolError>,
 }
 
-impl Tool {
+impl<X: Context> Tool<X> {
     /// The row for a tool.
-    pub(crate) const fn of<C: Call>() -> Self {
+    pub const fn of<C: Call<X>>() -> Self {
         Self {
             spec: C::SPEC,
             schema: schema::<C>,
-            run: run::<C>,
-            describe: describe::<C>,
+            run: run::<X, C>,
+            describe: describe::<X, C>,
         }
     }
 
+    /// The schema of its parameters, with those that are not listed.
+    pub fn schema(&self) -> Arc<JsonObject> {
+        (self.schema)()
+    }
+
     /// Calls it.
-    pub(crate) async fn run(&self, ctx: Ctx, arguments: JsonObject) -> Result<Answer, ToolError> {
+    ///
+    /// # Errors
+    /// The arguments do not fit, or the tool's own.
+    pub async fn run(&self, ctx: X, arguments: JsonObject) -> Result<Answer, X::Error> {
         (self.run)(ctx, arguments).await
     }
 
@@ -221,50 +257,55 @@ impl Tool {
     ///
     /// # Errors
     /// The arguments do not fit.
-    pub(crate) fn describe(&self, arguments: JsonObject) -> Result<Described, ToolError> {
+    pub fn describe(&self, arguments: JsonObject) -> Result<Described, ToolError> {
         (self.describe)(arguments)
     }
 
     /// Whether a client that asked for this toolset sees it.
-    pub(crate) fn listed_in(&self, toolset: Toolset) -> bool {
+    pub fn listed_in(&self, toolset: Toolset) -> bool {
         let own = self.spec.toolset;
         own == toolset || own == Toolset::Standard && toolset == Toolset::Full
     }
 
     /// As it stands in the list.
-    pub(crate) fn listed(&self) -> rmcp::model::Tool {
+    pub fn listed(&self) -> rmcp::model::Tool {
         rmcp::model::Tool::new(
             self.spec.name,
             self.spec.description,
-            schema::listed(&(self.schema)()),
+            schema::listed(&self.schema()),
         )
         .with_annotations(self.spec.annotations())
     }
 }
 
-/// The schema of a tool, made once: it is asked for at every call.
-fn schema<C: Call>() -> Arc<JsonObject> {
-    static MADE: LazyLock<RwLock<HashMap<&str, Arc<JsonObject>>>> = LazyLock::new(RwLock::default);
-    let name = C::SPEC.name;
-    if let Some(schema) = MADE.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+/// The schema of some parameters, made once: it is asked for at every call.
+fn schema<P: JsonSchema + 'static>() -> Arc<JsonObject> {
+    // One for all tools of the process: a static in a generic function is not made anew for each type.
+    static MADE: LazyLock<RwLock<HashMap<TypeId, Arc<JsonObject>>>> = LazyLock::new(RwLock::default);
+    let parameters = TypeId::of::<P>();
+    if let Some(schema) = MADE
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&parameters)
+    {
         return Arc::clone(schema);
     }
-    let schema = Arc::new(schema::of::<C>());
+    let schema = Arc::new(schema::of::<P>());
     MADE.write()
         .unwrap_or_else(PoisonError::into_inner)
-        .insert(name, Arc::clone(&schema));
+        .insert(parameters, Arc::clone(&schema));
     schema
 }
 
-fn run<C: Call>(ctx: Ctx, arguments: JsonObject) -> BoxFuture<'static, Result<Answer, ToolError>> {
+fn run<X: Context, C: Call<X>>(ctx: X, arguments: JsonObject) -> Running<X> {
     Box::pin(async move {
-        let call: C = params::parse(&schema::<C>(), arguments)?;
+        let call: C = params::parse(&schema::<C>(), X::SYNONYMS, arguments)?;
         call.run(ctx).await
     })
 }
 
-fn describe<C: Call>(arguments: JsonObject) -> Result<Described, ToolError> {
-    let call: C = params::parse(&schema::<C>(), arguments)?;
+fn describe<X: Context, C: Call<X>>(arguments: JsonObject) -> Result<Described, ToolError> {
+    let call: C = params::parse(&schema::<C>(), X::SYNONYMS, arguments)?;
     Ok(Described {
         effect: call.effect(),
         about: call.about(),

@@ -23,7 +23,7 @@ const PREFIX: &str = "page-";
 
 /// The pages that wait for being asked for.
 #[derive(Debug)]
-pub(crate) struct Pages {
+pub struct Pages {
     /// Bytes of one message.
     budget: usize,
     kept: Mutex<VecDeque<Kept>>,
@@ -38,7 +38,7 @@ struct Kept {
 
 impl Pages {
     /// Messages of at most `tokens` tokens of 4 bytes each.
-    pub(crate) fn new(tokens: usize) -> Self {
+    pub fn new(tokens: usize) -> Self {
         // Below this a page could not hold its own frame and a line.
         let budget = (tokens * 4).max(FRAME * 3);
         Self {
@@ -48,17 +48,17 @@ impl Pages {
     }
 
     /// Bytes that one answer may have.
-    pub(crate) fn budget(&self) -> usize {
+    pub fn budget(&self) -> usize {
         self.budget
     }
 
     /// Whether this cursor belongs here, and not to a tool that reads on by itself.
-    pub(crate) fn is_cursor(cursor: &str) -> bool {
+    pub fn is_cursor(cursor: &str) -> bool {
         cursor.starts_with(PREFIX)
     }
 
     /// The message for an answer: the whole of it, or its first page.
-    pub(crate) fn first(&self, answer: Answer) -> String {
+    pub fn first(&self, answer: Answer) -> String {
         let whole = answer.body.render(0..answer.body.text.len());
         if whole.len() + answer.notes_len() <= self.budget {
             return answer.with_notes(whole);
@@ -87,7 +87,7 @@ impl Pages {
     ///
     /// # Errors
     /// The cursor is malformed, unknown or too old.
-    pub(crate) fn next(&self, cursor: &str) -> Result<String, ToolError> {
+    pub fn next(&self, cursor: &str) -> Result<String, ToolError> {
         let stale = || {
             ToolError::new(
                 Code::Stale,

@@ -4,7 +4,7 @@
 ///
 /// A name counts as near when it contains `wanted` (or is contained in it), or when no more than a third of
 /// its letters differ.
-pub(crate) fn nearest<'a, I>(wanted: &str, known: I, limit: usize) -> Vec<&'a str>
+pub fn nearest<'a, I>(wanted: &str, known: I, limit: usize) -> Vec<&'a str>
 where
     I: IntoIterator<Item = &'a str>,
 {

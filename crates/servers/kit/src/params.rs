@@ -14,131 +14,19 @@ use serde::forward_to_deserialize_any;
 use serde_json::Value;
 use std::cell::RefCell;
 
-/// Parameter, and what else it may be called.
-const SYNONYMS: &[(&str, &[&str])] = &[
-    (
-        "container",
-        &[
-            "container_id",
-            "container_name",
-            "container_ref",
-            "id",
-            "name",
-            "container_id_or_name",
-        ],
-    ),
-    (
-        "containers",
-        &["container_ids", "container_names", "container", "names", "ids"],
-    ),
-    (
-        "image",
-        &[
-            "image_id",
-            "image_name",
-            "image_ref",
-            "id",
-            "name",
-            "reference",
-            "repository",
-            "tag",
-        ],
-    ),
-    (
-        "network",
-        &["network_id", "network_name", "network_mode", "net", "id", "name"],
-    ),
-    ("volume", &["volume_name", "volume_id", "id", "name"]),
-    (
-        "name",
-        &[
-            "container_name",
-            "network_name",
-            "volume_name",
-            "network",
-            "volume",
-        ],
-    ),
-    ("new_name", &["name"]),
-    ("tag", &["image_tag", "target_tag", "image", "name", "t"]),
-    ("target", &["new_tag", "target_stage", "stage"]),
-    (
-        "env",
-        &["environment", "environment_variables", "env_vars", "envs"],
-    ),
-    ("environment", &["env", "environment_variables", "env_vars"]),
-    ("volumes", &["binds", "mounts", "volume", "mount"]),
-    ("ports", &["port_bindings", "publish", "port", "port_mappings"]),
-    ("command", &["cmd", "args", "commands"]),
-    ("workdir", &["working_dir", "cwd", "working_directory"]),
-    ("labels", &["label"]),
-    ("restart", &["restart_policy"]),
-    ("tail", &["lines", "n", "limit", "tail_lines", "num_lines"]),
-    ("limit", &["max_results", "n", "count", "top"]),
-    (
-        "timeout",
-        &["timeout_seconds", "timeout_secs", "seconds", "time", "t"],
-    ),
-    ("grep", &["filter", "pattern", "search", "regex", "query"]),
-    ("filter", &["filters", "grep", "pattern"]),
-    ("query", &["term", "search", "q"]),
-    ("since", &["start", "start_time", "from"]),
-    ("until", &["end", "end_time", "to"]),
-    (
-        "path",
-        &[
-            "container_path",
-            "context",
-            "file_path",
-            "context_path",
-            "build_context",
-            "file",
-        ],
-    ),
-    (
-        "source",
-        &["src", "source_path", "from", "host_path", "local_path"],
-    ),
-    (
-        "destination",
-        &[
-            "dest",
-            "dst",
-            "destination_path",
-            "dest_path",
-            "to",
-            "target",
-            "target_path",
-        ],
-    ),
-    ("content", &["contents", "data", "text"]),
-    ("build_args", &["buildargs", "build_arg", "args"]),
-    ("no_cache", &["nocache"]),
-    ("remove_volumes", &["volumes", "v"]),
-    ("all", &["show_all", "all_containers"]),
-    ("force", &["f"]),
-    ("memory", &["mem_limit", "memory_limit"]),
-    ("memory_swap", &["memswap_limit"]),
-    ("cpus", &["cpu_limit", "nano_cpus"]),
-    ("pids_limit", &["pids"]),
-    ("devices", &["device"]),
-    ("dns", &["dns_servers"]),
-    ("extra_hosts", &["add_host"]),
-    ("ip", &["ipv4_address", "ip_address"]),
-    ("aliases", &["network_aliases"]),
-    ("options", &["driver_opts", "opts", "driver_options"]),
-    ("signal", &["sig"]),
-    ("driver_opts", &["options", "opts", "driver_options"]),
-    ("full", &["raw", "verbose", "detailed"]),
-    ("fields", &["select", "field", "projection"]),
-];
+/// A parameter, and what else it may be called.
+pub type Synonym = (&'static str, &'static [&'static str]);
 
 /// Makes a tool's parameters from the arguments of a call.
 ///
 /// # Errors
 /// [`ToolError`] names the first parameter that is unknown, missing or of the wrong kind.
-pub(crate) fn parse<P: DeserializeOwned>(schema: &JsonObject, arguments: JsonObject) -> Result<P, ToolError> {
-    let arguments = rename(schema, arguments)?;
+pub fn parse<P: DeserializeOwned>(
+    schema: &JsonObject,
+    synonyms: &[Synonym],
+    arguments: JsonObject,
+) -> Result<P, ToolError> {
+    let arguments = rename(schema, synonyms, arguments)?;
     missing(schema, &arguments)?;
     let current = RefCell::new(None);
     P::deserialize(Tracked {
@@ -162,7 +50,7 @@ pub(crate) fn parse<P: DeserializeOwned>(schema: &JsonObject, arguments: JsonObj
 }
 
 /// Gives each argument the name that the schema knows; `null` counts as left out.
-fn rename(schema: &JsonObject, arguments: JsonObject) -> Result<JsonObject, ToolError> {
+fn rename(schema: &JsonObject, synonyms: &[Synonym], arguments: JsonObject) -> Result<JsonObject, ToolError> {
     let known = properties(schema);
     let (own, foreign): (Vec<_>, Vec<_>) = arguments
         .into_iter()
@@ -174,7 +62,7 @@ fn rename(schema: &JsonObject, arguments: JsonObject) -> Result<JsonObject, Tool
         let candidates: Vec<&str> = if known.contains_key(&snake) {
             vec![&snake]
         } else {
-            SYNONYMS
+            synonyms
                 .iter()
                 .filter(|(parameter, others)| {
                     known.contains_key(*parameter) && others.contains(&snake.as_str())
@@ -375,11 +263,17 @@ mod tests {
         interval: Option<u32>,
     }
 
+    const SYNONYMS: &[Synonym] = &[
+        ("container", &["container_id", "id", "name"]),
+        ("tail", &["lines", "limit"]),
+        ("limit", &["n"]),
+    ];
+
     fn check(arguments: Value, expected: &str) {
         let Value::Object(arguments) = arguments else {
             panic!("arguments are an object")
         };
-        let answer = match parse::<Sample>(&crate::schema::of::<Sample>(), arguments) {
+        let answer = match parse::<Sample>(&crate::schema::of::<Sample>(), SYNONYMS, arguments) {
             Ok(sample) => format!("{sample:?}"),
             Err(error) => error.to_string(),
         };

@@ -1,6 +1,5 @@
 //! Sizes in bytes.
 
-use super::inline_schema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -9,9 +8,9 @@ use std::str::FromStr;
 /// Bytes: a number, or text with a unit, of 1024 as the engine's own client counts: `512m`, `1.5g`, `64k`. `-1` is
 /// "no limit".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Size(pub(crate) i64);
+pub struct Size(pub i64);
 
-inline_schema!(Size, crate::schema::text);
+crate::inline_schema!(Size, crate::schema::text);
 
 const FORM: &str = "a size is a number of bytes or text such as 512m or 1.5g";
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// The keys of `RandomState` come from the operating system; `SipHash` of a counter under such a key is as good as
 /// random to everybody who doesn't have the key, and needs no further crate and no fallible call.
-pub(crate) fn number() -> u64 {
+pub fn number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     RandomState::new().hash_one(NEXT.fetch_add(1, Ordering::Relaxed))
 }

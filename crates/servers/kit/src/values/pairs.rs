@@ -1,6 +1,5 @@
 //! Names with values: environment, labels, options.
 
-use super::inline_schema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -8,18 +7,18 @@ use serde_json::Value;
 /// Names with values, in the order given. Written as an object of texts, numbers and booleans, or as a list of
 /// `NAME=value`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Pairs(Vec<(String, String)>);
+pub struct Pairs(Vec<(String, String)>);
 
-inline_schema!(Pairs, crate::schema::map);
+crate::inline_schema!(Pairs, crate::schema::map);
 
 impl Pairs {
     /// The names and values.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// As the engine takes environments.
-    pub(crate) fn to_list(&self) -> Vec<String> {
+    pub fn to_list(&self) -> Vec<String> {
         self.0
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
@@ -27,17 +26,17 @@ impl Pairs {
     }
 
     /// As the engine takes labels and options. A later value replaces an earlier one.
-    pub(crate) fn into_map<M: FromIterator<(String, String)>>(self) -> M {
+    pub fn into_map<M: FromIterator<(String, String)>>(self) -> M {
         self.0.into_iter().collect()
     }
 
     /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Adds one.
-    pub(crate) fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
+    pub fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.0.push((name.into(), value.into()));
     }
 }

@@ -1,0 +1,171 @@
+//! The way of a call through a server: by the protocol or without it, the same work answers both.
+
+use crate::core::Core;
+use crate::error::{Code, ToolError};
+use crate::pages::Pages;
+use crate::progress::Progress;
+use crate::table::Table;
+use crate::tool::{Context, Tool, Toolset};
+use rmcp::RoleServer;
+use rmcp::model::{CallToolResult, ContentBlock, ErrorData, JsonObject, ListToolsResult, ProtocolVersion};
+use rmcp::service::RequestContext;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long a client may keep the list of tools, which changes only with the program.
+const LIST_TTL: Duration = Duration::from_hours(1);
+
+/// A server, as far as all servers are alike. A clone is the same server.
+pub trait Service: Clone + Send + Sync + 'static {
+    /// What its tools get.
+    type Ctx: Context;
+
+    /// What all its calls share.
+    fn core(&self) -> &Core;
+
+    /// Its tools.
+    fn table() -> &'static Table<Self::Ctx>;
+
+    /// Which of them are listed.
+    fn toolset(&self) -> Toolset {
+        Toolset::Standard
+    }
+
+    /// What one call gets.
+    fn ctx(&self, progress: Option<Progress>) -> Self::Ctx;
+
+    /// Answers the `params` of a `tools/call` without a stream, for a host in the same process: as on a stream in the
+    /// modern era, but that nobody hears of progress. Dropping the future cancels the call.
+    ///
+    /// # Errors
+    /// A JSON-RPC error: there is no such tool, or these are no params of a call.
+    fn answer(&self, params: &RawValue) -> impl Future<Output = Result<Box<RawValue>, Box<RawValue>>> + Send {
+        async move {
+            let answer = match serde_json::from_str::<Params>(params.get()) {
+                Ok(Params { name, arguments }) => {
+                    let (arguments, never) = (arguments.unwrap_or_default(), CancellationToken::new());
+                    self.call(&name, arguments, None, &never).await
+                }
+                Err(error) => Err(ErrorData::invalid_params(
+                    format!("params of tools/call: {error}"),
+                    None,
+                )),
+            };
+            match answer {
+                Ok(result) => Ok(raw(&result)),
+                Err(error) => Err(raw(&error)),
+            }
+        }
+    }
+
+    /// Calls a tool. What it fails with is a result as well.
+    ///
+    /// # Errors
+    /// There is no such tool.
+    fn call(
+        &self,
+        name: &str,
+        arguments: JsonObject,
+        progress: Option<Progress>,
+        cancelled: &CancellationToken,
+    ) -> impl Future<Output = Result<CallToolResult, ErrorData>> + Send {
+        async move {
+            let tool = Self::table().called(name)?;
+            // Tracked, because nobody waits for a handler when its stream ends.
+            // Boxed, like all work below: it is moved several times on its way, and has room for each kind of work.
+            let work = Box::pin(run(self, tool, arguments, progress, cancelled));
+            Ok(self.core().tasks.track_future(work).await)
+        }
+    }
+
+    /// The tools that are listed to this client.
+    fn list(&self, context: &RequestContext<RoleServer>) -> ListToolsResult {
+        let toolset = self.toolset();
+        let listed = Self::table()
+            .all()
+            .filter(|tool| tool.listed_in(toolset))
+            .map(Tool::listed)
+            .collect();
+        let list = ListToolsResult::with_all_items(listed);
+        // Only the modern era knows these fields.
+        if context
+            .protocol_version()
+            .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
+        {
+            let ttl = u64::try_from(LIST_TTL.as_millis()).unwrap_or(u64::MAX);
+            return list.with_ttl_ms(ttl);
+        }
+        list
+    }
+}
+
+async fn run<S: Service>(
+    service: &S,
+    tool: &Tool<S::Ctx>,
+    arguments: JsonObject,
+    progress: Option<Progress>,
+    cancelled: &CancellationToken,
+) -> CallToolResult {
+    let core = service.core();
+    let answer = match core.begin() {
+        Ok(_permit) => dispatch(service, tool, arguments, progress, cancelled).await,
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(content) => CallToolResult::success(content),
+        Err(error) => CallToolResult::error(vec![ContentBlock::text(core.error_text(&error))]),
+    }
+}
+
+async fn dispatch<S: Service>(
+    service: &S,
+    tool: &Tool<S::Ctx>,
+    arguments: JsonObject,
+    progress: Option<Progress>,
+    cancelled: &CancellationToken,
+) -> Result<Vec<ContentBlock>, ToolError> {
+    let core = service.core();
+    if let Some(cursor) = page_cursor(&arguments) {
+        return Ok(vec![ContentBlock::text(core.pages.next(cursor)?)]);
+    }
+    let ctx = service.ctx(progress);
+    let work = tool.run(ctx.clone(), arguments);
+    let result = tokio::select! {
+        result = work => result,
+        () = cancelled.cancelled() => Err(ToolError::new(Code::Cancelled, "the client cancelled this request").into()),
+        () = core.closing.cancelled() => Err(ToolError::new(Code::Cancelled, "the server is closing").into()),
+    };
+    match result {
+        Ok(mut answer) => {
+            let beside = std::mem::take(&mut answer.beside);
+            let mut content = vec![ContentBlock::text(core.pages.first(answer))];
+            content.extend(beside);
+            Ok(content)
+        }
+        Err(error) => Err(ctx.improve(error).await.into()),
+    }
+}
+
+/// The params of a `tools/call`, as far as they matter here.
+#[derive(Deserialize)]
+struct Params<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    arguments: Option<JsonObject>,
+}
+
+fn raw(value: &impl Serialize) -> Box<RawValue> {
+    // What is made here always has a form as JSON: text, objects with keys of text.
+    serde_json::value::to_raw_value(value).unwrap_or_default()
+}
+
+fn page_cursor(arguments: &JsonObject) -> Option<&str> {
+    arguments
+        .get("cursor")
+        .and_then(Value::as_str)
+        .filter(|cursor| Pages::is_cursor(cursor))
+}
