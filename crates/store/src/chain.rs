@@ -5,7 +5,7 @@
 //! rows cut off its end disagree with the head. Whoever can write the file and knows this format can forge a whole
 //! new chain: against that helps only a copy of the head's hash kept elsewhere, which [`Report::head`] is for.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
@@ -45,12 +45,10 @@ pub(crate) fn next(previous: &Hash, seq: i64, columns: &Columns<'_>) -> Hash {
 
 /// In hexadecimal.
 pub(crate) fn hex(hash: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
     hash.iter()
-        .fold(String::with_capacity(2 * hash.len()), |mut hex, byte| {
-            // Writing into a string can't fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 /// What a check of the whole chain found.
