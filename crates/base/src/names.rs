@@ -146,6 +146,15 @@ name!(
     |text| tool_name(text)
 );
 
+name!(
+    /// The name by which a host (a Docker Engine) is known here: 1 to 64 characters of `[A-Za-z0-9_.-]`, the first a
+    /// letter or digit. Aliases of `ssh_config` and names of Docker contexts mostly fit.
+    HostName,
+    "host name",
+    |text| text,
+    |text| bounded(text, 64).and_then(|()| server_name(text))
+);
+
 impl ImageRef {
     /// The registry that serves this image by Docker's rule: the part before the first `/` if it holds a `.`
     /// or `:` or is `localhost`, else `docker.io`. An id has none.
@@ -487,6 +496,27 @@ mod tests {
             ("ä", false),
         ] {
             assert_eq!(ServerName::parse(text).is_ok(), good, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn host_names() {
+        let long = "a".repeat(65);
+        for (text, good) in [
+            ("prod", true),
+            ("db.example.com", true),
+            ("10.0.0.1", true),
+            (&long[..64], true),
+            (&long, false),
+            ("", false),
+            ("*", false),
+            ("-x", false),
+            ("deploy@prod", false),
+            ("ssh://prod", false),
+            ("prod ", false),
+            ("pröd", false),
+        ] {
+            assert_eq!(HostName::parse(text).is_ok(), good, "{text:?}");
         }
     }
 

@@ -8,6 +8,8 @@
 //! 5. The first socket that is there: the system's, the rootless engine's, those of desktop products in the home
 //!    folder, Podman's.
 //!
+//! [`named`] is for engines that our own configuration names beside that one; of the environment nothing counts there.
+//!
 //! Nothing is connected to. Values of the environment come in through [`Surroundings`]; files are the docker CLI's
 //! configuration and its contexts. TLS material is named, not read: the transport does that.
 
@@ -108,6 +110,22 @@ pub enum NamedBy {
     Environment,
     /// `currentContext` of this file.
     Configuration(PathBuf),
+    /// A key of our own configuration.
+    Setting(String),
+}
+
+/// How our own configuration says where one of several engines is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named<'a> {
+    /// By its address.
+    Endpoint {
+        /// In the notation of `DOCKER_HOST`.
+        text: &'a str,
+        /// The folder with `ca.pem`, and `cert.pem` and `key.pem` where the daemon asks for them.
+        certificates: Option<&'a Path>,
+    },
+    /// By a context of the docker CLI.
+    Context(&'a str),
 }
 
 /// Why it can't be said which engine is meant.
@@ -160,6 +178,22 @@ pub enum DiscoverError {
         /// The file.
         missing: PathBuf,
     },
+    /// The folder of certificates that our configuration names is incomplete.
+    #[error("{key}: {} is not there; ca.pem says which authority vouches for the engine, cert.pem and key.pem who we are to it", .missing.display())]
+    Certificates {
+        /// The key of our configuration.
+        key: String,
+        /// The file.
+        missing: PathBuf,
+    },
+    /// Certificates were named for an engine that is not reached by TLS.
+    #[error("{key}: certificates are for tcp:// alone, and {endpoint} is not")]
+    NoTls {
+        /// The key of our configuration.
+        key: String,
+        /// The address.
+        endpoint: String,
+    },
     /// `DOCKER_API_VERSION` is no version.
     #[error("DOCKER_API_VERSION: {0}")]
     ApiVersion(#[from] VersionError),
@@ -187,6 +221,29 @@ pub fn discover(around: &Surroundings) -> Result<Found, DiscoverError> {
         endpoint,
         api_version,
         timeout,
+        origin,
+    })
+}
+
+/// The engine that our own configuration names, whatever the environment says. `key` is the table that names it
+/// (`hosts.prod`), for messages.
+///
+/// # Errors
+/// The address is none, the context is not there, or certificates are missing.
+pub fn named(around: &Surroundings, key: &str, named: Named<'_>) -> Result<Found, DiscoverError> {
+    let (endpoint, origin) = match named {
+        Named::Endpoint { text, certificates } => {
+            (tls::named(text, certificates, key)?, Origin::Configuration)
+        }
+        Named::Context(name) => {
+            let folder = around.config_dir().unwrap_or_else(|| PathBuf::from(".docker"));
+            contexts::endpoint(&folder, name, NamedBy::Setting(format!("{key}.context")))?
+        }
+    };
+    Ok(Found {
+        endpoint,
+        api_version: ApiVersion::default(),
+        timeout: TIMEOUT,
         origin,
     })
 }
@@ -304,6 +361,7 @@ impl fmt::Display for NamedBy {
         match self {
             Self::Environment => f.write_str("DOCKER_CONTEXT"),
             Self::Configuration(path) => write!(f, "currentContext in {}", path.display()),
+            Self::Setting(key) => f.write_str(key),
         }
     }
 }

@@ -448,3 +448,67 @@ fn version_and_time_limit() {
             .starts_with("DOCKER_HOST: \"tcp://\" is not the address")
     );
 }
+
+/// Of an engine that our own configuration names the environment says nothing.
+#[test]
+fn named_engines() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["ca.pem", "cert.pem", "key.pem"] {
+        fs_err::write(folder.path().join(file), "pem").unwrap();
+    }
+    let half = tempfile::tempdir().unwrap();
+    fs_err::write(half.path().join("ca.pem"), "pem").unwrap();
+    fs_err::write(half.path().join("cert.pem"), "pem").unwrap();
+    let config = Config::new("{}").context("far", r#"{"Endpoints": {"docker": {"Host": "ssh://far"}}}"#, &[]);
+    let around = Surroundings {
+        docker_host: Some("tcp://elsewhere:1".into()),
+        docker_tls_verify: Some("1".into()),
+        docker_context: Some("other".into()),
+        ..config.around()
+    };
+    let check = |wanted: Named<'_>, expected: &str| {
+        let found = match named(&around, "hosts.prod", wanted) {
+            Ok(found) => format!(
+                "{} {} ({})",
+                found.endpoint,
+                matches!(found.endpoint, Endpoint::Tls(..)),
+                found.origin
+            ),
+            Err(error) => error.to_string(),
+        };
+        let found = found.replace(&*config.path().to_string_lossy(), "DIR");
+        assert!(found.starts_with(expected), "{found}");
+    };
+    let plain = |text| Named::Endpoint {
+        text,
+        certificates: None,
+    };
+    let with = |text, folder| Named::Endpoint {
+        text,
+        certificates: Some(folder),
+    };
+    check(plain("tcp://h:1"), "tcp://h:1 false (the configuration says so)");
+    check(plain("ssh://u@h:22/run/d.sock"), "ssh://u@h:22/run/d.sock false");
+    check(
+        plain("ftp://h"),
+        "hosts.prod.endpoint: \"ftp://h\" is not the address",
+    );
+    check(with("tcp://h", folder.path()), "tcp://h:2376 true");
+    check(with("tcp://h:1", half.path()), "hosts.prod.certificates: ");
+    check(
+        with("tcp://h:1", Path::new("/nowhere")),
+        "hosts.prod.certificates: /nowhere/ca.pem is not there",
+    );
+    check(
+        with("ssh://h", folder.path()),
+        "hosts.prod.certificates: certificates are for tcp://",
+    );
+    check(
+        Named::Context("far"),
+        "ssh://far false (docker context far, which hosts.prod.context names)",
+    );
+    check(
+        Named::Context("near"),
+        "there is no docker context \"near\", which hosts.prod.context names, in DIR/contexts",
+    );
+}

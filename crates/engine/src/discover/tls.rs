@@ -52,6 +52,34 @@ pub(super) fn endpoint(text: &str, origin: &str, around: &Surroundings) -> Resul
     }
 }
 
+/// An address of the configuration with its own folder of certificates, if it has one.
+pub(super) fn named(text: &str, folder: Option<&Path>, key: &str) -> Result<Endpoint, DiscoverError> {
+    let origin = || format!("{key}.endpoint");
+    let parsed = parse(text.trim(), folder.is_some()).map_err(|cause| DiscoverError::Endpoint {
+        origin: origin(),
+        cause,
+    })?;
+    let Some(folder) = folder else {
+        return Ok(parsed);
+    };
+    let key = format!("{key}.certificates");
+    if !matches!(parsed, Endpoint::Tcp(_) | Endpoint::Tls(..)) {
+        let endpoint = parsed.to_string();
+        return Err(DiscoverError::NoTls { key, endpoint });
+    }
+    let files = Files(folder.to_path_buf());
+    let missing = |missing| DiscoverError::Certificates {
+        key: key.clone(),
+        missing,
+    };
+    let ca = files.ca().ok_or_else(|| missing(folder.join("ca.pem")))?;
+    Ok(parsed.with_tls(Tls {
+        ca: Some(ca),
+        identity: files.identity().map_err(missing)?,
+        verify: Verify::Certificate,
+    }))
+}
+
 /// Reads an address. As with the docker CLI the scheme may be missing; with TLS the default port is 2376.
 pub(super) fn parse(text: &str, wants_tls: bool) -> Result<Endpoint, EndpointError> {
     let with_scheme = match text {

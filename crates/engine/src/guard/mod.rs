@@ -50,8 +50,10 @@ pub enum DaemonPlace {
 pub struct Surroundings {
     /// The name of the host, for the line of configuration that refusals name.
     pub host: String,
-    /// The file that holds the policy.
+    /// The file of configuration.
     pub file: Option<PathBuf>,
+    /// The file that holds the policy, if it is another: its keys stand there without a table.
+    pub policy_file: Option<PathBuf>,
     /// The home directory of who runs Dockmaster.
     pub home: Option<PathBuf>,
     /// Dockmaster's own configuration and state: never mounted, whatever the policy says.
@@ -152,17 +154,25 @@ impl Guard {
 
     /// Completes the line of configuration with its table and file.
     fn placed(&self, mut refusal: Refusal) -> Refusal {
-        let host = if self.surroundings.host.is_empty() {
-            "local"
-        } else {
-            &self.surroundings.host
+        let around = &self.surroundings;
+        // The mode is the host's, everything else the guard's.
+        let is_mode = refusal
+            .allow
+            .as_deref()
+            .is_some_and(|line| line.starts_with("mode = "));
+        if let Some(file) = around.policy_file.as_deref().filter(|_| !is_mode) {
+            refusal.file = Some(file.into());
+            return refusal;
+        }
+        let host = match around.host.as_str() {
+            "" => "local".to_owned(),
+            // TOML takes it for two names otherwise.
+            name if name.contains('.') => format!("\"{name}\""),
+            name => name.to_owned(),
         };
-        refusal.allow = refusal.allow.map(|line| {
-            // The mode is the host's, everything else the guard's.
-            let table = if line.starts_with("mode = ") { "" } else { ".guard" };
-            format!("[hosts.{host}{table}] {line}")
-        });
-        refusal.file = self.surroundings.file.as_deref().map(Into::into);
+        let table = if is_mode { "" } else { ".guard" };
+        refusal.allow = refusal.allow.map(|line| format!("[hosts.{host}{table}] {line}"));
+        refusal.file = around.file.as_deref().map(Into::into);
         refusal
     }
 }
