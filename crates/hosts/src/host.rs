@@ -1,0 +1,281 @@
+//! Hosts and their engines, which are opened by the first use and let go after a long time without any.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use base::names::HostName;
+use engine::Engine;
+use engine::guard::Mode;
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use crate::machine::Look;
+use crate::state::{Known, State};
+
+/// How many hosts are asked side by side.
+const AT_ONCE: usize = 32;
+/// After how long without use an engine is let go, and with it what is connected.
+const IDLE: Duration = Duration::from_mins(15);
+
+/// An engine, and a way to look at the machine that it runs on.
+#[derive(Clone)]
+pub struct Opened {
+    /// Behind the host's guard.
+    pub engine: Engine,
+    /// `None` where only the engine's own API is there.
+    pub look: Option<Arc<dyn Look>>,
+}
+
+/// Prepares to use an engine; connects to nothing. The error is for a person, and may be another one next time.
+pub type Open = Box<dyn Fn() -> Result<Opened, String> + Send + Sync>;
+
+/// What is known of a host before it is used.
+pub struct Spec {
+    /// What it is called.
+    pub name: HostName,
+    /// Where it is, for people.
+    pub place: String,
+    /// How much of it is open.
+    pub mode: Mode,
+    /// What it is for.
+    pub labels: Vec<String>,
+    /// Opens its engine.
+    pub open: Open,
+}
+
+/// One host.
+pub struct Host {
+    spec: Spec,
+    engine: Mutex<Option<Used>>,
+    pub(crate) known: tokio::sync::Mutex<Option<Known>>,
+}
+
+struct Used {
+    opened: Opened,
+    last: Instant,
+}
+
+/// All hosts. A handle: clones share them.
+#[derive(Clone, Default)]
+pub struct Hosts {
+    hosts: Arc<BTreeMap<HostName, Arc<Host>>>,
+}
+
+/// There is no such host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no host {name:?}; there are: {}", known.join(", "))]
+pub struct Unknown {
+    /// The name, made printable.
+    pub name: String,
+    /// Those that there are.
+    pub known: Vec<String>,
+}
+
+impl Hosts {
+    /// These hosts. Where `before` has one of the same name and `is_same` says that nothing of it has changed, that one goes
+    /// on, with its connections.
+    pub fn new(specs: Vec<Spec>, before: &Self, is_same: impl Fn(&HostName) -> bool) -> Self {
+        let hosts = specs.into_iter().map(|spec| {
+            let name = spec.name.clone();
+            let kept = before.hosts.get(&name).filter(|_| is_same(&name));
+            let host = kept.map_or_else(|| Arc::new(Host::new(spec)), Arc::clone);
+            (name, host)
+        });
+        Self {
+            hosts: Arc::new(hosts.collect()),
+        }
+    }
+
+    /// The host of this name.
+    ///
+    /// # Errors
+    /// There is none; the error names those that there are.
+    pub fn get(&self, name: &str) -> Result<&Arc<Host>, Unknown> {
+        self.let_idle_go(name);
+        let found = self.hosts.iter().find(|(own, _)| own.as_str() == name);
+        found.map(|(_, host)| host).ok_or_else(|| Unknown {
+            name: base::text::clean(base::text::cut(name, 80)).replace('\n', " "),
+            known: self.names().map(ToString::to_string).collect(),
+        })
+    }
+
+    /// All of them, by name.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Host>> {
+        self.hosts.values()
+    }
+
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &HostName> {
+        self.hosts.keys()
+    }
+
+    /// How these hosts do, in their order. They are asked side by side, each for at most `limit`.
+    pub async fn states<'a>(
+        &self,
+        hosts: impl IntoIterator<Item = &'a Arc<Host>>,
+        limit: Duration,
+    ) -> Vec<State> {
+        let asked = hosts.into_iter().map(|host| {
+            let host = Arc::clone(host);
+            async move { host.state(limit).await }
+        });
+        stream::iter(asked).buffered(AT_ONCE).collect().await
+    }
+
+    /// Lets the engines go that nobody has used for long, but for one.
+    fn let_idle_go(&self, but: &str) {
+        for host in self.hosts.values().filter(|host| host.name().as_str() != but) {
+            host.let_idle_go(IDLE);
+        }
+    }
+}
+
+impl fmt::Debug for Hosts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.hosts.keys()).finish()
+    }
+}
+
+impl Host {
+    fn new(spec: Spec) -> Self {
+        Self {
+            spec,
+            engine: Mutex::default(),
+            known: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &HostName {
+        &self.spec.name
+    }
+
+    /// Where it is, for people.
+    pub fn place(&self) -> &str {
+        &self.spec.place
+    }
+
+    /// How much of it is open.
+    pub fn mode(&self) -> Mode {
+        self.spec.mode
+    }
+
+    /// What it is for.
+    pub fn labels(&self) -> &[String] {
+        &self.spec.labels
+    }
+
+    /// Its engine, opened now if it was not before. Nothing is connected by that.
+    ///
+    /// # Errors
+    /// It can't be opened; the next use tries again.
+    pub fn engine(&self) -> Result<Engine, String> {
+        Ok(self.open()?.engine)
+    }
+
+    /// Whether anybody has used it.
+    pub fn is_open(&self) -> bool {
+        self.lock().is_some()
+    }
+
+    pub(crate) fn open(&self) -> Result<Opened, String> {
+        let mut engine = self.lock();
+        if let Some(used) = &mut *engine {
+            used.last = Instant::now();
+            return Ok(used.opened.clone());
+        }
+        let opened = (self.spec.open)()?;
+        *engine = Some(Used {
+            opened: opened.clone(),
+            last: Instant::now(),
+        });
+        Ok(opened)
+    }
+
+    /// Whoever is at work with the engine keeps it, and its connections, until that is done.
+    fn let_idle_go(&self, idle: Duration) {
+        let mut engine = self.lock();
+        if engine.as_ref().is_some_and(|used| used.last.elapsed() >= idle) {
+            *engine = None;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Used>> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host")
+            .field("name", &self.spec.name)
+            .field("place", &self.spec.place)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use engine::guard::{Guard, Policy, Surroundings};
+    use engine::{ApiVersion, Endpoint};
+
+    use super::*;
+
+    fn engine() -> Engine {
+        let options = engine::Options {
+            endpoint: Endpoint::parse("unix:///nowhere").unwrap(),
+            api_version: ApiVersion::default(),
+            timeout: Duration::from_secs(1),
+            guard: Guard::new(Policy::default(), Surroundings::default()),
+            credentials: engine::credentials::Credentials::new(engine::credentials::Options::default()),
+        };
+        Engine::open(options).unwrap()
+    }
+
+    fn spec(name: &str, opened: &Arc<AtomicUsize>) -> Spec {
+        let opened = Arc::clone(opened);
+        Spec {
+            name: HostName::parse(name).unwrap(),
+            place: format!("ssh://{name}"),
+            mode: Mode::Guarded,
+            labels: Vec::new(),
+            open: Box::new(move || {
+                // The first attempt fails.
+                if opened.fetch_add(1, Ordering::Relaxed) == 0 {
+                    return Err("the context is not there".to_owned());
+                }
+                Ok(Opened {
+                    engine: engine(),
+                    look: None,
+                })
+            }),
+        }
+    }
+
+    #[tokio::test]
+    async fn engines_are_opened_by_use_kept_and_let_go() {
+        let opened = Arc::new(AtomicUsize::new(0));
+        let hosts = Hosts::new(vec![spec("a", &opened)], &Hosts::default(), |_| false);
+        let host = hosts.get("a").unwrap();
+        assert!(!host.is_open());
+        assert_eq!(host.engine().unwrap_err(), "the context is not there");
+        host.engine().unwrap();
+        host.engine().unwrap();
+        assert_eq!(opened.load(Ordering::Relaxed), 2);
+        // A host that has not changed goes on as it is; another one begins anew.
+        let same = Hosts::new(vec![spec("a", &opened)], &hosts, |_| true);
+        assert!(same.get("a").unwrap().is_open());
+        let changed = Hosts::new(vec![spec("a", &opened)], &hosts, |_| false);
+        assert!(!changed.get("a").unwrap().is_open());
+        host.let_idle_go(IDLE);
+        assert!(host.is_open());
+        host.let_idle_go(Duration::ZERO);
+        assert!(!host.is_open());
+        let error = hosts.get("b\u{1b}[31m").unwrap_err();
+        assert_eq!(error.to_string(), "there is no host \"b\"; there are: a");
+    }
+}
