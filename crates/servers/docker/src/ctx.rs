@@ -1,5 +1,6 @@
 //! What a tool has at hand while it runs: the engine, the server's state, progress, and the promise to undo.
 
+use crate::elsewhere::{Far, LOCAL, Named};
 use crate::error::ToolError;
 use crate::explain;
 use crate::server::State;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 pub struct Ctx {
     state: Arc<State>,
     progress: Option<Arc<Progress>>,
+    /// The host that the call names, if it names one.
+    host: Option<Arc<Named>>,
 }
 
 impl Context for Ctx {
@@ -30,12 +33,36 @@ impl Ctx {
     /// For one request of a client.
     pub(crate) fn new(state: Arc<State>, progress: Option<Progress>) -> Self {
         let progress = progress.map(Arc::new);
-        Self { state, progress }
+        Self {
+            state,
+            progress,
+            host: None,
+        }
     }
 
-    /// The engine that this server drives.
+    /// The same, for a call that names a host.
+    pub(crate) fn on(&self, host: Arc<Named>) -> Self {
+        Self {
+            host: Some(host),
+            ..self.clone()
+        }
+    }
+
+    /// The engine that the call is for.
     pub(crate) fn engine(&self) -> &Engine {
-        &self.state.options.engine
+        match self.far() {
+            None => &self.state.options.engine,
+            Some(far) => &far.engine,
+        }
+    }
+
+    /// The host that the call is for.
+    pub(crate) fn host(&self) -> &str {
+        self.host.as_ref().map_or(LOCAL, |host| &host.name)
+    }
+
+    fn far(&self) -> Option<&Far> {
+        self.host.as_ref()?.far.as_ref()
     }
 
     /// What all calls share.
@@ -67,7 +94,11 @@ impl Ctx {
 
     /// The label that is put on everything created here, as key and value.
     pub(crate) fn scope_label(&self) -> Option<(&str, &str)> {
-        let label = self.state.options.scope_label.as_deref()?;
+        let label = match self.far() {
+            None => &self.state.options.scope_label,
+            Some(far) => &far.scope_label,
+        };
+        let label = label.as_deref()?;
         Some(label.split_once('=').unwrap_or((label, "")))
     }
 }

@@ -3,6 +3,7 @@
 //! Every name that can be called is known here. A name that is not known destroys everything, for whoever asks:
 //! what can't be judged must not pass as harmless.
 
+use crate::elsewhere;
 use crate::tools::TABLE;
 use policy::Effect;
 use serde_json::Value;
@@ -16,15 +17,18 @@ pub fn canonical(tool: &str) -> Option<String> {
 ///
 /// Arguments that do not fit the tool get the worst that the tool can do; the call itself will fail.
 pub fn effect(tool: &str, arguments: &Value) -> Effect {
-    TABLE.effect(tool, arguments)
+    TABLE.effect(tool, elsewhere::without_host(arguments).as_ref().unwrap_or(arguments))
 }
 
-/// One line for the person who is asked to confirm: "remove container web (force)".
+/// One line for the person who is asked to confirm: "remove container web (force) on host prod".
 pub fn about(tool: &str, arguments: &Value) -> String {
-    TABLE.about(tool, arguments)
+    match elsewhere::without_host(arguments) {
+        None => TABLE.about(tool, arguments),
+        Some(others) => TABLE.about(tool, &others) + &elsewhere::about(arguments),
+    }
 }
 
 /// The name of what is lost for good, which the person is to type back. `None` when nothing is.
 pub fn data_loss(tool: &str, arguments: &Value) -> Option<String> {
-    TABLE.data_loss(tool, arguments)
+    TABLE.data_loss(tool, elsewhere::without_host(arguments).as_ref().unwrap_or(arguments))
 }

@@ -11,6 +11,7 @@ mod create;
 mod ctx;
 pub mod describe;
 mod diagnose;
+mod elsewhere;
 mod error;
 mod exec;
 mod explain;
@@ -31,6 +32,7 @@ mod synonyms;
 mod tools;
 mod values;
 
+pub use elsewhere::{Elsewhere, Far};
 pub use reference::reference;
 pub use server::{DockerServer, Options, instructions};
 pub use server_kit::ServeError;

@@ -1,5 +1,6 @@
 //! The way of a call through a server: by the protocol or without it, the same work answers both.
 
+use crate::answer::Answer;
 use crate::core::Core;
 use crate::error::{Code, ToolError};
 use crate::pages::Pages;
@@ -37,6 +38,21 @@ pub trait Service: Clone + Send + Sync + 'static {
 
     /// What one call gets.
     fn ctx(&self, progress: Option<Progress>) -> Self::Ctx;
+
+    /// A tool as it stands in the list.
+    fn listed(&self, tool: &Tool<Self::Ctx>) -> rmcp::model::Tool {
+        tool.listed()
+    }
+
+    /// Does the work of a call. Its errors are as good as they get.
+    fn work(
+        &self,
+        tool: &'static Tool<Self::Ctx>,
+        progress: Option<Progress>,
+        arguments: JsonObject,
+    ) -> impl Future<Output = Result<Answer, <Self::Ctx as Context>::Error>> + Send {
+        done(tool, self.ctx(progress), arguments)
+    }
 
     /// Answers the `params` of a `tools/call` without a stream, for a host in the same process: as on a stream in the
     /// modern era, but that nobody hears of progress. Dropping the future cancels the call.
@@ -88,7 +104,7 @@ pub trait Service: Clone + Send + Sync + 'static {
         let listed = Self::table()
             .all()
             .filter(|tool| tool.listed_in(toolset))
-            .map(Tool::listed)
+            .map(|tool| self.listed(tool))
             .collect();
         let list = ListToolsResult::with_all_items(listed);
         // Only the modern era knows these fields.
@@ -103,9 +119,20 @@ pub trait Service: Clone + Send + Sync + 'static {
     }
 }
 
+/// Runs a tool, and improves on what it fails with.
+///
+/// # Errors
+/// The tool's own.
+pub async fn done<X: Context>(tool: &'static Tool<X>, ctx: X, arguments: JsonObject) -> Result<Answer, X::Error> {
+    match tool.run(ctx.clone(), arguments).await {
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(ctx.improve(error).await),
+    }
+}
+
 async fn run<S: Service>(
     service: &S,
-    tool: &Tool<S::Ctx>,
+    tool: &'static Tool<S::Ctx>,
     arguments: JsonObject,
     progress: Option<Progress>,
     cancelled: &CancellationToken,
@@ -123,7 +150,7 @@ async fn run<S: Service>(
 
 async fn dispatch<S: Service>(
     service: &S,
-    tool: &Tool<S::Ctx>,
+    tool: &'static Tool<S::Ctx>,
     arguments: JsonObject,
     progress: Option<Progress>,
     cancelled: &CancellationToken,
@@ -132,8 +159,7 @@ async fn dispatch<S: Service>(
     if let Some(cursor) = page_cursor(&arguments) {
         return Ok(vec![ContentBlock::text(core.pages.next(cursor)?)]);
     }
-    let ctx = service.ctx(progress);
-    let work = tool.run(ctx.clone(), arguments);
+    let work = service.work(tool, progress, arguments);
     let result = tokio::select! {
         result = work => result,
         () = cancelled.cancelled() => Err(ToolError::new(Code::Cancelled, "the client cancelled this request").into()),
@@ -146,7 +172,7 @@ async fn dispatch<S: Service>(
             content.extend(beside);
             Ok(content)
         }
-        Err(error) => Err(ctx.improve(error).await.into()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -25,7 +25,7 @@ pub mod values;
 
 pub use crate::core::{Core, Plain, ServeError, Undo, serve};
 pub use answer::Answer;
-pub use calls::Service;
+pub use calls::{Service, done};
 pub use error::{Code, ToolError};
 pub use progress::Progress;
 pub use rmcp;

@@ -20,7 +20,7 @@ const RUNS_FOR: Duration = Duration::from_secs(3);
 
 /// Applies a plan, if everything is as it was when it was made.
 pub(crate) async fn apply(ctx: &Ctx, handle: &str) -> Result<Answer, ToolError> {
-    let plan = ctx.state().plans.take(handle)?;
+    let plan = ctx.state().plans.take(handle, ctx.host())?;
     let now = plan.now.again(ctx, &plan.project).await?;
     let differences = plan.now.differences(&now);
     if !differences.is_empty() {

@@ -34,6 +34,7 @@ pub(crate) async fn make(ctx: &Ctx, wanted: Wanted, patience: Duration) -> Resul
     }
     let handle = ctx.state().plans.keep(Plan {
         project: project.clone(),
+        host: ctx.host().to_owned(),
         steps,
         now,
         patience,

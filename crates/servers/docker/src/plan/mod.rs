@@ -109,6 +109,8 @@ impl Counts {
 #[derive(Debug)]
 pub(crate) struct Plan {
     project: String,
+    /// The host that it was made for.
+    host: String,
     steps: Vec<Step>,
     /// How everything was when the plan was made.
     now: Now,
@@ -140,9 +142,13 @@ impl Plans {
         handle
     }
 
-    /// Takes a plan, which can be done once.
-    fn take(&self, handle: &str) -> Result<Plan, ToolError> {
+    /// Takes a plan, which can be done once, and on the host that it was made for.
+    fn take(&self, handle: &str, host: &str) -> Result<Plan, ToolError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = open.get(handle).filter(|plan| plan.host != host) {
+            let error = ToolError::arguments(format!("the plan was made for host {}, not {host}", plan.host));
+            return Err(error.fix(format!("apply it with host={}", plan.host)));
+        }
         let plan = open.remove(handle).filter(|plan| plan.since.elapsed() < MAX_AGE);
         plan.ok_or_else(|| {
             ToolError::new(
@@ -236,14 +242,19 @@ mod tests {
         let plans = Plans::default();
         let plan = Plan {
             project: "shop".into(),
+            host: "prod".into(),
             steps: Vec::new(),
             now: Now::default(),
             patience: Duration::ZERO,
             since: Instant::now(),
         };
         let handle = plans.keep(plan);
-        assert!(plans.take("plan-c0-r0-d0-v0-shop-0000000000").is_err());
-        assert!(plans.take(&handle).is_ok());
-        assert_eq!(plans.take(&handle).unwrap_err().code, Code::Stale);
+        assert!(plans.take("plan-c0-r0-d0-v0-shop-0000000000", "prod").is_err());
+        assert_eq!(
+            plans.take(&handle, "local").unwrap_err().code,
+            Code::InvalidArguments
+        );
+        assert!(plans.take(&handle, "prod").is_ok());
+        assert_eq!(plans.take(&handle, "prod").unwrap_err().code, Code::Stale);
     }
 }
