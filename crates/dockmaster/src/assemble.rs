@@ -1,38 +1,33 @@
 //! The house, put together from settings: engine, guard, Docker server, store, gateway.
 
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use base::names::ServerName;
 use base::{KnownSecrets, Secret};
 use docker_server::{DockerServer, Toolset};
-use engine::credentials::{Credentials, Explicit, Given, RegistryHost, Scope};
-use engine::discover::{self, Found};
-use engine::guard::{DaemonPlace, Guard, Surroundings};
-use engine::{Endpoint, Engine};
+use engine::Engine;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use gateway::{
     Calls, Connect, Definition, Describe, Gateway, Journal, Limits, Link, Memory, Parts, Principal, Server,
     Wire,
 };
+use hosts::Hosts;
 use policy::Effect;
 use serde_json::Value;
 use server_kit::Service;
 use server_kit::rmcp::ServerHandler;
 use store::Store;
 
+use crate::engines::{self, Others};
 use crate::env::Var;
-use crate::exit::{Exit, Failure};
 use crate::fleet::{self, Fleet};
-use crate::remote;
-use crate::settings::{Config, Settings};
+use crate::settings::{Config, LOCAL, Settings};
 use crate::user;
 
-/// The name of the one host there is so far, as the configuration writes it.
-const HOST: &str = "local";
 /// Bytes on their way between the gateway and a server in the same process, in each direction.
 const PIPE: usize = 64 << 10;
 /// Tokens by which the gateway's own bound on answers is above that of the servers: it is a backstop.
@@ -46,6 +41,7 @@ pub(crate) struct House {
     /// Set once there are servers beside the built-in one.
     pub(crate) fleet: OnceLock<Arc<Fleet>>,
     known: KnownSecrets,
+    hosts: RwLock<Hosts>,
     /// As it was at the start, which some of it is for good.
     began: Config,
     /// As it holds now.
@@ -103,13 +99,14 @@ pub(crate) fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>)
     let known: KnownSecrets = secrets.into_iter().collect();
     let runs = fleet::enabled(settings).next().is_some();
     let engine = (settings.config.docker.enabled || runs)
-        .then(|| engine(settings).map(|(engine, _)| engine))
+        .then(|| engines::local(settings).map(|(engine, _)| engine))
         .transpose()?;
+    let hosts = engines::hosts(settings, engine.as_ref(), &Hosts::default(), |_| false);
     let mut servers = Vec::new();
     if settings.config.docker.enabled
         && let Some(engine) = &engine
     {
-        servers.push(docker(settings, engine.clone(), toolset)?);
+        servers.push(docker(settings, engine.clone(), toolset, &hosts)?);
     }
     let fleet = runs
         .then(|| Fleet::open(settings, engine.as_ref(), &store, known.clone()).map(Arc::new))
@@ -118,7 +115,7 @@ pub(crate) fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>)
         servers.extend(fleet.servers(settings, &store)?);
     }
     let memory = Arc::new(store.clone());
-    with(settings, store, memory, servers, known, fleet)
+    with(settings, store, memory, servers, (known, hosts), fleet)
 }
 
 /// A house with these servers instead of the configured ones.
@@ -130,7 +127,7 @@ pub(crate) fn of_servers(
 ) -> Result<House> {
     let store = Store::open(settings.database());
     let memory = Arc::new(AtFirstHand(store.clone()));
-    with(settings, store, memory, servers, known, fleet)
+    with(settings, store, memory, servers, (known, Hosts::default()), fleet)
 }
 
 /// Remembers what servers list for others, and takes nothing from what was remembered: who tries a server out wants to
@@ -169,7 +166,7 @@ fn with(
     store: Store,
     memory: Arc<dyn Memory>,
     servers: Vec<Server>,
-    known: KnownSecrets,
+    (known, hosts): (KnownSecrets, Hosts),
     fleet: Option<Arc<Fleet>>,
 ) -> Result<House> {
     let config = &settings.config;
@@ -205,6 +202,7 @@ fn with(
         witness,
         fleet: fleet.map(OnceLock::from).unwrap_or_default(),
         known,
+        hosts: RwLock::new(hosts),
         began: settings.config.clone(),
         holds: tokio::sync::Mutex::new(settings.config.clone()),
     })
@@ -217,119 +215,6 @@ pub(crate) fn local_principal(settings: &Settings) -> Principal {
     Principal::new(&format!("local:{user}"))
 }
 
-/// The engine that is meant, behind its guard.
-pub(crate) fn engine(settings: &Settings) -> Result<(Engine, Found)> {
-    let found = find_engine(settings)?;
-    let host = &settings.config.hosts.local;
-    let api_version = match &host.api_version {
-        Some(text) => text
-            .parse()
-            .map_err(|error| faulty("hosts.local.api_version", &error))?,
-        None => found.api_version,
-    };
-    let options = engine::Options {
-        endpoint: found.endpoint.clone(),
-        api_version,
-        timeout: host
-            .timeout
-            .map_or(found.timeout, crate::settings::Span::duration),
-        guard: Guard::new(host.guard.clone(), surroundings(settings, &found.endpoint)),
-        credentials: credentials(settings)?,
-    };
-    let engine = match &found.endpoint {
-        Endpoint::Ssh(address) => Engine::open_over(options, remote::connect(settings, address)?),
-        _ => Engine::open(options).map_err(|error| Failure::new(Exit::Faulty, error))?,
-    };
-    Ok((engine, found))
-}
-
-/// Where the engine is that is meant, and who says so.
-pub(crate) fn find_engine(settings: &Settings) -> Result<Found> {
-    discover::discover(&around(settings)).map_err(|error| Failure::new(Exit::Faulty, error).into())
-}
-
-fn around(settings: &Settings) -> discover::Surroundings {
-    let environment = &settings.environment;
-    discover::Surroundings {
-        endpoint: settings.config.hosts.local.endpoint.clone(),
-        docker_host: environment.text(Var::DockerHost),
-        docker_context: environment.text(Var::DockerContext),
-        docker_config: environment.path(Var::DockerConfig),
-        docker_cert_path: environment.path(Var::DockerCertPath),
-        docker_tls: environment.text(Var::DockerTls),
-        docker_tls_verify: environment.text(Var::DockerTlsVerify),
-        docker_api_version: environment.text(Var::DockerApiVersion),
-        docker_timeout: environment.text(Var::DockerTimeout),
-        xdg_runtime_dir: environment.absolute(Var::XdgRuntimeDir),
-        home: settings.folders.home.clone(),
-        uid: user::id(),
-    }
-}
-
-fn surroundings(settings: &Settings, endpoint: &Endpoint) -> Surroundings {
-    let mut protected = vec![
-        settings.folders.config.clone(),
-        settings.folders.state.clone(),
-        settings.file.clone(),
-    ];
-    protected.push(settings.database());
-    if let Endpoint::Unix(socket) = endpoint {
-        protected.push(socket.clone());
-    }
-    Surroundings {
-        host: HOST.to_owned(),
-        file: Some(settings.file.clone()),
-        home: settings.folders.home.clone(),
-        protected,
-        // A TCP port of this machine may be the end of a tunnel.
-        daemon: match endpoint {
-            Endpoint::Unix(_) => DaemonPlace::Local,
-            _ => DaemonPlace::Remote,
-        },
-    }
-}
-
-/// The logins of registries.
-pub(crate) fn credentials(settings: &Settings) -> Result<Credentials> {
-    let environment = &settings.environment;
-    let explicit = Explicit::parse(Given {
-        username: environment.text(Var::RegistryUsername),
-        password: environment.text(Var::RegistryPassword).map(Secret::new),
-        auth_config: environment.text(Var::RegistryAuthConfig).map(Secret::new),
-        scope: scope(settings.config.docker.credentials_for.as_deref())?,
-    });
-    Ok(Credentials::new(engine::credentials::Options {
-        config_dir: around(settings).config_dir(),
-        path: environment.raw(Var::Path),
-        explicit: explicit.map_err(|error| Failure::new(Exit::Faulty, error))?,
-        ..engine::credentials::Options::default()
-    }))
-}
-
-fn scope(registries: Option<&[String]>) -> Result<Scope> {
-    let Some(registries) = registries else {
-        return Ok(Scope::Hub);
-    };
-    if registries.iter().any(|registry| registry == "*") {
-        return Ok(Scope::Every);
-    }
-    let parse = |text: &String| {
-        RegistryHost::parse(text).ok_or_else(|| {
-            faulty(
-                "docker.credentials_for",
-                &format!("{text:?} is not a registry's host"),
-            )
-        })
-    };
-    Ok(Scope::Registries(
-        registries.iter().map(parse).collect::<Result<_>>()?,
-    ))
-}
-
-fn faulty(key: &str, fault: &dyn std::fmt::Display) -> anyhow::Error {
-    Failure::new(Exit::Faulty, format!("{key}: {fault}")).into()
-}
-
 /// Secrets that came through the environment and must not come out of any tool.
 fn given_secrets(settings: &Settings) -> impl Iterator<Item = Secret> {
     [Var::RegistryPassword, Var::RegistryAuthConfig]
@@ -339,14 +224,23 @@ fn given_secrets(settings: &Settings) -> impl Iterator<Item = Secret> {
 }
 
 /// The Docker server as the gateway knows servers: a stream, and what its tools do.
-fn docker(settings: &Settings, engine: Engine, toolset: Toolset) -> Result<Server> {
+fn docker(settings: &Settings, engine: Engine, toolset: Toolset, hosts: &Hosts) -> Result<Server> {
+    let elsewhere = Others::of(hosts);
     let options = docker_server::Options {
         engine,
         toolset,
         answer_tokens: settings.config.docker.answer_tokens as usize,
-        scope_label: settings.config.hosts.local.guard.label.as_ref().map(label),
+        elsewhere: elsewhere.clone(),
+        scope_label: settings
+            .config
+            .hosts
+            .local
+            .guard
+            .label
+            .as_ref()
+            .map(engines::label),
     };
-    let instructions = docker_server::instructions(toolset);
+    let instructions = docker_server::instructions(toolset, elsewhere.as_ref());
     within("docker", instructions, move || DockerServer::new(options.clone()))
 }
 
@@ -391,16 +285,6 @@ fn within<S: Service + ServerHandler>(
     })
 }
 
-/// The label that confines the engine, as one to put on what is created.
-fn label(label: &engine::guard::Label) -> String {
-    let text = label.to_string();
-    if text.contains('=') {
-        text
-    } else {
-        format!("{text}=")
-    }
-}
-
 /// What the tools of one of our servers do.
 struct Tools<S>(PhantomData<fn() -> S>);
 
@@ -410,15 +294,15 @@ impl<S: Service> Describe for Tools<S> {
     }
 
     fn effect(&self, tool: &str, arguments: &Value) -> Effect {
-        S::table().effect(tool, arguments)
+        S::effect(tool, arguments)
     }
 
     fn about(&self, tool: &str, arguments: &Value) -> String {
-        S::table().about(tool, arguments)
+        S::about(tool, arguments)
     }
 
     fn data_loss(&self, tool: &str, arguments: &Value) -> Option<String> {
-        S::table().data_loss(tool, arguments)
+        S::data_loss(tool, arguments)
     }
 }
 
@@ -426,6 +310,11 @@ impl<S: Service> Describe for Tools<S> {
 pub(crate) const SHUTDOWN: Duration = Duration::from_secs(10);
 
 impl House {
+    /// The hosts as the configuration says now.
+    pub(crate) fn hosts(&self) -> Hosts {
+        self.hosts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Has the gateway go on as the configuration says now: its servers, its rules, where secrets come from, whose
     /// signatures are wanted, what the guard lets pass. Gives the settings that have changed and hold from the next start.
     ///
@@ -437,13 +326,18 @@ impl House {
         let (config, before) = (&settings.config, &*holds);
         let runs = fleet::enabled(&settings).next().is_some();
         let engine = (config.docker.enabled || runs || self.fleet.get().is_some())
-            .then(|| engine(&settings).map(|(engine, _)| engine))
+            .then(|| engines::local(&settings).map(|(engine, _)| engine))
             .transpose()?;
+        let hosts = engines::hosts(&settings, engine.as_ref(), &self.hosts(), |name| {
+            let host = |config: &Config| config.hosts.get(name.as_str()).cloned();
+            let others = |config: &Config| (config.secrets.clone(), config.docker.credentials_for.clone());
+            host(config) == host(before) && others(config) == others(before) && name.as_str() != LOCAL
+        });
         // A new built-in server ends the streams of the old one, so it stays as long as nothing of it changes.
         let same_docker = (&config.docker, &config.hosts) == (&before.docker, &before.hosts);
         let docker = match &engine {
             Some(engine) if config.docker.enabled && !same_docker => {
-                Some(docker(&settings, engine.clone(), config.docker.toolset)?)
+                Some(docker(&settings, engine.clone(), config.docker.toolset, &hosts)?)
             }
             _ => None,
         };
@@ -466,6 +360,7 @@ impl House {
             // Nobody else renews meanwhile.
             drop(self.fleet.set(opened));
         }
+        *self.hosts.write().unwrap_or_else(PoisonError::into_inner) = hosts;
         self.gateway.set_rules(config.policy.clone());
         // Before anything is waited for: whoever gives up waiting finds what holds.
         *holds = settings.config;

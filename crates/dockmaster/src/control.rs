@@ -25,6 +25,9 @@ pub(crate) use unix::ask;
 /// How long an exchange may take; whatever is asked for is answered without waiting for a server.
 #[cfg(unix)]
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a host may take to say how it does; within [`PATIENCE`].
+#[cfg(unix)]
+const HOSTS: Duration = Duration::from_secs(3);
 /// Most bytes of a request.
 #[cfg(unix)]
 const REQUEST: u64 = 4 << 10;
@@ -71,6 +74,9 @@ pub(crate) struct Told {
     /// Where it listens, by HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) address: Option<SocketAddr>,
+    /// How its hosts do; it asks those that it has used.
+    #[serde(default)]
+    pub(crate) hosts: Vec<hosts::State>,
     /// How it does.
     #[serde(flatten)]
     pub(crate) status: Status,
@@ -195,8 +201,9 @@ mod unix {
     use tokio::net::{UnixListener, UnixStream};
     use tokio::time::timeout;
 
-    use super::{ANSWER, AT_ONCE, Order, PATIENCE, REQUEST, Reply, Told, folder};
+    use super::{ANSWER, AT_ONCE, HOSTS, Order, PATIENCE, REQUEST, Reply, Told, folder};
     use crate::assemble::{self, House};
+    use crate::commands::host::in_order;
     use crate::settings::Settings;
 
     /// A gateway's socket; it goes with this value.
@@ -300,6 +307,7 @@ mod unix {
                     pid: std::process::id(),
                     transport: self.settings.config.gateway.transport,
                     address: self.address,
+                    hosts: self.hosts().await,
                     status: self.house.gateway.status(),
                 })),
                 Order::Restart { server } => self.restart(&server).await,
@@ -310,6 +318,19 @@ mod unix {
                     Err(error) => Reply::Failed(format!("{error:#}")),
                 },
             }
+        }
+
+        /// How the hosts do: those that were used are asked, the others are left alone.
+        async fn hosts(&self) -> Vec<hosts::State> {
+            let hosts = self.house.hosts();
+            let asked = in_order(&hosts).into_iter().map(|host| async move {
+                if host.is_open() {
+                    host.state(HOSTS).await
+                } else {
+                    host.state_unasked()
+                }
+            });
+            join_all(asked).await
         }
 
         async fn restart(&self, server: &str) -> Reply {

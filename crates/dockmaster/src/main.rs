@@ -10,6 +10,7 @@ mod commands;
 mod confirm;
 mod control;
 mod doctor;
+mod engines;
 mod env;
 mod exit;
 mod fleet;

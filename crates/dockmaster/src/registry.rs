@@ -8,7 +8,7 @@ use engine::credentials::RegistryHost;
 use futures_util::FutureExt;
 use oci::{Artifact, Credentials, Descriptor, Layer, Limits, Login, Options, Reference, Registries};
 
-use crate::assemble;
+use crate::engines;
 use crate::settings::Settings;
 
 /// What stands before a reference where paths and URLs could stand as well; `docker://` is how `docker mcp` writes it.
@@ -32,7 +32,7 @@ pub(crate) fn only_reference(text: &str) -> Result<Reference> {
 
 /// A client. It may reach private networks, as the registries are those that the user names.
 pub(crate) fn client(settings: &Settings) -> Result<Registries> {
-    let kept = assemble::credentials(settings)?;
+    let kept = engines::credentials(settings)?;
     let credentials = Credentials::new(move |host| {
         let kept = kept.clone();
         async move {

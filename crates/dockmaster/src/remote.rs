@@ -7,13 +7,17 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use base::redact::Secret;
 use engine::{Connect, Duplex};
 use futures_util::future::BoxFuture;
+use hosts::{Look, Machine};
 use secrets::{SecretName, Sources};
 use ssh::{Ask, LockedKey, Stranger, Trust};
+use tokio::io::AsyncReadExt as _;
+use tokio::time::timeout;
 
 use crate::env::{Environment, Var};
 use crate::settings::{Settings, SshClient};
@@ -25,27 +29,80 @@ const SOCKET: &str = "/var/run/docker.sock";
 /// What the docker CLI runs over there for the same purpose.
 const DIAL: &str = "docker system dial-stdio";
 
-/// What opens streams to the engine behind an address; nothing is connected yet.
-pub(crate) fn connect(settings: &Settings, address: &engine::Ssh) -> Result<Arc<dyn Connect>> {
-    Ok(match settings.config.hosts.local.ssh {
-        SshClient::Own => Arc::new(Remote::new(settings, address)?),
+/// How long looking at a machine may take.
+const LOOKING: Duration = Duration::from_secs(10);
+
+/// A way to another machine.
+#[derive(Clone)]
+pub(crate) struct Way {
+    /// Opens streams to its engine.
+    pub(crate) connect: Arc<dyn Connect>,
+    /// Looks at the machine itself.
+    pub(crate) look: Arc<dyn Look>,
+}
+
+/// The way to the engine behind an address; nothing is connected yet.
+pub(crate) fn way(settings: &Settings, address: &engine::Ssh, client: SshClient) -> Result<Way> {
+    Ok(match client {
+        SshClient::Own => {
+            let remote = Arc::new(Remote::new(settings, address)?);
+            Way {
+                connect: Arc::<Remote>::clone(&remote),
+                look: remote,
+            }
+        }
         SshClient::System => {
-            let system = ssh::System::new(target(address));
-            let dial = match &address.socket {
-                None => DIAL.to_owned(),
-                Some(path) => format!(
-                    "docker -H {} system dial-stdio",
-                    quoted(&format!("unix://{}", path.display()))
-                ),
-            };
-            Arc::new(move || {
-                let stream = system.exec(&dial);
-                let stream: BoxFuture<'static, io::Result<Box<dyn Duplex>>> =
-                    Box::pin(async move { Ok(Box::new(stream?) as Box<dyn Duplex>) });
-                stream
-            })
+            let system = Arc::new(BySystem::new(address));
+            Way {
+                connect: Arc::<BySystem>::clone(&system),
+                look: system,
+            }
         }
     })
+}
+
+/// The system's `ssh`, started for each stream.
+struct BySystem {
+    ssh: ssh::System,
+    dial: String,
+}
+
+impl BySystem {
+    fn new(address: &engine::Ssh) -> Self {
+        let dial = match &address.socket {
+            None => DIAL.to_owned(),
+            Some(path) => format!(
+                "docker -H {} system dial-stdio",
+                quoted(&format!("unix://{}", path.display()))
+            ),
+        };
+        Self {
+            ssh: ssh::System::new(target(address)),
+            dial,
+        }
+    }
+}
+
+impl Connect for BySystem {
+    fn connect(&self) -> BoxFuture<'static, io::Result<Box<dyn Duplex>>> {
+        let stream = self.ssh.exec(&self.dial);
+        Box::pin(async move { Ok(Box::new(stream?) as Box<dyn Duplex>) })
+    }
+}
+
+impl Look for BySystem {
+    fn look(&self, folder: String) -> BoxFuture<'_, Option<Machine>> {
+        let stream = self.ssh.exec(&Machine::script(&folder));
+        Box::pin(async move {
+            let mut stream = stream.ok()?.take(Machine::ANSWER as u64);
+            let mut answer = Vec::new();
+            timeout(LOOKING, stream.read_to_end(&mut answer))
+                .await
+                .ok()?
+                .ok()?;
+            Machine::parse(&String::from_utf8_lossy(&answer))
+        })
+    }
 }
 
 /// One word for a POSIX shell.
@@ -94,17 +151,69 @@ impl Connect for Remote {
     }
 }
 
-fn options(settings: &Settings) -> Result<ssh::Options> {
+impl Look for Remote {
+    fn look(&self, folder: String) -> BoxFuture<'_, Option<Machine>> {
+        Box::pin(async move {
+            let script = Machine::script(&folder);
+            let output = self.host.run(&script, &[], Machine::ANSWER, LOOKING).await.ok()?;
+            Machine::parse(&String::from_utf8_lossy(&output.stdout))
+        })
+    }
+}
+
+/// This machine, where its engine listens at a Unix socket.
+pub(crate) struct Here;
+
+impl Look for Here {
+    fn look(&self, folder: String) -> BoxFuture<'_, Option<Machine>> {
+        Box::pin(async move {
+            let mut sh = tokio::process::Command::new("sh");
+            sh.args(["-c", &Machine::script(&folder)])
+                .stdin(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null())
+                .kill_on_drop(true);
+            let output = timeout(LOOKING, sh.output()).await.ok()?.ok()?;
+            Machine::parse(&String::from_utf8_lossy(&output.stdout))
+        })
+    }
+}
+
+/// Whether `ssh_config` says more of a host than of one that nobody has heard of.
+pub(crate) fn ssh_config_knows(settings: &Settings, name: &str) -> Result<bool> {
+    let resolve = |name: &str| -> Result<ssh::config::Resolved> {
+        let target = ssh::Target {
+            user: None,
+            host: name.to_owned(),
+            port: None,
+        };
+        let mut resolved = ssh::config::resolve(&files(settings), &target)?;
+        // What a name means without any configuration.
+        if resolved.host_name == name {
+            resolved.host_name.clear();
+        }
+        resolved.alias.clear();
+        resolved.notes.clear();
+        Ok(resolved)
+    };
+    // As no host is called.
+    Ok(resolve(name)? != resolve("nobody-has-heard-of-it.invalid")?)
+}
+
+fn files(settings: &Settings) -> ssh::Files {
     let home = settings.folders.home.clone().unwrap_or_default();
+    ssh::Files {
+        user: Some(home.join(".ssh").join("config")),
+        system: cfg!(unix).then(|| PathBuf::from("/etc/ssh/ssh_config")),
+        home,
+        user_name: user::name(&settings.environment),
+        variables: ssh::Variables::new(Environment::named),
+    }
+}
+
+fn options(settings: &Settings) -> Result<ssh::Options> {
     let environment = &settings.environment;
     Ok(ssh::Options {
-        files: ssh::Files {
-            user: Some(home.join(".ssh").join("config")),
-            system: cfg!(unix).then(|| PathBuf::from("/etc/ssh/ssh_config")),
-            home,
-            user_name: user::name(environment),
-            variables: ssh::Variables::new(Environment::named),
-        },
+        files: files(settings),
         agent: environment.absolute(Var::SshAuthSock).or_else(agent),
         ask: Arc::new(Answers {
             secrets: keep::sources(settings)?,

@@ -2,6 +2,7 @@
 //! from it.
 
 mod define;
+mod hosts;
 mod servers;
 
 use std::net::IpAddr;
@@ -16,6 +17,7 @@ use policy::{AskBefore, Preset};
 use serde::de::DeserializeOwned;
 
 pub(crate) use define::Definition;
+pub(crate) use hosts::{Host as HostCommand, Wanted};
 pub(crate) use servers::{Catalog, Import, InProfile, Profile, Secret, Server};
 
 use crate::commands::moment::Moment;
@@ -47,6 +49,7 @@ Examples:
   dockmaster tools call list_containers       make one call, as a client would
   dockmaster catalog search github            find a server to run
   dockmaster server enable memory             switch it on, in a locked-down container
+  dockmaster host add prod ssh://deploy@prod  another machine's engine
   dockmaster audit list --since 1h            who did what
   dockmaster doctor                           what is missing, and how to get it";
 
@@ -74,6 +77,9 @@ pub(crate) enum Command {
     /// See what servers there are, and take in further catalogs
     #[command(subcommand)]
     Catalog(Catalog),
+    /// Docker Engines on this and other machines, by name
+    #[command(subcommand)]
+    Host(HostCommand),
     /// Named sets of servers
     #[command(subcommand)]
     Profile(Profile),

@@ -7,8 +7,8 @@ use crate::cli::Config;
 use crate::env::Var;
 use crate::exit::Exit;
 use crate::settings::table::SETTINGS;
-use crate::settings::{Origin, Settings, Shown};
-use crate::{assemble, output};
+use crate::settings::{LOCAL, Origin, Settings, Shown};
+use crate::{engines, output};
 
 /// Does one of them.
 pub(crate) fn run(settings: &Settings, command: &Config) -> Result<Exit> {
@@ -64,7 +64,7 @@ fn shown(settings: &Settings) -> Vec<Shown> {
         .iter_mut()
         .find(|value| value.key == "hosts.local.endpoint" && value.origin == Origin::Default);
     if let Some(endpoint) = endpoint {
-        match assemble::find_engine(settings) {
+        match engines::find(settings, LOCAL) {
             Ok(found) => {
                 endpoint.value = format!("{:?}", found.endpoint.to_string());
                 endpoint.origin = Origin::Found {
@@ -103,7 +103,9 @@ fn explain(name: &str) -> Result<Exit> {
 
 /// The file was read already, or we would not be here; what is left are values that only their users can judge.
 fn check(settings: &Settings) -> Result<()> {
-    assemble::engine(settings)?;
+    for (name, _) in settings.config.hosts.all() {
+        engines::of(settings, name)?;
+    }
     let file = settings.folders.shown(&settings.file);
     let verdict = if settings.has_file() {
         format!("{file} is in order")

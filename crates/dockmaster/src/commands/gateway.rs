@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result};
 use gateway::{InstanceStatus, ServerState, ServerStatus, Status, What};
 
+use super::host::states;
 use super::status;
 use crate::cli::{Address, Json};
 use crate::control::{self, Told};
@@ -27,7 +28,14 @@ pub(crate) async fn status(settings: &Settings, wanted: Address, json: Json) -> 
         }
         let shown: Vec<_> = running
             .iter()
-            .map(|told| shown(&head(told), &told.status))
+            .map(|told| {
+                let mut text = shown(&head(told), &told.status);
+                // One alone is what the Docker server's line tells of.
+                if told.hosts.len() > 1 {
+                    _ = write!(text, "\n\n{}", states::table(&told.hosts));
+                }
+                text
+            })
             .collect();
         output::line(&shown.join("\n\n"))?;
         return Ok(Exit::Done);

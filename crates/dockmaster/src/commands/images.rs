@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use crate::fleet::{Fleet, PIN, VERSION};
 use crate::settings::Settings;
-use crate::{assemble, output, progress};
+use crate::{assemble, engines, output, progress};
 
 /// Reports of progress that may wait to be drawn.
 const QUEUE: usize = 16;
@@ -60,7 +60,7 @@ pub(crate) async fn on_engine<T>(
     store: &Store,
     work: impl AsyncFnOnce(Instances) -> Result<T>,
 ) -> Result<T> {
-    let (engine, _) = assemble::engine(settings)?;
+    let (engine, _) = engines::local(settings)?;
     let fleet = Fleet::open(settings, Some(&engine), store, KnownSecrets::default())?;
     let done = async { work(fleet.runner().context("there is no engine")?).await }.await;
     fleet.close(assemble::SHUTDOWN).await;

@@ -7,6 +7,7 @@ mod catalog;
 mod config;
 mod gateway;
 mod generate;
+pub(crate) mod host;
 pub(crate) mod images;
 mod import;
 pub(crate) mod moment;
@@ -78,6 +79,7 @@ pub(crate) fn run(cli: Cli, environment: &Environment) -> Result<Exit> {
         }
         Command::Server(command) => block_on(server::run(&read(Overrides::default())?, command)),
         Command::Catalog(command) => block_on(catalog::run(&read(Overrides::default())?, command)),
+        Command::Host(command) => block_on(host::run(&read(Overrides::default())?, command)),
         Command::Profile(command) => block_on(profile::run(&read(Overrides::default())?, command)),
         Command::Secret(command) => block_on(secret::run(&read(Overrides::default())?, command)),
         Command::Import(command) => block_on(import::run(&read(Overrides::default())?, command)),

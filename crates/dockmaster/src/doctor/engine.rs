@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Check;
-use crate::assemble;
-use crate::settings::Settings;
+use crate::engines;
+use crate::settings::{LOCAL, Settings};
 #[cfg(unix)]
 use crate::user;
 
@@ -23,19 +23,25 @@ const SKEW: i64 = 5;
 #[cfg(unix)]
 const SPACE: u64 = 2 << 30;
 
-/// All checks of the engine.
+/// All checks of the engine at hand.
 pub(super) async fn checks(settings: &Settings) -> Vec<Check> {
     if !settings.config.docker.enabled {
         return vec![Check::ok("engine", "not used: docker.enabled is false")];
     }
-    let (engine, found) = match assemble::engine(settings) {
+    of(settings, LOCAL).await
+}
+
+/// All checks of the engine of a host.
+pub(super) async fn of(settings: &Settings, name: &str) -> Vec<Check> {
+    let (engine, found) = match engines::of(settings, name) {
         Ok(engine) => engine,
         Err(error) => {
-            return vec![Check::fault(
-                "engine",
-                format!("{error:#}"),
-                "say where it is, in DOCKER_HOST or under [hosts.local]",
-            )];
+            let fix = if name == LOCAL {
+                "say where it is, in DOCKER_HOST or under [hosts.local]".to_owned()
+            } else {
+                format!("say where it is: dockmaster host edit {name} ssh://user@host")
+            };
+            return vec![Check::fault("engine", format!("{error:#}"), fix)];
         }
     };
     let mut checks = vec![place(&found)];
@@ -49,7 +55,7 @@ pub(super) async fn checks(settings: &Settings) -> Vec<Check> {
         }
         Err(fault) => checks.push(fault),
     }
-    checks.push(guard(settings));
+    checks.push(guard(settings, name));
     checks.push(credentials(&engine).await);
     checks
 }
@@ -58,6 +64,11 @@ fn place(found: &Found) -> Check {
     let told = format!("{} ({})", found.endpoint, found.origin);
     match found.origin {
         Origin::Nowhere { .. } => Check::fault("engine", told, INSTALL),
+        _ if matches!(found.endpoint, Endpoint::Tcp(_)) && !found.endpoint.is_local() => Check::warning(
+            "engine",
+            format!("{told}: in the clear, so whoever is on the way can read and do everything"),
+            "use ssh://, or TLS with a folder of certificates",
+        ),
         _ => Check::ok("engine", told),
     }
 }
@@ -226,8 +237,10 @@ pub(super) fn space(_name: &'static str, _folder: &Path) -> Option<Check> {
     None
 }
 
-fn guard(settings: &Settings) -> Check {
-    let host = &settings.config.hosts.local;
+fn guard(settings: &Settings, name: &str) -> Check {
+    let Some(host) = settings.config.hosts.get(name) else {
+        return Check::ok("guard", "there is no such host");
+    };
     let rules = &settings.config.policy;
     let told = format!(
         "mode {}; calls: {}, asking before what would {}",
@@ -237,7 +250,7 @@ fn guard(settings: &Settings) -> Check {
     );
     match host.mode {
         Mode::Open => {
-            let fix = "set mode = \"guarded\" under [hosts.local], and open there what is needed";
+            let fix = format!("set mode = \"guarded\" under [hosts.{name}], and open there what is needed");
             Check::warning(
                 "guard",
                 format!("{told}: whoever may call tools can become root on the engine's host"),

@@ -15,7 +15,7 @@ use crate::settings::Settings;
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
-struct Check {
+pub(crate) struct Check {
     name: &'static str,
     state: State,
     /// What was found.
@@ -87,11 +87,25 @@ pub(crate) async fn run(settings: Result<Settings>, json: Json) -> Result<Exit> 
             output::line(&shown(check))?;
         }
     }
-    let faults = checks.iter().any(|check| check.state == State::Fault);
-    Ok(if faults { Exit::Failed } else { Exit::Done })
+    Ok(if has_fault(&checks) {
+        Exit::Failed
+    } else {
+        Exit::Done
+    })
 }
 
-fn shown(check: &Check) -> String {
+/// Looks at the engine of a host.
+pub(crate) async fn of_host(settings: &Settings, name: &str) -> Vec<Check> {
+    engine::of(settings, name).await
+}
+
+/// Whether something does not work.
+pub(crate) fn has_fault(checks: &[Check]) -> bool {
+    checks.iter().any(|check| check.state == State::Fault)
+}
+
+/// A check for people.
+pub(crate) fn shown(check: &Check) -> String {
     let (mark, colour) = match check.state {
         State::Ok => ("ok", AnsiColor::Green),
         State::Warning => ("look", AnsiColor::Yellow),

@@ -12,6 +12,7 @@ use catalog::setup::Memory;
 use docker_server::Toolset;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::hosts::Hosts;
 use super::span::Span;
 use crate::signatures::Signer;
 
@@ -170,36 +171,6 @@ pub(crate) struct Profile {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Secrets {
     pub(crate) sources: Option<Vec<String>>,
-}
-
-/// `[hosts]`: one engine so far.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Hosts {
-    pub(crate) local: Host,
-}
-
-/// `[hosts.local]`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Host {
-    pub(crate) endpoint: Option<String>,
-    pub(crate) ssh: SshClient,
-    pub(crate) api_version: Option<String>,
-    pub(crate) timeout: Option<Span>,
-    pub(crate) mode: engine::guard::Mode,
-    pub(crate) guard: engine::guard::Policy,
-}
-
-/// Which SSH client goes to an `ssh://` endpoint.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum SshClient {
-    /// Ours: one connection, over which every stream goes.
-    #[default]
-    Own,
-    /// The system's, for what ours does not do.
-    System,
 }
 
 /// `[audit]`.

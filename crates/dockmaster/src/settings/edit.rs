@@ -157,6 +157,21 @@ impl Edit {
         remove(self.document.as_table_mut(), path)
     }
 
+    /// The settings as they would be once this is saved.
+    ///
+    /// # Errors
+    /// It would not be in order.
+    pub(crate) fn then(&self, settings: &Settings) -> Result<Settings> {
+        let file = file::parse(&self.document.to_string()).map_err(|faults| FileError::Faulty {
+            path: self.path.clone(),
+            faults,
+        });
+        let file = file.context("the configuration would not be in order afterwards; nothing was changed")?;
+        let mut then = settings.clone();
+        then.take(Some(file))?;
+        Ok(then)
+    }
+
     /// Writes the file, if anything was changed: at once and as a whole, after checking that it can be read.
     /// Returns whether it was written.
     pub(crate) fn save(self) -> Result<bool> {

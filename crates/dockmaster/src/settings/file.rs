@@ -5,11 +5,14 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use engine::guard::Policy;
 use fs_err as fs;
+use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::config::Config;
+use super::hosts::LOCAL;
 use super::table;
 use crate::permissions;
 
@@ -79,42 +82,89 @@ pub(crate) fn read(path: &Path) -> Result<Option<File>, FileError> {
     parse(&text).map(Some).map_err(faulty)
 }
 
+/// Reads a file that holds a guard's table and nothing else.
+pub(super) fn read_guard(path: &Path) -> Result<Policy, FileError> {
+    let text = fs::read_to_string(path)?;
+    parse_guard(&text).map_err(|faults| FileError::Faulty {
+        path: path.to_owned(),
+        faults,
+    })
+}
+
+/// Reads the text of such a file.
+pub(super) fn parse_guard(text: &str) -> Result<Policy, Vec<Fault>> {
+    let read = || {
+        let keys = keys(text, &["hosts", LOCAL, "guard"])?;
+        read_as(text, &keys)
+    };
+    read().map_err(|mut faults: Vec<Fault>| {
+        for fault in &mut faults {
+            // As the keys are called there.
+            fault.message = fault.message.replace("hosts.local.guard.", "");
+        }
+        faults
+    })
+}
+
 /// Reads the text of a file.
 pub(crate) fn parse(text: &str) -> Result<File, Vec<Fault>> {
-    let lines = Lines(text);
-    let fault = |error: &toml::de::Error| {
-        let line = error.span().map_or(1, |span| lines.at(span.start));
+    let keys = keys(text, &[])?;
+    let config: Config = read_as(text, &keys)?;
+    let at = |key: &str, message: &str| {
+        // What is missing has no line of its own; what it is missing from is nearby.
+        let table = key.rsplit_once('.').map_or(key, |(table, _)| table);
+        let beneath = || {
+            keys.iter()
+                .find(|(known, _)| known.starts_with(table))
+                .map(|(_, own)| own)
+        };
+        let line = keys.get(key).or_else(beneath).map_or(1, |written| written.line);
         vec![Fault {
             line,
-            message: error.message().trim().replace('\n', " "),
+            message: format!("`{key}`: {message}"),
         }]
     };
-    let parsed = DeTable::parse(text).map_err(|error| fault(&error))?;
+    config
+        .hosts
+        .check()
+        .map_err(|(key, message)| at(&key, &message))?;
+    permissions::check(&config).map_err(|(key, message)| at(key, &message))?;
+    Ok(File { config, keys })
+}
+
+/// The keys of a text that is the table at this path.
+fn keys(text: &str, path: &[&str]) -> Result<BTreeMap<String, Written>, Vec<Fault>> {
+    let lines = Lines(text);
+    let parsed = DeTable::parse(text).map_err(|error| fault(&error, &lines))?;
     let mut walk = Walk {
         lines: &lines,
         keys: BTreeMap::new(),
         faults: Vec::new(),
     };
-    walk.table(parsed.get_ref(), &[]);
-    if !walk.faults.is_empty() {
-        return Err(walk.faults);
+    walk.table(parsed.get_ref(), path);
+    if walk.faults.is_empty() {
+        Ok(walk.keys)
+    } else {
+        Err(walk.faults)
     }
-    let keys = walk.keys;
-    let config: Config = toml::from_str(text).map_err(|error| {
-        let mut faults = fault(&error);
+}
+
+fn read_as<T: DeserializeOwned>(text: &str, keys: &BTreeMap<String, Written>) -> Result<T, Vec<Fault>> {
+    toml::from_str(text).map_err(|error| {
+        let mut faults = fault(&error, &Lines(text));
         for fault in &mut faults {
-            name_key(fault, &keys);
+            name_key(fault, keys);
         }
         faults
-    })?;
-    permissions::check(&config).map_err(|(key, message)| {
-        let line = keys.get(key).map_or(1, |written| written.line);
-        vec![Fault {
-            line,
-            message: format!("`{key}`: {message}"),
-        }]
-    })?;
-    Ok(File { config, keys })
+    })
+}
+
+fn fault(error: &toml::de::Error, lines: &Lines<'_>) -> Vec<Fault> {
+    let line = error.span().map_or(1, |span| lines.at(span.start));
+    vec![Fault {
+        line,
+        message: error.message().trim().replace('\n', " "),
+    }]
 }
 
 /// Puts the key before a fault in its value, and Rust's names of types into words.

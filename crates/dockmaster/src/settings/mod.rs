@@ -6,6 +6,7 @@
 mod config;
 mod edit;
 mod file;
+mod hosts;
 mod show;
 mod span;
 pub(crate) mod table;
@@ -18,9 +19,10 @@ use std::path::{Path, PathBuf};
 
 use docker_server::Toolset;
 
-pub(crate) use config::{Config, SshClient, Transport};
+pub(crate) use config::{Config, Transport};
 pub(crate) use edit::Edit;
 pub(crate) use file::{FileError, nearest};
+pub(crate) use hosts::{Host, LOCAL, SshClient, is_label};
 pub(crate) use show::{Origin, Shown};
 pub(crate) use span::Span;
 
@@ -86,21 +88,31 @@ impl Settings {
         if let (None, Some(by)) = (&written, by) {
             return Err(SettingsError::Absent { path: file, by });
         }
-        let mut config = written
-            .as_ref()
-            .map(|written| written.config.clone())
-            .unwrap_or_default();
-        overrides.apply(&mut config);
-        config.hosts.local.guard.mode = config.hosts.local.mode;
-        Ok(Self {
-            config,
+        let mut settings = Self {
+            config: Config::default(),
             file,
             folders,
             environment,
             is_attended: false,
-            written,
+            written: None,
             overrides,
-        })
+        };
+        settings.take(written)?;
+        Ok(settings)
+    }
+
+    /// Goes on with what another text of the file says.
+    fn take(&mut self, written: Option<file::File>) -> Result<(), FileError> {
+        self.config = written
+            .as_ref()
+            .map(|file| file.config.clone())
+            .unwrap_or_default();
+        self.overrides.apply(&mut self.config);
+        for host in self.config.hosts.all_mut() {
+            host.complete(&self.file, self.folders.home.as_deref())?;
+        }
+        self.written = written;
+        Ok(())
     }
 
     /// The same, as the file says it now.
@@ -141,5 +153,9 @@ impl Overrides {
         set(&mut config.policy.preset, self.preset);
         set(&mut config.policy.ask, self.ask);
         set(&mut config.hosts.local.mode, self.mode);
+        // Meant for the engine at hand; another one is not opened by it, but shut.
+        for host in config.hosts.others.values_mut() {
+            host.mode = host.mode.min(self.mode.unwrap_or(host.mode));
+        }
     }
 }

@@ -106,7 +106,22 @@ impl Settings {
                     vec![self.show(setting)]
                 }
             })
+            .chain(self.further_hosts())
             .collect()
+    }
+
+    /// What the file has for hosts beside `local`.
+    fn further_hosts(&self) -> impl Iterator<Item = Shown> {
+        let hosts = SETTINGS
+            .iter()
+            .filter(|setting| setting.key.starts_with("hosts."));
+        let written =
+            hosts.flat_map(|setting| self.written(setting).filter(|shown| shown.key != setting.key));
+        let mut shown: Vec<_> = written.collect();
+        // By table, as they would stand in a file; within one, in the order of the documentation.
+        let table = |shown: &Shown| shown.key.rsplit_once('.').map(|(table, _)| table.to_owned());
+        shown.sort_by_key(table);
+        shown.into_iter()
     }
 
     /// What the file has for a setting.
@@ -134,7 +149,7 @@ impl Settings {
         {
             return shown(value, Origin::Flag { flag });
         }
-        if let Some(written) = self.written(setting).next() {
+        if let Some(written) = self.written(setting).find(|written| written.key == setting.key) {
             return written;
         }
         if let Some(variable) = setting.variable

@@ -1,6 +1,7 @@
 //! Every key of the configuration file: what it means, its default, and which flag or variable goes before or after
 //! it. `config show`, the errors for unknown keys and `docs/configuration.md` come from here.
 
+use super::hosts::LOCAL;
 use crate::env::Var;
 
 /// One key.
@@ -56,7 +57,10 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
         "secrets",
         "Where the values of secrets come from; see [secrets](secrets.md).",
     ),
-    ("hosts.local", "The Docker Engine, and how much of it is open."),
+    (
+        "hosts.local",
+        "The Docker Engine, and how much of it is open. `[hosts.NAME]`, which `dockmaster host add` writes, is a further one with the same keys, of which `endpoint` or `context` has to be there; of the environment nothing counts for it; see [hosts](hosts.md).",
+    ),
     (
         "hosts.local.guard",
         "What requests to the engine may ask for, in the modes `read-only`, `no-destroy` and `guarded`; see [guard](guard.md). Everything is shut by default; each refusal names the line that would allow it.",
@@ -178,10 +182,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
     found("signers.*.servers", "none", "Servers of which the images have to be signed."),
     found("secrets.sources", "`[\"environment\", \"file\"]`", "Where secrets are looked for, in order: `environment` (`DOCKMASTER_SECRET_…`), `file` (encrypted, in the state folder), `folder:PATH`, `env-file:PATH`, `helper:NAME` (a Docker credential helper), `docker-pass`. New ones go to the first that can be written."),
     found("hosts.local.endpoint", "found: `DOCKER_HOST`, `DOCKER_CONTEXT`, the current context, then the usual sockets", "Where the engine is: `unix:///path/to/socket`, `tcp://host:port`, `ssh://user@host` or `npipe://`.").variable(Var::DockerHost),
+    found("hosts.local.context", "none", "A context of the docker CLI that says where the engine is, instead of `endpoint`."),
+    found("hosts.local.certificates", "none", "The folder with `ca.pem`, and `cert.pem` and `key.pem` where the engine asks who we are, for a `tcp://` endpoint: it is reached by TLS then. Relative paths are beside this file."),
     setting("hosts.local.ssh", r#""own""#, "Which client goes to an `ssh://` endpoint: `own`; or `system`, the `ssh` of this machine with all of its configuration, for what ours does not do (`ProxyCommand`, GSSAPI, keys in hardware without an agent); see [ssh](ssh.md)."),
     found("hosts.local.api_version", "negotiated", "The version of the Engine API to speak, such as `\"1.41\"`, or `\"auto\"`.").variable(Var::DockerApiVersion),
     found("hosts.local.timeout", "`\"60s\"`", "How long a request to the engine may take until its answer begins.").variable(Var::DockerTimeout),
     setting("hosts.local.mode", r#""guarded""#, "How much of the engine is open: `read-only`; `no-destroy`; `guarded`, everything that the guard's rules allow; `open`, everything.").flag("--mode"),
+    setting("hosts.local.labels", "[]", "What the host is for, to place servers by: `[\"gpu\", \"zone=eu\"]`."),
+    found("hosts.local.guard_file", "none", "A file with what the table `guard` would hold, instead of that table; several hosts can share one. Relative paths are beside this file."),
     setting("hosts.local.guard.privileged", "false", "Containers with `Privileged`, which are root on the host."),
     setting("hosts.local.guard.namespaces", "[]", "Namespaces that may be the host's or another container's: `pid`, `network`, `ipc`, `uts`, `user`, `cgroup`."),
     setting("hosts.local.guard.capabilities", "[]", "Capabilities that may be added beyond Docker's default set."),
@@ -266,8 +274,13 @@ pub(crate) fn dotted(path: &[&str]) -> String {
 
 fn begins(key: &str, path: &[&str]) -> bool {
     let mut names = key.split('.');
-    path.iter()
-        .all(|name| names.next().is_some_and(|own| own == "*" || own == *name))
+    path.iter().enumerate().all(|(depth, name)| {
+        // Every host has the keys of `local`.
+        let is_host = depth == 1 && path.first() == Some(&"hosts");
+        names
+            .next()
+            .is_some_and(|own| own == "*" || own == *name || is_host && own == LOCAL)
+    })
 }
 
 fn depth(key: &str) -> usize {

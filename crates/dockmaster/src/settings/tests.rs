@@ -26,7 +26,7 @@ fn unknown_keys_are_errors_with_what_was_meant() {
     config.toml:4: unknown key `gateway.transprot`; did you mean `transport`?
     ");
     insta::assert_snapshot!(faults("[gateway]\npreset = 'full'\n"), @"config.toml:2: unknown key `gateway.preset`; `preset` belongs under [policy]");
-    insta::assert_snapshot!(faults("[hosts.remote]\nmode = 'open'\n"), @"config.toml:1: unknown key `hosts.remote`; [hosts] has: local");
+    insta::assert_snapshot!(faults("[hosts.remote]\nmod = 'open'\n"), @"config.toml:2: unknown key `hosts.remote.mod`; did you mean `mode`?");
     insta::assert_snapshot!(faults("[hosts.local.guard]\nprivilege = true\n"), @"config.toml:2: unknown key `hosts.local.guard.privilege`; did you mean `privileged`?");
     insta::assert_snapshot!(faults("[audit]\nxyz = 1\n"), @"config.toml:2: unknown key `audit.xyz`; [audit] has: file");
     insta::assert_snapshot!(faults("port = 8811\n"), @"config.toml:1: unknown key `port`; `port` belongs under [gateway]");
@@ -47,6 +47,43 @@ fn wrong_values_are_errors_with_their_line() {
     insta::assert_snapshot!(faults("[hosts.local.guard]\nroots = [{ path = 'srv' }]\n"), @"config.toml:2: `hosts.local.guard.roots`: srv is not an absolute path without ..");
     insta::assert_snapshot!(faults("[gateway\n"), @"config.toml:1: unclosed table, expected `]`");
     insta::assert_snapshot!(faults("[gateway]\nport = 1\nport = 2\n"), @"config.toml:3: duplicate key");
+}
+
+#[test]
+fn hosts_that_can_not_be_meant() {
+    insta::assert_snapshot!(faults("[gateway]\nport = 1\n[hosts.remote]\nmode = 'open'\n"), @r#"config.toml:4: `hosts.remote.endpoint`: is missing: [hosts.remote] needs an endpoint ("ssh://user@host") or a context of the docker CLI"#);
+    insta::assert_snapshot!(faults("[hosts.\"a b\"]\nmode = 'open'\n"), @r#"config.toml:1: "a b" is not a valid host name: use letters, digits, '_', '.' and '-', the first a letter or digit"#);
+    insta::assert_snapshot!(faults("[hosts.a]\nendpoint = 'ssh://a'\ncontext = 'a'\n"), @"config.toml:3: `hosts.a.context`: goes without `endpoint`: either of them says where the engine is");
+    insta::assert_snapshot!(faults("[hosts.a]\ncontext = 'a'\ncertificates = '/c'\n"), @"config.toml:3: `hosts.a.certificates`: goes with an `endpoint` (tcp://host:port); a context has certificates of its own");
+    insta::assert_snapshot!(faults("[hosts.a]\ncontext = 'a'\nlabels = ['gpu', 'a b']\n"), @r#"config.toml:3: `hosts.a.labels`: "a b" is no label; write a word or name=value of letters, digits, '_', '.', '-' and '/'"#);
+    insta::assert_snapshot!(faults("[hosts.a]\ncontext = 'a'\nguard_file = 'g'\n[hosts.a.guard]\ngpus = true\n"), @"config.toml:3: `hosts.a.guard_file`: goes without the table `guard`: one of them is the guard");
+    insta::assert_snapshot!(faults("[hosts.a]\ncontext = 'a'\nmode = 'shut'\n"), @"config.toml:3: `hosts.a.mode`: unknown variant `shut`, expected one of `read-only`, `no-destroy`, `guarded`, `open`");
+    insta::assert_snapshot!(faults("[hosts.\"db.example.com\".guard]\nprivilege = true\n"), @"config.toml:2: unknown key `hosts.db.example.com.guard.privilege`; did you mean `privileged`?");
+    assert_eq!(
+        faults("[hosts.\"db.example.com\"]\nendpoint = 'ssh://db'\nlabels = ['gpu', 'zone=eu-1']\n"),
+        ""
+    );
+}
+
+#[test]
+fn a_mode_for_the_engine_at_hand_opens_no_other() {
+    let text = "[hosts.a]\ncontext = 'a'\nmode = 'no-destroy'\n[hosts.a.guard]\ngpus = true\n";
+    let mode = |mode| {
+        let overrides = Overrides {
+            mode,
+            ..Overrides::default()
+        };
+        let config = settings(Some(text), overrides, home()).config;
+        let host = config.hosts.get("a").unwrap();
+        assert!(host.guard.gpus);
+        (config.hosts.local.guard.mode.as_str(), host.guard.mode.as_str())
+    };
+    assert_eq!(mode(None), ("guarded", "no-destroy"));
+    assert_eq!(mode(Some(engine::guard::Mode::Open)), ("open", "no-destroy"));
+    assert_eq!(
+        mode(Some(engine::guard::Mode::ReadOnly)),
+        ("read-only", "read-only")
+    );
 }
 
 /// The table says the same as the types.

@@ -58,10 +58,14 @@ fn config_show() {
 
     [hosts.local]
     endpoint = "ENGINE"  # DOCKER_HOST
+    # context = (none)  # default
+    # certificates = (none)  # default
     ssh = "own"  # default
     # api_version = (negotiated)  # default
     # timeout = (60s)  # default
     mode = "guarded"  # default
+    labels = []  # default
+    # guard_file = (none)  # default
     "#);
     // What it prints is a configuration that says the same.
     let again = Dockmaster::new().configured(&shown.stdout());

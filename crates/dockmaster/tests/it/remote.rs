@@ -9,7 +9,7 @@ use crate::servers::{SCRIPT, gone, store_secret};
 use crate::terminal::Terminal;
 
 /// The socket of the engine under test.
-fn socket() -> String {
+pub(crate) fn socket() -> String {
     let endpoint = testkit::endpoint();
     endpoint
         .strip_prefix("unix://")

@@ -17,7 +17,10 @@ pub fn canonical(tool: &str) -> Option<String> {
 ///
 /// Arguments that do not fit the tool get the worst that the tool can do; the call itself will fail.
 pub fn effect(tool: &str, arguments: &Value) -> Effect {
-    TABLE.effect(tool, elsewhere::without_host(arguments).as_ref().unwrap_or(arguments))
+    TABLE.effect(
+        tool,
+        elsewhere::without_host(arguments).as_ref().unwrap_or(arguments),
+    )
 }
 
 /// One line for the person who is asked to confirm: "remove container web (force) on host prod".
@@ -30,5 +33,8 @@ pub fn about(tool: &str, arguments: &Value) -> String {
 
 /// The name of what is lost for good, which the person is to type back. `None` when nothing is.
 pub fn data_loss(tool: &str, arguments: &Value) -> Option<String> {
-    TABLE.data_loss(tool, elsewhere::without_host(arguments).as_ref().unwrap_or(arguments))
+    TABLE.data_loss(
+        tool,
+        elsewhere::without_host(arguments).as_ref().unwrap_or(arguments),
+    )
 }

@@ -8,14 +8,17 @@ use crate::plan::Plans;
 use crate::resources::watch::{self, Audience, Watches};
 use crate::resources::{self, Resource};
 use crate::tools::{TABLE, Tool};
-use crate::{completion, explain, prompts};
+use crate::{completion, describe, explain, prompts};
 use engine::Engine;
+use policy::Effect;
+use serde_json::Value;
 use server_kit::rmcp::model::{
     CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, ErrorData,
-    GetPromptRequestParams, GetPromptResponse, GetPromptResult, Implementation, JsonObject, ListPromptsResult,
-    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, PromptMessage,
-    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ResourceContents, Role,
-    ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, UnsubscribeRequestParams,
+    GetPromptRequestParams, GetPromptResponse, GetPromptResult, Implementation, JsonObject,
+    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, PromptMessage, ReadResourceRequestParams, ReadResourceResponse,
+    ReadResourceResult, ResourceContents, Role, ServerCapabilities, ServerConfig, SubscribeRequestParams,
+    SubscriptionFilter, UnsubscribeRequestParams,
 };
 use server_kit::rmcp::service::{RequestContext, SubscriptionContext};
 use server_kit::rmcp::{RoleServer, ServerHandler};
@@ -137,6 +140,18 @@ impl Service for DockerServer {
 
     fn ctx(&self, progress: Option<Progress>) -> Ctx {
         Ctx::new(Arc::clone(&self.state), progress)
+    }
+
+    fn effect(tool: &str, arguments: &Value) -> Effect {
+        describe::effect(tool, arguments)
+    }
+
+    fn about(tool: &str, arguments: &Value) -> String {
+        describe::about(tool, arguments)
+    }
+
+    fn data_loss(tool: &str, arguments: &Value) -> Option<String> {
+        describe::data_loss(tool, arguments)
     }
 
     fn listed(&self, tool: &Tool) -> server_kit::rmcp::model::Tool {

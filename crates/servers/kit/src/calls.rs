@@ -7,6 +7,7 @@ use crate::pages::Pages;
 use crate::progress::Progress;
 use crate::table::Table;
 use crate::tool::{Context, Tool, Toolset};
+use policy::Effect;
 use rmcp::RoleServer;
 use rmcp::model::{CallToolResult, ContentBlock, ErrorData, JsonObject, ListToolsResult, ProtocolVersion};
 use rmcp::service::RequestContext;
@@ -38,6 +39,21 @@ pub trait Service: Clone + Send + Sync + 'static {
 
     /// What one call gets.
     fn ctx(&self, progress: Option<Progress>) -> Self::Ctx;
+
+    /// What a call does at worst, as [`Table::effect`] says unless the server knows more.
+    fn effect(tool: &str, arguments: &Value) -> Effect {
+        Self::table().effect(tool, arguments)
+    }
+
+    /// One line for the person who is asked, as [`Table::about`].
+    fn about(tool: &str, arguments: &Value) -> String {
+        Self::table().about(tool, arguments)
+    }
+
+    /// The name of what is lost for good, as [`Table::data_loss`].
+    fn data_loss(tool: &str, arguments: &Value) -> Option<String> {
+        Self::table().data_loss(tool, arguments)
+    }
 
     /// A tool as it stands in the list.
     fn listed(&self, tool: &Tool<Self::Ctx>) -> rmcp::model::Tool {
@@ -123,7 +139,11 @@ pub trait Service: Clone + Send + Sync + 'static {
 ///
 /// # Errors
 /// The tool's own.
-pub async fn done<X: Context>(tool: &'static Tool<X>, ctx: X, arguments: JsonObject) -> Result<Answer, X::Error> {
+pub async fn done<X: Context>(
+    tool: &'static Tool<X>,
+    ctx: X,
+    arguments: JsonObject,
+) -> Result<Answer, X::Error> {
     match tool.run(ctx.clone(), arguments).await {
         Ok(answer) => Ok(answer),
         Err(error) => Err(ctx.improve(error).await),

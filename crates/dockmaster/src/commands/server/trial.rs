@@ -13,6 +13,7 @@ use super::desk::Desk;
 use super::indented;
 use crate::assemble::{self, House};
 use crate::cli::{InProfile, Json};
+use crate::engines;
 use crate::exit::Exit;
 use crate::fleet::{self, Fleet, Notes};
 use crate::logs::Logs;
@@ -38,7 +39,7 @@ async fn alone(desk: &Desk<'_>, found: &Found<'_>, setup: &Setup) -> Result<(Hou
             indented(&fleet::list(&lacks))
         ),
     };
-    let (engine, _) = assemble::engine(settings)?;
+    let (engine, _) = engines::local(settings)?;
     let known = KnownSecrets::default();
     let fleet = Arc::new(Fleet::open(settings, Some(&engine), &desk.store, known.clone())?);
     let name = plan.server.clone();
