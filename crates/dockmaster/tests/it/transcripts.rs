@@ -24,6 +24,7 @@ fn help() {
     |   tools        List, inspect and call tools from the command line
     |   server       Switch servers on and off, set them up, see how they do
     |   catalog      See what servers there are, and take in further catalogs
+    |   host         Docker Engines on this and other machines, by name
     |   profile      Named sets of servers
     |   secret       Keep secrets for servers
     |   import       Take over what another program has set up
