@@ -6,17 +6,20 @@ use futures_util::future::BoxFuture;
 use std::io;
 use std::pin::Pin;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// Most bytes of its complaints that are kept.
-const WORDS: u64 = 4 << 10;
+const WORDS: usize = 4 << 10;
 /// How long it may take to end once its output has.
 const ENDING: Duration = Duration::from_secs(5);
+/// How long its last words are waited for once it has ended.
+const SAID: Duration = Duration::from_millis(500);
 
 /// A host that the system's `ssh` goes to. Nobody is asked anything (`BatchMode`).
 #[derive(Debug, Clone)]
@@ -62,15 +65,7 @@ impl System {
         else {
             return Err(io::Error::other("the system's ssh has no pipes"));
         };
-        let mut words = JoinSet::new();
-        words.spawn(async move {
-            let (mut kept, mut errors) = (Vec::new(), errors.take(WORDS));
-            let _ = errors.read_to_end(&mut kept).await;
-            // What it goes on to say must not hold it up.
-            errors.set_limit(u64::MAX);
-            let _ = tokio::io::copy(&mut errors, &mut tokio::io::sink()).await;
-            kept
-        });
+        let words = Words::of(errors);
         Ok(SystemStream {
             input: Some(input),
             output,
@@ -87,13 +82,44 @@ pub struct SystemStream {
 }
 
 enum End {
-    Open(Box<Child>, JoinSet<Vec<u8>>, String),
+    Open(Box<Child>, Words, String),
     /// Its output has ended; how did it?
     Coming(BoxFuture<'static, io::Result<()>>),
     Over,
 }
 
-async fn ended(mut child: Box<Child>, mut words: JoinSet<Vec<u8>>, host: String) -> io::Result<()> {
+/// What it says on stderr: the first of it is kept, and the rest read so that it can go on.
+struct Words {
+    kept: Arc<Mutex<Vec<u8>>>,
+    reader: JoinSet<()>,
+}
+
+impl Words {
+    fn of(mut errors: ChildStderr) -> Self {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let mut reader = JoinSet::new();
+        let into = Arc::clone(&kept);
+        reader.spawn(async move {
+            let mut part = [0; 1024];
+            while let Ok(count @ 1..) = errors.read(&mut part).await {
+                let mut kept = into.lock().unwrap_or_else(PoisonError::into_inner);
+                let room = WORDS.saturating_sub(kept.len()).min(count);
+                kept.extend_from_slice(part.get(..room).unwrap_or_default());
+            }
+        });
+        Self { kept, reader }
+    }
+
+    /// All that it has said, once it has ended. A connection that it keeps for others (`ControlPersist`) holds its stderr
+    /// open; what was said is there all the same.
+    async fn last(mut self) -> String {
+        let _ = timeout(SAID, self.reader.join_next()).await;
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        base::text::clean(String::from_utf8_lossy(&kept).trim()).replace('\n', "; ")
+    }
+}
+
+async fn ended(mut child: Box<Child>, words: Words, host: String) -> io::Result<()> {
     // A break is no end, so what has not ended well is an error.
     let Ok(status) = timeout(ENDING, child.wait()).await else {
         return Err(io::Error::other(format!(
@@ -104,11 +130,7 @@ async fn ended(mut child: Box<Child>, mut words: JoinSet<Vec<u8>>, host: String)
     if status.success() {
         return Ok(());
     }
-    // A connection that it keeps for others (ControlPersist) may hold its stderr open.
-    let words = timeout(ENDING, words.join_next()).await.ok().flatten();
-    let words = words.and_then(Result::ok).unwrap_or_default();
-    let words = String::from_utf8_lossy(&words).into_owned();
-    let words = base::text::clean(words.trim()).replace('\n', "; ");
+    let words = words.last().await;
     let said = if words.is_empty() {
         "without a word"
     } else {

@@ -1,6 +1,7 @@
 //! The engine reached through a real sshd on the loopback, in each of the ways there are.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use testkit::{Scope, Sshd};
 
@@ -150,14 +151,10 @@ async fn the_systems_ssh_goes_where_ours_does_not() {
     let sshd = Sshd::start("").await;
     let dockmaster = Dockmaster::on("ssh://far").configured("[hosts.local]\nssh = \"system\"\n");
     let home = sshd.home();
-    // It takes the home folder from the system's list of users, so it is told of its files.
     let config = format!(
-        "Host far\n User {}\n HostName 127.0.0.1\n Port {port}\n IdentityFile {home}/.ssh/id_ed25519\n \
-         UserKnownHostsFile {home}/.ssh/known_hosts\n HostKeyAlias [127.0.0.1]:{port}\n \
-         ProxyCommand sh -c 'exec python3 {home}/proxy.py'\n",
-        Sshd::user(),
-        port = sshd.port(),
-        home = home.display(),
+        "{} ProxyCommand sh -c 'exec python3 {}/proxy.py'\n",
+        far(&sshd),
+        home.display()
     );
     let proxy = format!(
         "import os, socket, threading\ns = socket.create_connection(('127.0.0.1', {}))\ndef up():\n  while b := \
@@ -165,18 +162,8 @@ async fn the_systems_ssh_goes_where_ours_does_not() {
          while b := s.recv(65536): os.write(1, b)\n",
         sshd.port()
     );
-    let bin = home.join("bin");
-    fs_err::create_dir_all(&bin).unwrap();
     fs_err::write(home.join("proxy.py"), proxy).unwrap();
-    fs_err::write(home.join("config"), &config).unwrap();
-    let program = bin.join("ssh");
-    let run = format!(
-        "#!/bin/sh\nexec /usr/bin/ssh -F {}/config \"$@\"\n",
-        home.display()
-    );
-    fs_err::write(&program, run).unwrap();
-    fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:/usr/bin:/bin", bin.display());
+    let path = systems_ssh(&sshd, &config);
     let list = || {
         dockmaster.run_with(
             &["tools", "call", "list_containers", "{\"all\": true}"],
@@ -206,6 +193,76 @@ async fn the_systems_ssh_goes_where_ours_does_not() {
         "{}",
         refused.transcript()
     );
+}
+
+/// What `ssh_config` says of the host `far`.
+fn far(sshd: &Sshd) -> String {
+    format!(
+        "Host far\n User {}\n HostName 127.0.0.1\n Port {port}\n IdentityFile {home}/.ssh/id_ed25519\n \
+         UserKnownHostsFile {home}/.ssh/known_hosts\n HostKeyAlias [127.0.0.1]:{port}\n",
+        Sshd::user(),
+        port = sshd.port(),
+        home = sshd.home().display(),
+    )
+}
+
+/// A `PATH` whose `ssh` is the system's with this configuration: it takes the home folder from the system's list of
+/// users, so it has to be told of its file.
+fn systems_ssh(sshd: &Sshd, config: &str) -> String {
+    let bin = sshd.home().join("bin");
+    fs_err::create_dir_all(&bin).unwrap();
+    let config_file = sshd.home().join("config");
+    fs_err::write(&config_file, config).unwrap();
+    program(
+        &bin.join("ssh"),
+        &format!("exec /usr/bin/ssh -F {} \"$@\"", config_file.display()),
+    );
+    format!("{}:/usr/bin:/bin", bin.display())
+}
+
+fn program(path: &Path, script: &str) {
+    fs_err::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// `ControlPersist` leaves a process behind that holds the first one's stderr open.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_the_systems_ssh_keeps_holds_nobody_up() {
+    let sshd = Sshd::start("SetEnv PATH={home}/there").await;
+    let dockmaster = Dockmaster::on("ssh://far").configured("[hosts.local]\nssh = \"system\"\n");
+    let home = sshd.home();
+    let kept = format!(
+        "{} ControlMaster auto\n ControlPersist 60\n ControlPath {}/m\n",
+        far(&sshd),
+        home.display()
+    );
+    let path = systems_ssh(&sshd, &kept);
+    let there = home.join("there");
+    fs_err::create_dir_all(&there).unwrap();
+    let list = || {
+        let asked = std::time::Instant::now();
+        let ended = dockmaster.run_with(&["tools", "call", "list_containers"], &[("PATH", &path)]);
+        assert!(asked.elapsed().as_secs() < 20, "{}", ended.transcript());
+        ended
+    };
+    program(&there.join("docker"), "echo no docker today >&2\nexit 3");
+    let failed = list();
+    assert!(
+        failed.stderr().contains("no docker today"),
+        "{}",
+        failed.transcript()
+    );
+    program(
+        &there.join("docker"),
+        "PATH=/usr/local/bin:/usr/bin:/bin exec docker \"$@\"",
+    );
+    for _ in 0..2 {
+        let listed = list();
+        assert_eq!(listed.code(), 0, "{}", listed.transcript());
+    }
+    let mut end = std::process::Command::new(home.join("bin/ssh"));
+    let ended = end.args(["-O", "exit", "far"]).output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
