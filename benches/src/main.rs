@@ -11,6 +11,7 @@ mod attach;
 mod client;
 mod container;
 mod echo;
+mod far;
 mod figures;
 mod fixture;
 mod front;
@@ -34,7 +35,7 @@ use tokio::runtime::Runtime;
 const USAGE: &str = "usage: bench DOCKMASTER PEERS-FOLDER OUTPUT [--only PART,...]";
 
 /// The parts, in their order on the page.
-const PARTS: [&str; 7] = [
+const PARTS: [&str; 8] = [
     "docker",
     "relay",
     "peers",
@@ -42,6 +43,7 @@ const PARTS: [&str; 7] = [
     "twenty",
     "large",
     "sessions",
+    "far",
 ];
 
 /// Where everything is.
@@ -101,7 +103,8 @@ fn main() -> Result<()> {
             "container" => container::measure(&mut page, &place)?,
             "twenty" => twenty::measure(&mut page, &place)?,
             "large" => large::measure(&mut page, &place)?,
-            _ => sessions::measure(&mut page, &place)?,
+            "sessions" => sessions::measure(&mut page, &place)?,
+            _ => far::measure(&mut page, &place)?,
         }
     }
     Ok(fs_err::write(output, page.finish(&machine))?)
