@@ -71,7 +71,7 @@ fn runs(entry: &Entry) -> String {
             images.dedup();
             images.join(", ")
         }
-        Kind::Remote { .. } | Kind::Process { .. } | Kind::BuiltIn | Kind::Unusable(_) => {
+        Kind::Remote { .. } | Kind::Tools(_) | Kind::Process { .. } | Kind::BuiltIn | Kind::Unusable(_) => {
             entry.kind_name().to_owned()
         }
     };

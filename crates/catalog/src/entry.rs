@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::plan::{Ecosystem, HostPort, RemoteTransport, Sharing};
 use crate::template::Template;
+use crate::tools::{self, Tool};
 
 /// A server that can be switched on.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,6 +117,8 @@ pub enum Kind {
     },
     /// Tools that are a container for each call.
     PerCall(Vec<CallTool>),
+    /// Tools that the user declared one by one; only in his own definitions.
+    Tools(Vec<Tool<tools::file::Container>>),
     /// A process on this machine; only in the user's own definitions.
     Process {
         /// Program and arguments.
@@ -356,6 +359,7 @@ impl Entry {
             } => "package",
             Kind::Remote { .. } => "remote",
             Kind::PerCall(_) => "per call",
+            Kind::Tools(_) => "tools",
             Kind::Process { .. } => "process",
             Kind::BuiltIn => "built-in",
             Kind::Unusable(_) => "not usable",

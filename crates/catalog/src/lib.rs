@@ -22,6 +22,7 @@ pub mod schema;
 pub mod search;
 pub mod setup;
 pub mod template;
+pub mod tools;
 
 pub use changes::changes;
 pub use entry::Entry;

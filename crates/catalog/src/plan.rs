@@ -9,6 +9,8 @@ use base::Secret;
 use base::names::ServerName;
 use serde::{Deserialize, Serialize};
 
+use crate::tools::Tool;
+
 /// How a server would be run. Serialises without values of secrets: it is shown by `server inspect --plan`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
@@ -43,6 +45,8 @@ pub enum Target {
     Container(Container),
     /// One container for each call of a tool; there is no MCP server in it.
     PerCall(Vec<PerCall>),
+    /// Tools that the user declared one by one; there is no MCP server in them, either.
+    Tools(Vec<Tool>),
     /// Somewhere else, by HTTP.
     Remote(Remote),
     /// A process on this machine, which the configuration has to permit.

@@ -64,6 +64,11 @@ impl Profile {
             let mut drop = |place: &str, key: &str| left_out.push(format!("{server}: {place}.{key}"));
             strip_texts(&mut what.setup.env, &mut |key| drop("env", key));
             strip(&mut what.setup.config, "", &mut |key| drop("config", key));
+            // Its tools stand in a file of this machine, which the document does not carry.
+            if what.own.as_ref().is_some_and(|own| own.tools.is_some()) {
+                what.own = None;
+                drop("own", "tools");
+            }
             if let Some(own) = &mut what.own {
                 strip_texts(&mut own.env, &mut |key| drop("own.env", key));
                 strip_texts(&mut own.headers, &mut |key| drop("own.headers", key));
@@ -113,7 +118,17 @@ impl Profile {
                 format!("its version is {version}, and {VERSION} can be read here"),
             ));
         }
-        serde_json::from_str(text).map_err(|error| bad(&error))
+        let profile: Self = serde_json::from_str(text).map_err(|error| bad(&error))?;
+        let files = |server: &Server| server.own.as_ref().is_some_and(|own| own.tools.is_some());
+        if let Some((name, _)) = profile.servers.iter().find(|(_, server)| files(server)) {
+            return Err(Bad::at(
+                0,
+                format!(
+                    "its server {name} names a file of tools, and which files count here is for this machine to say"
+                ),
+            ));
+        }
+        Ok(profile)
     }
 }
 

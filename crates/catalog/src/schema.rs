@@ -7,11 +7,14 @@
 
 mod check;
 mod formats;
+mod valid;
 
 use serde_json::{Map, Value};
 
 use self::check::{Checker, compile};
 use self::formats::FORMATS;
+
+pub use self::valid::faults;
 
 /// What a value breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]

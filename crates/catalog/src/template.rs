@@ -544,7 +544,7 @@ fn variables(text: &str, pieces: &mut Vec<Piece>) {
 }
 
 /// The name of the variable that `text` begins with, and how it is written.
-fn name_behind(text: &str) -> Option<(&str, &str)> {
+pub(crate) fn name_behind(text: &str) -> Option<(&str, &str)> {
     let after = text.strip_prefix('$')?;
     if let Some(braced) = after.strip_prefix('{') {
         let (name, _) = braced.split_once('}')?;

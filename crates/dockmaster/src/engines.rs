@@ -18,6 +18,7 @@ use crate::env::Var;
 use crate::exit::{Exit, Failure};
 use crate::remote;
 use crate::settings::{Host, LOCAL, Settings};
+use crate::toolfile;
 use crate::user;
 
 /// The engine of `local`, behind its guard.
@@ -168,6 +169,13 @@ fn surroundings(settings: &Settings, name: &str, host: &Host, endpoint: &Endpoin
         .all()
         .filter_map(|(_, host)| host.guard_file.clone());
     protected.extend(guard_files);
+    // Whoever writes there decides what runs.
+    let files = settings
+        .config
+        .servers
+        .values()
+        .filter_map(|own| own.tools.as_deref());
+    protected.extend(files.map(|file| toolfile::path(settings, file)));
     if let Endpoint::Unix(socket) = endpoint {
         protected.push(socket.clone());
     }

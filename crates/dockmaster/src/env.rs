@@ -81,8 +81,10 @@ variables! {
     XdgStateHome => "XDG_STATE_HOME",
     /// Where rootless engines and Podman have their sockets.
     XdgRuntimeDir => "XDG_RUNTIME_DIR",
-    /// Where credential helpers are looked for.
+    /// Where credential helpers are looked for, and the programs of servers on this machine.
     Path => "PATH",
+    /// The language, for servers on this machine; they get it, `PATH` and `HOME`, and nothing else of the environment.
+    Lang => "LANG",
     /// The home folder on Windows.
     UserProfile => "USERPROFILE",
     /// Where configuration is kept on Windows.

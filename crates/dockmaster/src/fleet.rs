@@ -11,7 +11,9 @@ use anyhow::{Context, Result};
 use base::names::ServerName;
 use base::{KnownSecrets, Secret};
 use catalog::plan::{self, Plan, Target};
+use catalog::tools::Tool;
 use catalog::{Around, Entry, Known, Lack, Processes, Setup};
+use custom_server::{Containers, Declared};
 use engine::Engine;
 use fetch::{Addresses, Plain};
 use futures_util::FutureExt;
@@ -23,6 +25,8 @@ use secrets::{SecretName, Sources};
 use serde_json::Value;
 use store::Store;
 
+use crate::contained::Contained;
+use crate::env::Var;
 use crate::logs::Logs;
 use crate::refusals::Refusals;
 use crate::settings::Settings;
@@ -53,6 +57,27 @@ pub(crate) struct Fleet {
 struct Given {
     instances: Option<Instances>,
     sources: Sources,
+    /// What every process on this machine gets of our own environment.
+    environment: Vec<(String, Secret)>,
+}
+
+/// What every process on this machine gets of our own environment: where programs are, the home folder, the language.
+pub(crate) fn environment(settings: &Settings) -> Vec<(String, Secret)> {
+    let environment = &settings.environment;
+    let home = settings
+        .folders
+        .home
+        .as_ref()
+        .map(|home| home.display().to_string());
+    let path = environment.text(Var::Path);
+    [
+        ("PATH", path),
+        ("HOME", home),
+        ("LANG", environment.text(Var::Lang)),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), Secret::new(value?))))
+    .collect()
 }
 
 /// A server as it is switched on in a profile.
@@ -168,6 +193,7 @@ impl Fleet {
         let given = Given {
             instances,
             sources: keep::sources(settings)?,
+            environment: environment(settings),
         };
         Ok(Self {
             given: RwLock::new(Arc::new(given)),
@@ -192,6 +218,7 @@ impl Fleet {
         let given = Given {
             instances: before.instances.as_ref().map(|instances| instances.on(terms)),
             sources: keep::sources(settings)?,
+            environment: environment(settings),
         };
         *self.given.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(given);
         Ok(())
@@ -340,6 +367,7 @@ impl Fleet {
                 instances: given.instances()?.clone(),
                 secrets,
             })),
+            Target::Tools(tools) => Ok(percall::link(self.declared(&given, plan, tools, secrets))),
             Target::Remote(remote) => {
                 let lacking = || anyhow::anyhow!("a secret of {server} has no value");
                 let header = |(name, value): (&String, &plan::Value)| -> Result<_> {
@@ -374,9 +402,13 @@ impl Fleet {
                         .with_context(|| format!("a secret of {server} has no value"))?;
                     Ok((name.clone(), value))
                 });
+                let own: Vec<(String, Secret)> = env.collect::<Result<_>>()?;
+                let mut env = given.environment.clone();
+                env.retain(|(name, _)| !own.iter().any(|(other, _)| other == name));
+                env.extend(own);
                 let process = gateway::Process {
                     command: process.command.clone(),
-                    env: env.collect::<Result<_>>()?,
+                    env,
                     working_dir: process.working_dir.clone(),
                     grace: std::time::Duration::from_secs(3),
                     stderr: self.logs.lines(server),
@@ -392,6 +424,45 @@ impl Fleet {
             }
             Target::BuiltIn => anyhow::bail!("{server} is built in"),
         }
+    }
+
+    /// The toolbox of tools that the user declared.
+    fn declared(
+        &self,
+        given: &Given,
+        plan: &Plan,
+        tools: &[Tool],
+        secrets: BTreeMap<String, Secret>,
+    ) -> Declared {
+        let contained = given.instances.clone().map(|instances| Contained {
+            server: plan.server.clone(),
+            instances,
+            secrets: secrets.clone(),
+        });
+        Declared {
+            name: plan.server.to_string(),
+            tools: tools.to_vec(),
+            secrets,
+            known: self.known.clone(),
+            environment: given.environment.clone(),
+            client: self.client.clone(),
+            containers: contained.map(|contained| Arc::new(contained) as Arc<dyn Containers>),
+        }
+    }
+
+    /// Of tools that the user declared, each with whether it could be called, which is found out without calling it.
+    pub(crate) async fn check(&self, plan: &Plan) -> Result<Vec<(Tool, Result<String, String>)>> {
+        let Target::Tools(tools) = &plan.target else {
+            return Ok(Vec::new());
+        };
+        let given = self.given();
+        let secrets = self.secrets(&given, plan).await?;
+        let declared = self.declared(&given, plan, tools, secrets);
+        let mut checked = Vec::new();
+        for tool in tools {
+            checked.push((tool.clone(), declared.check(tool).await));
+        }
+        Ok(checked)
     }
 
     /// The values of a plan's secrets; a missing one is an error that says which command sets it.

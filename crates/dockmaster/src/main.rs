@@ -8,6 +8,7 @@ mod cli;
 mod clients;
 mod commands;
 mod confirm;
+mod contained;
 mod control;
 mod doctor;
 mod engines;
@@ -35,6 +36,7 @@ mod shelf;
 mod signatures;
 mod stdio;
 mod token;
+mod toolfile;
 mod user;
 
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
-//! Servers whose tools are a container for each call: there is no MCP server in them, so a small one of ours speaks for
-//! them, joined to the gateway by an in-memory stream.
+//! Servers whose tools are a container for each call: there is no MCP server in them, so
+//! `custom-server` speaks for them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,15 +9,13 @@ use std::time::Duration;
 use base::Secret;
 use base::names::ServerName;
 use catalog::plan::PerCall;
+use custom_server::Toolbox;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use gateway::{Link, Wire};
 use instances::{Bounds, Called, Instances, Printed, Start};
 use serde_json::{Map, Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
-use wire::edit::Object;
-use wire::{Fault, Frame, Id, Message, Raw, Request, code, method, to_raw};
+use wire::Raw;
 
 /// Bytes on their way, in each direction.
 const PIPE: usize = 64 << 10;
@@ -35,10 +33,10 @@ pub(crate) struct Calls {
 }
 
 /// A connection to it.
-pub(crate) fn link(tools: Calls) -> Link {
+pub(crate) fn link(tools: impl Toolbox) -> Link {
     let (near, far) = tokio::io::duplex(PIPE);
     let serving = async move {
-        if let Err(error) = serve(Arc::new(tools), far).await {
+        if let Err(error) = custom_server::serve(Arc::new(tools), far).await {
             tracing::debug!("a server of single calls ended: {error}");
         }
     };
@@ -48,65 +46,19 @@ pub(crate) fn link(tools: Calls) -> Link {
     }
 }
 
-async fn serve(tools: Arc<Calls>, stream: tokio::io::DuplexStream) -> std::io::Result<()> {
-    let (read, mut write) = tokio::io::split(stream);
-    let mut lines = BufReader::new(read).lines();
-    let (answer, mut answers) = mpsc::channel::<Vec<u8>>(64);
-    let mut calls = JoinSet::new();
-    let mut at_work: BTreeMap<String, AbortHandle> = BTreeMap::new();
-    loop {
-        tokio::select! {
-            line = lines.next_line() => {
-                let Some(line) = line? else { break };
-                match wire::parse(line.as_bytes(), &wire::Limits::default()) {
-                    Ok(Frame::Single(Message::Request(request))) => {
-                        let (tools, answer, id) = (Arc::clone(&tools), answer.clone(), request.id.to_string());
-                        let handle = calls.spawn(async move {
-                            let (id, outcome) = respond(&tools, request).await;
-                            drop(answer.send(Message::response(Some(id), outcome).to_line()).await);
-                        });
-                        at_work.insert(id, handle);
-                    }
-                    Ok(Frame::Single(Message::Notification(note))) if note.method == method::CANCELLED => {
-                        let id = note.params.as_deref().and_then(|raw| Object::parse(raw).ok());
-                        let id = id.and_then(|params| Some(Id::from_raw(params.get("requestId")?)?.to_string()));
-                        if let Some(handle) = id.and_then(|id| at_work.remove(&id)) {
-                            // Giving up the call ends and removes its container.
-                            handle.abort();
-                        }
-                    }
-                    Ok(_) | Err(_) => {}
-                }
-            }
-            Some(mut line) = answers.recv() => {
-                line.push(b'\n');
-                write.write_all(&line).await?;
-            }
-            Some(_) = calls.join_next() => at_work.retain(|_, handle| !handle.is_finished()),
-        }
+impl Toolbox for Calls {
+    fn name(&self) -> &str {
+        self.server.as_str()
     }
-    calls.shutdown().await;
-    Ok(())
-}
 
-async fn respond(tools: &Calls, request: Request) -> (Id, Result<Raw, Fault>) {
-    let outcome = match request.method.as_str() {
-        method::INITIALIZE => Ok(to_raw(&json!({
-            "protocolVersion": wire::Version::LATEST_LEGACY.as_str(),
-            "capabilities": {"tools": {}},
-            "serverInfo": {"name": tools.server.as_str(), "version": env!("CARGO_PKG_VERSION")},
-        }))),
-        method::PING => Ok(to_raw(&json!({}))),
-        method::TOOLS_LIST => Ok(to_raw(
-            &json!({"tools": tools.tools.iter().map(definition).collect::<Vec<_>>()}),
-        )),
-        method::TOOLS_CALL => call(tools, request.params.as_ref()).await,
-        other => Err(Fault::new(
-            code::METHOD_NOT_FOUND,
-            format!("there is no method {:?}", base::text::cut(other, 100)),
-        )),
-    };
-    (request.id, outcome)
+    fn definitions(&self) -> Vec<Value> {
+        self.tools.iter().map(definition).collect()
+    }
+
+    fn call<'a>(&'a self, tool: &'a str, arguments: &'a Map<String, Value>) -> Option<BoxFuture<'a, Raw>> {
+        let tool = self.tools.iter().find(|known| known.name == tool)?;
+        Some(call(self, tool, arguments).boxed())
+    }
 }
 
 fn definition(tool: &PerCall) -> Value {
@@ -121,22 +73,10 @@ fn definition(tool: &PerCall) -> Value {
     definition
 }
 
-async fn call(tools: &Calls, params: Option<&Raw>) -> Result<Raw, Fault> {
-    let invalid = |message: String| Fault::new(code::INVALID_PARAMS, message);
-    let params: Map<String, Value> = params
-        .and_then(|raw| serde_json::from_str(raw.get()).ok())
-        .unwrap_or_default();
-    let name = params.get("name").and_then(Value::as_str).unwrap_or_default();
-    let tool = tools.tools.iter().find(|tool| tool.name == name);
-    let tool = tool.ok_or_else(|| invalid(format!("there is no tool {:?}", base::text::cut(name, 100))))?;
-    let empty = Map::new();
-    let arguments = params
-        .get("arguments")
-        .and_then(Value::as_object)
-        .unwrap_or(&empty);
+async fn call(tools: &Calls, tool: &PerCall, arguments: &Map<String, Value>) -> Raw {
     let container = match catalog::call::fill(tool, arguments) {
         Ok(container) => container,
-        Err(lacks) => return Ok(answer(&crate::fleet::list(&lacks), true)),
+        Err(lacks) => return custom_server::text(&crate::fleet::list(&lacks), true),
     };
     let secret = |name: &str| tools.secrets.get(name).cloned();
     let start = Start {
@@ -152,8 +92,8 @@ async fn call(tools: &Calls, params: Option<&Raw>) -> Result<Raw, Fault> {
         output: OUTPUT,
     };
     match tools.instances.call(start, bounds).await {
-        Ok(called) => Ok(result(&called)),
-        Err(error) => Ok(answer(&format!("{name} was not run: {error}"), true)),
+        Ok(called) => result(&called),
+        Err(error) => custom_server::text(&format!("{} was not run: {error}", tool.name), true),
     }
 }
 
@@ -174,7 +114,7 @@ fn result(called: &Called) -> Raw {
     } else if failed {
         _ = write!(text, "\n[{}]", called.exited);
     }
-    answer(&text, failed)
+    custom_server::text(&text, failed)
 }
 
 fn printed(printed: &Printed) -> String {
@@ -183,12 +123,4 @@ fn printed(printed: &Printed) -> String {
         _ = write!(text, "\n[{} further bytes were left out]", printed.more);
     }
     text
-}
-
-fn answer(text: &str, failed: bool) -> Raw {
-    let mut result = json!({"content": [{"type": "text", "text": text}]});
-    if failed {
-        result["isError"] = Value::Bool(true);
-    }
-    to_raw(&result)
 }

@@ -6,13 +6,14 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use base::names::ServerName;
 use catalog::plan::Plan;
-use catalog::read::{self, Catalog};
+use catalog::read::{self, Catalog, Fault};
 use catalog::{Around, Entry, Lack, Setup, ours};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use store::Store;
 
 use crate::settings::Settings;
+use crate::toolfile;
 
 /// The name of the catalog that comes along.
 pub(crate) const OURS: &str = "dockmaster";
@@ -105,7 +106,15 @@ impl Shelf {
     pub(crate) fn open(settings: &Settings, store: &Store) -> Result<Self> {
         let mut own = Catalog::default();
         for (name, server) in &settings.config.servers {
-            match read::own(name, server) {
+            let entry = match toolfile::read(settings, server) {
+                Ok(tools) => read::own(name, server, tools.as_ref()),
+                Err(what) => Err(Fault {
+                    name: name.to_string(),
+                    line: 0,
+                    what,
+                }),
+            };
+            match entry {
                 Ok(entry) => own.entries.push(entry),
                 Err(fault) => own.faults.push(fault),
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
 use crate::instances::Instances;
@@ -57,14 +57,27 @@ impl Instances {
     /// # Errors
     /// Why it could not be run. A failing tool is no error.
     pub async fn call(&self, start: Start<'_>, bounds: Bounds) -> Result<Called, Error> {
+        self.call_with(start, bounds, None).await
+    }
+
+    /// The same with a standard input, which is closed behind these bytes.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn call_with(
+        &self,
+        start: Start<'_>,
+        bounds: Bounds,
+        input: Option<&[u8]>,
+    ) -> Result<Called, Error> {
         let wants = Wants {
-            stdin: false,
+            stdin: input.is_some(),
             keep_stderr: bounds.output,
         };
         let mut running = Box::pin(self.start_as(start, wants)).await?;
         let deadline = Instant::now() + bounds.time;
         let mut stdout = Printed::default();
-        let read = read(&mut running, &mut stdout, bounds.output);
+        let read = read(&mut running, input, &mut stdout, bounds.output);
         let timed_out = timeout_at(deadline, read).await.is_err();
         let stderr = running.pipes.clone();
         let exited = if timed_out {
@@ -83,15 +96,32 @@ impl Instances {
     }
 }
 
-/// Reads to the end of both outputs, and waits for the process.
-async fn read(running: &mut Running, stdout: &mut Printed, bound: usize) {
-    let Some(mut pipes) = running.take_stdio() else {
+/// Gives it its input, reads to the end of both outputs, and waits for the process.
+async fn read(running: &mut Running, input: Option<&[u8]>, stdout: &mut Printed, bound: usize) {
+    let Some(pipes) = running.take_stdio() else {
         return;
     };
-    let mut buffer = vec![0; 16 << 10];
-    while let Ok(length @ 1..) = pipes.read(&mut buffer).await {
-        stdout.add(buffer.get(..length).unwrap_or_default(), bound);
+    let (mut pipes, mut stdin) = tokio::io::split(pipes);
+    let write = async {
+        if let Some(input) = input {
+            // One that does not read its input has its reasons.
+            let _unread = stdin.write_all(input).await;
+            let _closed = stdin.shutdown().await;
+        }
+    };
+    let take = async {
+        let mut buffer = vec![0; 16 << 10];
+        while let Ok(length @ 1..) = pipes.read(&mut buffer).await {
+            stdout.add(buffer.get(..length).unwrap_or_default(), bound);
+        }
+        // Dropping the pipes would end what has closed its outputs and goes on.
+        running.exited().await;
+    };
+    tokio::pin!(write);
+    tokio::pin!(take);
+    // Who has ended reads no more.
+    tokio::select! {
+        () = &mut take => {}
+        () = &mut write => take.await,
     }
-    // Dropping the pipes would end what has closed its outputs and goes on.
-    running.exited().await;
 }

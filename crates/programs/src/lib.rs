@@ -1,9 +1,11 @@
-//! Other programs that are asked one thing: credential helpers, `docker pass`. Found on a `PATH`, started without a shell,
-//! asked on stdin, and ended with their children when they take too long.
+//! Other programs that are asked one thing: credential helpers, `docker pass`, and in [`task`] whatever the user declares.
+//! Found on a `PATH`, started without a shell, asked on stdin, and ended with their children when they take too long.
 //!
 //! What goes in and comes out may be secret: it is in no error and no argument, and the answer is wiped when it is dropped.
 //! Deliberately absent: what the answers mean, programs that stay (`gateway`), and reading the environment; a program
 //! inherits it except for what is withheld.
+
+pub mod task;
 
 use std::ffi::OsString;
 use std::io;

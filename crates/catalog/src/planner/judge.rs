@@ -68,7 +68,7 @@ impl Entry {
             Kind::Process { command, env, .. } => {
                 command.iter().any(asks) || env.iter().any(|variable| asks(&variable.value))
             }
-            Kind::PerCall(_) | Kind::BuiltIn | Kind::Unusable(_) => false,
+            Kind::PerCall(_) | Kind::Tools(_) | Kind::BuiltIn | Kind::Unusable(_) => false,
         }
     }
 }
@@ -180,7 +180,7 @@ pub(super) fn is_prefix(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }
 
-pub(super) fn is_header_name(name: &str) -> bool {
+pub(crate) fn is_header_name(name: &str) -> bool {
     // RFC 9110, 5.6.2: a token.
     !name.is_empty()
         && name.len() <= 128
@@ -190,7 +190,7 @@ pub(super) fn is_header_name(name: &str) -> bool {
 }
 
 /// Whether an address can be spoken to: HTTPS, or HTTP on this machine.
-pub(super) fn check_url(url: &str) -> Result<(), &'static str> {
+pub(crate) fn check_url(url: &str) -> Result<(), &'static str> {
     if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err("it has characters that no address has");
     }

@@ -7,6 +7,7 @@
 mod container;
 mod elsewhere;
 mod judge;
+mod tools;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +25,7 @@ use crate::template::{Behind, Filled, Scope, Template};
 
 use judge::{example, is_prefix, is_usable_default, keeps_state, nested};
 
-pub(crate) use judge::is_variable_name;
+pub(crate) use judge::{check_url, is_header_name, is_variable_name};
 
 /// What a plan depends on beside the entry and its setup.
 #[derive(Debug, Clone)]
@@ -264,6 +265,10 @@ impl<'a> Planner<'a> {
             Kind::PerCall(tools) => Some(Target::PerCall(
                 tools.iter().map(|tool| self.per_call(tool)).collect(),
             )),
+            Kind::Tools(tools) => {
+                let planned = tools.iter().map(|tool| self.tool(tool)).collect::<Vec<_>>();
+                planned.into_iter().collect::<Option<_>>().map(Target::Tools)
+            }
             Kind::Process {
                 command,
                 env,

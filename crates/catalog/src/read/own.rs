@@ -7,14 +7,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Fault;
-use crate::entry::{Argument, Declared, Entry, Format, Image, Kind, Package, Run, SecretNeed, Variable};
+use crate::entry::{
+    Argument, Declared, Entry, Format, Image, Kind, Package, Run, SecretNeed, ToolNote, Variable,
+};
 use crate::node::Bad;
 use crate::plan::{Ecosystem, RemoteTransport, Sharing};
 use crate::setup::{Destination, Memory};
 use crate::template::Template;
+use crate::tools::file::Container;
+use crate::tools::{Tool, Tools};
 
-/// A server that the user defines: exactly one of `image`, `npm`, `pypi`, `url` and `command` says what it is. Beside
-/// the first three, `args` are its arguments.
+/// A server that the user defines: exactly one of `image`, `npm`, `pypi`, `url`, `command` and `tools` says what it is.
+/// Beside the first three, `args` are its arguments.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct Own {
@@ -45,6 +49,10 @@ pub struct Own {
     /// A process on this machine: program and arguments.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
+    /// A file that declares its tools one by one. They stand in a file of their own, not here: such a file can be written,
+    /// tested, given to others and kept under version control by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<String>,
     /// Arguments of an image or package.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
@@ -95,18 +103,24 @@ pub struct Own {
     pub config: Option<Value>,
 }
 
-/// The entry of a server that the user defines.
-pub fn own(name: &ServerName, own: &Own) -> Result<Entry, Fault> {
-    let kind = kind(own).map_err(|bad| Fault::of(name.as_str(), bad))?;
+/// The entry of a server that the user defines. `tools` is what stands in the file that it names, if it names one.
+pub fn own(name: &ServerName, own: &Own, tools: Option<&Tools>) -> Result<Entry, Fault> {
+    let kind = kind(own, tools).map_err(|bad| Fault::of(name.as_str(), bad))?;
     let mut entry = Entry::new(name.clone(), Format::Own, kind);
     entry.about.title.clone_from(&own.title);
     entry.about.description.clone_from(&own.description);
     entry.config.schema.clone_from(&own.config);
     entry.sharing = own.sharing;
     entry.prefix.clone_from(&own.prefix);
-    let is_remote = own.url.is_some();
-    entry.secrets = own
-        .secrets
+    let is_in_templates = own.url.is_some() || own.tools.is_some();
+    if let Some(tools) = tools {
+        let or = |own: &Option<String>, file: &Option<String>| own.clone().or_else(|| file.clone());
+        entry.about.title = or(&own.title, &tools.title);
+        entry.about.description = or(&own.description, &tools.description);
+        entry.tools = tools.tools.iter().map(note).collect();
+    }
+    entry.secrets = tools
+        .map_or(&own.secrets, |tools| &tools.secrets)
         .iter()
         .map(|(env, name)| SecretNeed {
             name: name.clone(),
@@ -114,24 +128,43 @@ pub fn own(name: &ServerName, own: &Own) -> Result<Entry, Fault> {
             required: true,
             description: None,
             example: None,
-            in_environment: !is_remote,
+            in_environment: !is_in_templates,
         })
         .collect();
     Ok(entry)
 }
 
-fn kind(own: &Own) -> Result<Kind, Bad> {
-    let bad = |what: &str| Err(Bad::at(0, what));
-    let ways = [
-        own.image.is_some(),
-        own.npm.is_some(),
-        own.pypi.is_some(),
-        own.url.is_some(),
-        !own.command.is_empty(),
-    ];
-    if ways.iter().filter(|way| **way).count() != 1 {
-        return bad("exactly one of image, npm, pypi, url and command says what it is");
+/// What the gateway knows of a tool without asking.
+fn note(tool: &Tool<Container>) -> ToolNote {
+    let text = |key: &str| {
+        tool.definition
+            .get(key)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    let annotations = tool.definition.get("annotations").cloned().unwrap_or_default();
+    ToolNote {
+        name: tool.name.clone(),
+        description: text("description"),
+        more: [("annotations".to_owned(), annotations)].into_iter().collect(),
     }
+}
+
+/// What stands in the file of tools is all there; of the table only this may stand beside it.
+fn only_tools(own: &Own) -> bool {
+    let told = Own {
+        tools: own.tools.clone(),
+        secrets: own.secrets.clone(),
+        sharing: own.sharing,
+        prefix: own.prefix.clone(),
+        title: own.title.clone(),
+        description: own.description.clone(),
+        ..Own::default()
+    };
+    *own == told
+}
+
+fn check_variables(own: &Own) -> Result<(), Bad> {
     for env in own.env.keys().chain(own.secrets.keys()) {
         if !crate::planner::is_variable_name(env) {
             return Err(Bad::at(
@@ -139,6 +172,32 @@ fn kind(own: &Own) -> Result<Kind, Bad> {
                 format!("{:?} is not a variable's name", base::text::cut(env, 80)),
             ));
         }
+    }
+    Ok(())
+}
+
+fn kind(own: &Own, tools: Option<&Tools>) -> Result<Kind, Bad> {
+    let bad = |what: &str| Err(Bad::at(0, what));
+    let ways = [
+        own.image.is_some(),
+        own.npm.is_some(),
+        own.pypi.is_some(),
+        own.url.is_some(),
+        !own.command.is_empty(),
+        own.tools.is_some(),
+    ];
+    if ways.iter().filter(|way| **way).count() != 1 {
+        return bad("exactly one of image, npm, pypi, url, command and tools says what it is");
+    }
+    check_variables(own)?;
+    if own.tools.is_some() {
+        return match tools {
+            _ if !only_tools(own) => bad(
+                "beside tools stand secrets, sharing, prefix, title and description; the rest belongs to each tool in the file",
+            ),
+            Some(tools) => Ok(Kind::Tools(tools.tools.clone())),
+            None => bad("the file of its tools was not read"),
+        };
     }
     let templates = |texts: &[String]| texts.iter().map(|text| Template::parse(text)).collect::<Vec<_>>();
     let pairs = |map: &BTreeMap<String, String>| {

@@ -17,6 +17,7 @@ mod schemas;
 mod search;
 mod strange;
 mod templates;
+mod tools;
 
 use catalog::{Around, Entry, Lack, Setup};
 

@@ -459,7 +459,7 @@ fn tools_that_are_a_container_for_each_call() {
 fn the_users_own_servers() {
     let name = base::names::ServerName::parse("mine").unwrap();
     let read = |toml: &str| {
-        catalog::read::own(&name, &toml::from_str(toml).unwrap()).map_err(|fault| fault.to_string())
+        catalog::read::own(&name, &toml::from_str(toml).unwrap(), None).map_err(|fault| fault.to_string())
     };
     let permitted = Around {
         processes: Processes::Permitted,

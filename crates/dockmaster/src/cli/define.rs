@@ -16,6 +16,7 @@ Examples:
   dockmaster server add search --npm @acme/search-mcp@2 --secret API_KEY=search.key --reach api.example.com:443
   dockmaster server add issues --url https://mcp.example.com/mcp --secret TOKEN=issues.token --header 'Authorization: Bearer $TOKEN'
   dockmaster server add mine --enable -- python3 /home/me/my_server.py --verbose
+  dockmaster server add helpers --tools ./helpers.toml
 
 What stands behind -- is the command of a server on this machine, or else the arguments of the image or package.
 The definition is written to the configuration as [servers.NAME]; a wrong one changes nothing.";
@@ -60,6 +61,9 @@ pub(crate) struct Source {
     /// A server elsewhere, by HTTP
     #[arg(long, value_name = "URL", group = "source")]
     pub(crate) url: Option<String>,
+    /// A file that declares its tools one by one: commands, HTTP requests, containers
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub(crate) tools: Option<PathBuf>,
     /// Command and arguments on this machine, which `instances.commands` has to permit; arguments of an image or package
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,

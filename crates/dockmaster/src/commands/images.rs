@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use base::KnownSecrets;
 use base::names::ServerName;
 use catalog::plan::{Build, Container, Plan, Target};
+use catalog::tools::{Does, Tool};
 use instances::Instances;
 use store::Store;
 use tokio::sync::mpsc;
@@ -178,10 +179,19 @@ pub(crate) fn of(plan: &Plan) -> impl Iterator<Item = &str> {
 
 /// Whatever runs in a container, the tools that are one for each call included.
 fn containers(plan: &Plan) -> impl Iterator<Item = &Container> {
-    let (server, calls) = match &plan.target {
-        Target::Container(container) => (Some(container), [].as_slice()),
-        Target::PerCall(tools) => (None, tools.as_slice()),
-        Target::Remote(_) | Target::Process(_) | Target::BuiltIn => (None, [].as_slice()),
+    let found: Vec<&Container> = match &plan.target {
+        Target::Container(container) => vec![container],
+        Target::PerCall(tools) => tools.iter().map(|tool| &tool.container).collect(),
+        Target::Tools(tools) => tools.iter().filter_map(contained).collect(),
+        Target::Remote(_) | Target::Process(_) | Target::BuiltIn => Vec::new(),
     };
-    server.into_iter().chain(calls.iter().map(|tool| &tool.container))
+    found.into_iter()
+}
+
+/// The container that a declared tool runs in, if it does.
+pub(crate) fn contained(tool: &Tool) -> Option<&Container> {
+    match &tool.does {
+        Does::Container(contained) => Some(&contained.container),
+        Does::Command(_) | Does::Http(_) => None,
+    }
 }

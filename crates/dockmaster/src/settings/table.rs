@@ -47,7 +47,7 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
     ),
     (
         "servers.*",
-        "A server of your own, to be switched on like one of a catalog. Exactly one of `image`, `npm`, `pypi`, `url` and `command` says what it is.",
+        "A server of your own, to be switched on like one of a catalog. Exactly one of `image`, `npm`, `pypi`, `url`, `command` and `tools` says what it is; see [custom servers](custom-servers.md).",
     ),
     (
         "signers.*",
@@ -157,6 +157,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     found("servers.*.transport", "`\"streamable-http\"`, falling back", "How the URL is spoken to: `streamable-http` or `sse`."),
     found("servers.*.headers", "none", "Headers for the URL; `$NAME` is a variable of `secrets`."),
     found("servers.*.command", "none", "A process on this machine: program and arguments; `instances.commands` has to permit it."),
+    found("servers.*.tools", "none", "A file that declares its tools one by one, each a command, an HTTP request or a container; a relative path is beside this file. Beside it may stand `secrets`, `sharing`, `prefix`, `title` and `description`."),
     found("servers.*.args", "none", "Arguments of the image or package."),
     found("servers.*.env", "none", "Environment; `$NAME` is a variable of `secrets`."),
     found("servers.*.secrets", "none", "By variable, the name of the secret that it holds."),

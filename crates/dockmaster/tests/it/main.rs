@@ -11,6 +11,7 @@ mod artifacts;
 mod calls;
 mod config;
 mod confines;
+mod custom;
 mod defining;
 mod egress;
 mod elsewhere;

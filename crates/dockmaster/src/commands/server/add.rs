@@ -15,7 +15,7 @@ use crate::commands::profile::put_table;
 use crate::exit::Exit;
 use crate::settings::Settings;
 use crate::shelf::{Found, OURS, OWN, Shelf};
-use crate::{control, fleet, output};
+use crate::{control, fleet, output, toolfile};
 
 pub(super) async fn add(settings: &Settings, definition: &Definition) -> Result<Exit> {
     let name = ServerName::parse(&definition.name).with_context(|| {
@@ -38,8 +38,11 @@ pub(super) async fn add(settings: &Settings, definition: &Definition) -> Result<
     if built_in.is_some_and(|entry| matches!(entry.kind, catalog::entry::Kind::BuiltIn)) {
         bail!("{name} is the name of a built-in server; choose another. Nothing was changed");
     }
-    let entry = read::own(&name, &own)
-        .map_err(|fault| anyhow::anyhow!("{name} can't be defined so: {fault}. Nothing was changed"))?;
+    let wrong = |why: &dyn std::fmt::Display| {
+        anyhow::anyhow!("{name} can't be defined so: {why}\nNothing was changed")
+    };
+    let tools = toolfile::read(settings, &own).map_err(|why| wrong(&why))?;
+    let entry = read::own(&name, &own, tools.as_ref()).map_err(|fault| wrong(&fault.what))?;
     let asks = judge(settings, &store, definition.profile.profile.as_deref(), &entry)?;
 
     write(settings, &name, &own)?;
@@ -128,6 +131,11 @@ fn own(definition: &Definition) -> Own {
         npm: source.npm.clone(),
         pypi: source.pypi.clone(),
         url: source.url.clone(),
+        // The file is meant from where the command is given, and kept by its whole path.
+        tools: source.tools.as_ref().map(|file| {
+            let whole = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            whole.display().to_string()
+        }),
         command,
         args,
         with: given.with.clone(),

@@ -168,6 +168,11 @@ fn told(found: &Found<'_>, is_on: bool, planned: &Result<Plan, Vec<catalog::Lack
                 Target::Process(process) => {
                     _ = writeln!(text, "process: {}", clean(&process.command.join(" ")));
                 }
+                Target::Tools(tools) => {
+                    for tool in tools {
+                        _ = writeln!(text, "tool: {} ({})", clean(&tool.name), tool.kind());
+                    }
+                }
                 Target::PerCall(_) | Target::BuiltIn => {}
             }
             if plan.asks_for.is_empty() {

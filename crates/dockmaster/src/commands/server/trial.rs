@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use base::KnownSecrets;
-use base::names::ServerName;
 use catalog::Setup;
 use catalog::entry::Kind;
+use catalog::plan::Plan;
+use catalog::tools::Tool;
 use serde_json::{Value, json};
 
 use super::desk::Desk;
@@ -22,7 +23,7 @@ use crate::settings::Settings;
 use crate::shelf::Found;
 
 /// A house with one server in it.
-async fn alone(desk: &Desk<'_>, found: &Found<'_>, setup: &Setup) -> Result<(House, ServerName)> {
+async fn alone(desk: &Desk<'_>, found: &Found<'_>, setup: &Setup) -> Result<(House, Plan)> {
     let entry = found.entry;
     let settings = desk.settings;
     if matches!(entry.kind, Kind::BuiltIn) {
@@ -42,10 +43,9 @@ async fn alone(desk: &Desk<'_>, found: &Found<'_>, setup: &Setup) -> Result<(Hou
     let (engine, _) = engines::local(settings)?;
     let known = KnownSecrets::default();
     let fleet = Arc::new(Fleet::open(settings, Some(&engine), &desk.store, known.clone())?);
-    let name = plan.server.clone();
-    let server = fleet.server(settings, plan, Notes::of(entry));
+    let server = fleet.server(settings, plan.clone(), Notes::of(entry));
     let house = assemble::of_servers(settings, vec![server], known, Some(fleet))?;
-    Ok((house, name))
+    Ok((house, plan))
 }
 
 /// The names of the tools that a server lists, set up like this.
@@ -71,7 +71,12 @@ pub(super) async fn test(settings: &Settings, server: &str, profile: &InProfile,
     let desk = Desk::open(settings, profile)?;
     let found = desk.find(server)?;
     let setup = desk.setup(found.entry.name.as_str()).cloned().unwrap_or_default();
-    let (house, name) = alone(&desk, &found, &setup).await?;
+    let (house, plan) = alone(&desk, &found, &setup).await?;
+    let name = &plan.server;
+    let checked = match house.fleet.get() {
+        Some(fleet) => fleet.check(&plan).await?,
+        None => Vec::new(),
+    };
     let started = std::time::Instant::now();
     let tools = house.gateway.tools(&assemble::local_principal(settings)).await;
     let elapsed = started.elapsed();
@@ -91,9 +96,42 @@ pub(super) async fn test(settings: &Settings, server: &str, profile: &InProfile,
         anyhow::anyhow!("{name} does not work: {error}{log}")
     })?;
     let names = names(&tools);
+    let fails = checked.iter().filter(|(_, found)| found.is_err()).count();
+    let exit = if fails == 0 { Exit::Done } else { Exit::Failed };
     if json.json {
         let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        output::json(&json!({"server": name.as_str(), "milliseconds": milliseconds, "tools": names}))?;
+        let mut told = json!({"server": name.as_str(), "milliseconds": milliseconds, "tools": names});
+        if !checked.is_empty() {
+            let one = |(tool, found): &(Tool, Result<String, String>)| json!({"tool": tool.name, "does": tool.kind(), "works": found.is_ok(), "found": found.as_ref().unwrap_or_else(|why| why)});
+            told["checked"] = checked.iter().map(one).collect();
+        }
+        output::json(&told)?;
+    } else if !checked.is_empty() {
+        let rows: Vec<_> = checked
+            .iter()
+            .map(|(tool, found)| {
+                let (state, found) = match found {
+                    Ok(found) => ("ready", found),
+                    Err(why) => ("fails", why),
+                };
+                [
+                    tool.name.clone(),
+                    tool.kind().to_owned(),
+                    state.to_owned(),
+                    found.clone(),
+                ]
+            })
+            .collect();
+        output::line(&output::columns(["TOOL", "DOES", "STATE", ""], &rows))?;
+        match fails {
+            0 => output::line(&format!(
+                "{name} works: its file is in order, and each of its tools can be called"
+            ))?,
+            fails => output::note(&format!(
+                "{fails} of the {} tools of {name} can't be called yet",
+                checked.len()
+            ))?,
+        }
     } else {
         output::line(&format!(
             "{name} works: started and listed {} tools in {:.1} s",
@@ -102,5 +140,5 @@ pub(super) async fn test(settings: &Settings, server: &str, profile: &InProfile,
         ))?;
         output::line(&indented(&names.join("\n")))?;
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }

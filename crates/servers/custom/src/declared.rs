@@ -1,0 +1,192 @@
+//! The toolbox of tools that the user declared.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base::{KnownSecrets, Secret};
+use catalog::plan::Container;
+use catalog::tools::{self, Call, Does, Text, Tool};
+use fetch::{Addresses, Client, Plain};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde_json::{Map, Value};
+use wire::Raw;
+
+use crate::answer::{self, Printed};
+use crate::command::{self, Program};
+use crate::request;
+use crate::serve::Toolbox;
+
+/// Whoever can run a container to its end.
+pub trait Containers: Send + Sync + 'static {
+    /// Runs one, with this standard input, for so long and with so much of each output kept. Giving up the future ends and
+    /// removes it. The error says why it could not be run.
+    fn run<'a>(
+        &'a self,
+        container: &'a Container,
+        stdin: Option<&'a [u8]>,
+        tool: &'a Tool,
+    ) -> BoxFuture<'a, Result<Outcome, String>>;
+
+    /// Makes sure of its image, which may be fetched; says which it is, or why it can't be had.
+    fn image<'a>(&'a self, container: &'a Container) -> BoxFuture<'a, Result<String, String>>;
+}
+
+/// How a container went.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// The beginning of its standard output.
+    pub stdout: Vec<u8>,
+    /// Bytes of it behind that.
+    pub more: u64,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
+    /// Bytes of it that were not kept.
+    pub before: u64,
+    /// Its time was up.
+    pub timed_out: bool,
+    /// How it ended, if that was not well.
+    pub failed: Option<String>,
+}
+
+/// Tools that the user declared.
+pub struct Declared {
+    /// What the server is called.
+    pub name: String,
+    /// What there is.
+    pub tools: Vec<Tool>,
+    /// The values of secrets, by name.
+    pub secrets: BTreeMap<String, Secret>,
+    /// What must not come out of any tool.
+    pub known: KnownSecrets,
+    /// Variables that every command gets.
+    pub environment: Vec<(String, Secret)>,
+    /// Reaches the public Internet, by https.
+    pub client: Client,
+    /// Runs containers; `None`: there is no engine.
+    pub containers: Option<Arc<dyn Containers>>,
+}
+
+impl std::fmt::Debug for Declared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Declared")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Toolbox for Declared {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn definitions(&self) -> Vec<Value> {
+        self.tools.iter().map(|tool| tool.definition.clone()).collect()
+    }
+
+    fn call<'a>(&'a self, tool: &'a str, arguments: &'a Map<String, Value>) -> Option<BoxFuture<'a, Raw>> {
+        let tool = self.tools.iter().find(|known| known.name == tool)?;
+        Some(self.run(tool, arguments).boxed())
+    }
+}
+
+impl Declared {
+    /// Whether a tool could be called, without calling it: its program is there, its host answers, its image can be had.
+    /// Nothing is sent but a HEAD of the host's first page, without headers or secrets.
+    ///
+    /// # Errors
+    /// Why it could not, and what to do.
+    pub async fn check(&self, tool: &Tool) -> Result<String, String> {
+        match &tool.does {
+            Does::Command(command) => {
+                let program = command.argv.first().map(Text::as_written).unwrap_or_default();
+                let path = self.environment.iter().find(|(name, _)| name == "PATH");
+                let path = path.map(|(_, path)| path.expose()).unwrap_or_default();
+                let folder = command.working_dir.as_deref();
+                if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+                    return Err(format!("its working directory {} is not there", folder.display()));
+                }
+                programs::task::find(program, path, folder)
+                    .map(|file| file.display().to_string())
+                    .ok_or_else(|| format!("there is no program {program} on the PATH {path}"))
+            }
+            Does::Http(http) => request::reach(http, &self.client_for(http.private)).await,
+            Does::Container(contained) => match &self.containers {
+                Some(containers) => containers.image(&contained.container).await,
+                None => Err("there is no Docker Engine".to_owned()),
+            },
+        }
+    }
+
+    /// Who wrote `private` means that host, wherever it is.
+    fn client_for(&self, private: bool) -> Client {
+        if private {
+            self.client.with_rules(Addresses::Private, Plain::Permitted)
+        } else {
+            self.client.clone()
+        }
+    }
+
+    async fn run(&self, tool: &Tool, arguments: &Map<String, Value>) -> Raw {
+        let secret = |name: &str| self.secrets.get(name).cloned();
+        let call = match tools::fill(tool, arguments, &secret) {
+            Ok(call) => call,
+            Err(faults) => {
+                let faults = faults.join("; ");
+                return answer::text(&format!("{} was not called: {faults}", tool.name), true);
+            }
+        };
+        match call {
+            Call::Command {
+                argv,
+                env,
+                working_dir,
+                stdin,
+            } => {
+                let mut all = self.environment.clone();
+                all.retain(|(name, _)| !env.iter().any(|(other, _)| other == name));
+                all.extend(env);
+                let program = Program {
+                    argv,
+                    env: all,
+                    working_dir,
+                    stdin,
+                };
+                command::run(tool, program).await
+            }
+            Call::Http(call) => {
+                let client = self.client_for(call.private);
+                request::send(tool, call, &client, &self.known).await
+            }
+            Call::Container { container, stdin } => self.contained(tool, &container, stdin.as_deref()).await,
+        }
+    }
+
+    async fn contained(&self, tool: &Tool, container: &Container, stdin: Option<&[u8]>) -> Raw {
+        let Some(containers) = &self.containers else {
+            return answer::text(
+                &format!("{} was not run: there is no Docker Engine", tool.name),
+                true,
+            );
+        };
+        let outcome = match containers.run(container, stdin, tool).await {
+            Ok(outcome) => outcome,
+            Err(why) => return answer::text(&format!("{} was not run: {why}", tool.name), true),
+        };
+        let failed = if outcome.timed_out {
+            Some(command::late(tool))
+        } else {
+            outcome.failed
+        };
+        answer::printed(
+            tool,
+            &Printed {
+                stdout: &outcome.stdout,
+                more: outcome.more,
+                stderr: &outcome.stderr,
+                before: outcome.before,
+                failed,
+            },
+        )
+    }
+}
