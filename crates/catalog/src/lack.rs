@@ -29,6 +29,8 @@ pub enum LackSort {
     Setup,
     /// The configuration has to permit it.
     Permission,
+    /// It can't run on the host that it is placed on.
+    Place,
     /// The entry itself can't be run here.
     Entry,
 }

@@ -101,10 +101,16 @@ mod tests {
             "host = { label = 'zone=eu', memory = '4GiB' }",
             "a host with the label zone=eu that has 4 GiB of memory free",
         );
-        check("host = { memory = '512MiB' }", "a host that has 512 MiB of memory free");
+        check(
+            "host = { memory = '512MiB' }",
+            "a host that has 512 MiB of memory free",
+        );
         check("host = {}", "a host");
         check("host = 'a b'", "\"a b\" is not a valid host name");
-        check("host = ['a']", "the name of a host, or { label = \"gpu\", memory = \"4GiB\" }");
+        check(
+            "host = ['a']",
+            "the name of a host, or { label = \"gpu\", memory = \"4GiB\" }",
+        );
         check("host = { labels = 'gpu' }", "unknown field `labels`");
     }
 }

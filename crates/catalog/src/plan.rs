@@ -9,6 +9,7 @@ use base::Secret;
 use base::names::ServerName;
 use serde::{Deserialize, Serialize};
 
+use crate::place::Place;
 use crate::tools::Tool;
 
 /// How a server would be run. Serialises without values of secrets: it is shown by `server inspect --plan`.
@@ -18,6 +19,9 @@ pub struct Plan {
     pub server: ServerName,
     /// What is reached.
     pub target: Target,
+    /// Where its containers run; `None`: on the engine at hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<Place>,
     /// Who may share a running copy.
     pub sharing: Sharing,
     /// Tools that may be called; `None`: all.

@@ -11,6 +11,7 @@ use base::names::ServerName;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::place::Place;
 use crate::plan::{Gpus, HostPort, Sharing};
 
 /// How a server is set up. All of it may be left out.
@@ -39,6 +40,9 @@ pub struct Setup {
     /// Who may share a running copy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sharing: Option<Sharing>,
+    /// Where its containers run; absent: on the engine at hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<Place>,
     /// What it may reach.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkChoice>,

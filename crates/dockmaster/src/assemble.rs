@@ -109,7 +109,7 @@ pub(crate) fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>)
         servers.push(docker(settings, engine.clone(), toolset, &hosts)?);
     }
     let fleet = runs
-        .then(|| Fleet::open(settings, engine.as_ref(), &store, known.clone()).map(Arc::new))
+        .then(|| Fleet::open(settings, engine.as_ref(), hosts.clone(), &store, known.clone()).map(Arc::new))
         .transpose()?;
     if let Some(fleet) = &fleet {
         servers.extend(fleet.servers(settings, &store)?);
@@ -343,7 +343,13 @@ impl House {
         };
         let opened = match (self.fleet.get(), &engine) {
             (None, Some(engine)) if runs => {
-                let opened = Fleet::open(&settings, Some(engine), &self.store, self.known.clone())?;
+                let opened = Fleet::open(
+                    &settings,
+                    Some(engine),
+                    hosts.clone(),
+                    &self.store,
+                    self.known.clone(),
+                )?;
                 Some(Arc::new(opened))
             }
             _ => None,
@@ -354,7 +360,7 @@ impl House {
         };
         // The last that can fail, and it changes nothing then.
         if let (Some(fleet), Some(engine)) = (self.fleet.get(), &engine) {
-            fleet.renew(&settings, engine, &self.store)?;
+            fleet.renew(&settings, engine, hosts.clone(), &self.store)?;
         }
         if let Some(opened) = opened {
             // Nobody else renews meanwhile.

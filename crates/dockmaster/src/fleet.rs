@@ -19,6 +19,7 @@ use fetch::{Addresses, Plain};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use gateway::{Describe, Life, Link, Origin, Server, Share, Wire};
+use hosts::Hosts;
 use instances::{Instances, Start, Terms};
 use policy::Effect;
 use secrets::{SecretName, Sources};
@@ -28,6 +29,7 @@ use store::Store;
 use crate::contained::Contained;
 use crate::env::Var;
 use crate::logs::Logs;
+use crate::placed::{self, Elsewhere, Placed};
 use crate::refusals::Refusals;
 use crate::settings::Settings;
 use crate::shelf::Shelf;
@@ -55,7 +57,9 @@ pub(crate) struct Fleet {
 
 /// What the configuration says, as it was when it was read last. Each start takes what is given then.
 struct Given {
+    /// On the engine at hand.
     instances: Option<Instances>,
+    elsewhere: Elsewhere,
     sources: Sources,
     /// What every process on this machine gets of our own environment.
     environment: Vec<(String, Secret)>,
@@ -106,14 +110,9 @@ pub(crate) fn around(settings: &Settings, store: &Store, profile: &str) -> Resul
     };
     Ok(Around {
         profile: profile.to_owned(),
-        roots: guard
-            .roots
-            .iter()
-            .map(|root| plan::Root {
-                path: root.path.clone(),
-                write: root.write,
-            })
-            .collect(),
+        roots: placed::roots(guard),
+        labels: settings.config.hosts.local.labels.clone(),
+        others: placed::others(settings),
         home: settings.folders.home.clone(),
         secrets: Known::Unasked,
         processes: if settings.config.instances.commands {
@@ -166,32 +165,39 @@ impl Fleet {
     pub(crate) fn open(
         settings: &Settings,
         engine: Option<&Engine>,
+        hosts: Hosts,
         store: &Store,
         known: KnownSecrets,
     ) -> Result<Self> {
         let (reached, refusals) = Refusals::record(store.clone());
         let signature = signatures::check(settings, store)?;
-        let open = |engine: &Engine| {
-            Instances::open(instances::Options {
-                engine: engine.clone(),
-                state: settings.folders.state.clone(),
-                run: run_folder(settings),
-                grace: instances::Grace::default(),
-                reached: Some(reached),
-                #[cfg(unix)]
-                relay: crate::relay::own()
-                    .inspect_err(|error| tracing::debug!("there is no relay: {error}"))
-                    .ok(),
-                signature,
-                labels: BTreeMap::new(),
-            })
+        #[cfg(unix)]
+        let relay = crate::relay::own()
+            .inspect_err(|error| tracing::debug!("there is no relay: {error}"))
+            .ok();
+        let (state, run, checked) = (
+            settings.folders.state.clone(),
+            run_folder(settings),
+            signature.clone(),
+        );
+        let options = move |engine: Engine| instances::Options {
+            engine,
+            state: state.clone(),
+            run: run.clone(),
+            grace: instances::Grace::default(),
+            reached: Some(reached.clone()),
+            #[cfg(unix)]
+            relay: relay.clone(),
+            signature: checked.clone(),
+            labels: BTreeMap::new(),
         };
         let instances = engine
-            .map(open)
+            .map(|engine| Instances::open(options(engine.clone())))
             .transpose()
             .context("can't prepare to run servers")?;
         let given = Given {
             instances,
+            elsewhere: Elsewhere::new(hosts, signature, options),
             sources: keep::sources(settings)?,
             environment: environment(settings),
         };
@@ -209,13 +215,20 @@ impl Fleet {
 
     /// Takes over where secrets come from, whose signatures are wanted, and what the guard of `engine` lets servers be
     /// given; it holds from the next start of each on.
-    pub(crate) fn renew(&self, settings: &Settings, engine: &Engine, store: &Store) -> Result<()> {
+    pub(crate) fn renew(
+        &self,
+        settings: &Settings,
+        engine: &Engine,
+        hosts: Hosts,
+        store: &Store,
+    ) -> Result<()> {
         let terms = Terms {
             engine: engine.clone(),
             signature: signatures::check(settings, store)?,
         };
         let before = self.given();
         let given = Given {
+            elsewhere: before.elsewhere.renewed(hosts, terms.signature.clone()),
             instances: before.instances.as_ref().map(|instances| instances.on(terms)),
             sources: keep::sources(settings)?,
             environment: environment(settings),
@@ -262,13 +275,13 @@ impl Fleet {
 
     /// One server, from its plan.
     pub(crate) fn server(self: &Arc<Self>, settings: &Settings, plan: Plan, notes: Notes) -> Server {
-        let plan = Arc::new(plan);
+        let plan = Arc::new(Placed::new(plan));
         let bounds = &settings.config.instances;
         let bytes = match &plan.target {
             Target::Container(container) => container.limits.memory,
             _ => 0,
         };
-        let fingerprint = serde_json::to_string(&*plan).ok();
+        let fingerprint = serde_json::to_string(&plan.plan).ok();
         let fleet = Arc::clone(self);
         let connecting = Arc::clone(&plan);
         let preparing = (Arc::clone(self), Arc::clone(&plan));
@@ -317,15 +330,15 @@ impl Fleet {
     }
 
     /// Fetches or makes the image, which takes as long as it takes and is no part of a start.
-    async fn prepare(&self, plan: &Plan) -> Result<()> {
+    async fn prepare(&self, plan: &Placed) -> Result<()> {
         if let Target::Container(container) = &plan.target {
-            let given = self.given();
-            given.instances()?.image(&plan.server, container, None).await?;
+            let instances = self.given().instances(plan).await?;
+            instances.image(&plan.server, container, None).await?;
         }
         Ok(())
     }
 
-    async fn connect(&self, plan: &Plan, share: &Share) -> Result<Link> {
+    async fn connect(&self, plan: &Placed, share: &Share) -> Result<Link> {
         let given = self.given();
         let secrets = self.secrets(&given, plan).await?;
         let secret = |name: &str| secrets.get(name).cloned();
@@ -341,7 +354,9 @@ impl Fleet {
                     stderr: Some(lines),
                     progress: None,
                 };
-                let mut running = given.instances()?.start(start).await?;
+                let started = given.instances(plan).await?.start(start).await;
+                // The next start may find another host that fits.
+                let mut running = started.inspect_err(|_| plan.forget())?;
                 let stdio = running.take_stdio().context("the server has no pipes")?;
                 let known = self.known.clone();
                 let driver = async move {
@@ -364,7 +379,7 @@ impl Fleet {
             Target::PerCall(tools) => Ok(percall::link(percall::Calls {
                 server: plan.server.clone(),
                 tools: tools.clone(),
-                instances: given.instances()?.clone(),
+                instances: given.instances(plan).await?,
                 secrets,
             })),
             Target::Tools(tools) => Ok(percall::link(self.declared(&given, plan, tools, secrets))),
@@ -492,26 +507,41 @@ impl Fleet {
 
     /// Ends what runs, and waits for it.
     pub(crate) async fn close(&self, within: std::time::Duration) -> bool {
-        let all_gone = match &self.given().instances {
-            Some(instances) => instances.close(within).await,
-            None => true,
+        let given = self.given();
+        let here = async {
+            match &given.instances {
+                Some(instances) => instances.close(within).await,
+                None => true,
+            }
         };
+        let (here, elsewhere) = tokio::join!(here, given.elsewhere.close(within));
+        let all_gone = here && elsewhere;
         // Whoever could be refused is gone.
         self.refusals.close().await;
         all_gone
     }
 
-    /// The instances, for commands that start one by themselves.
+    /// The instances on the engine at hand, for commands that start one by themselves.
     pub(crate) fn runner(&self) -> Option<Instances> {
         self.given().instances.clone()
+    }
+
+    /// The instances where a plan has its containers run.
+    pub(crate) async fn runner_of(&self, plan: &Plan) -> Result<Instances> {
+        self.given().instances(&Placed::new(plan.clone())).await
     }
 }
 
 impl Given {
-    fn instances(&self) -> Result<&Instances> {
-        self.instances
-            .as_ref()
-            .context("no Docker Engine is configured to run it on")
+    /// The instances on the host that a plan is placed on.
+    async fn instances(&self, plan: &Placed) -> Result<Instances> {
+        match self.elsewhere.host_of(plan).await? {
+            Some(host) => self.elsewhere.instances(&host).await,
+            None => {
+                let here = self.instances.clone();
+                here.context("no Docker Engine is configured to run it on")
+            }
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod logs;
 mod output;
 mod percall;
 mod permissions;
+mod placed;
 mod progress;
 #[cfg(test)]
 mod reference;

@@ -52,7 +52,7 @@ impl Hosts {
             let label = wish.label.as_ref();
             label.is_none_or(|label| host.labels().contains(label))
         };
-        let fitting: Vec<_> = self.all().filter(fits).collect();
+        let fitting: Vec<_> = self.all().filter(fits).cloned().collect();
         match fitting.as_slice() {
             [] => {
                 let label = wish.label.clone().unwrap_or_default();
@@ -61,11 +61,11 @@ impl Hosts {
             [only] if wish.memory == 0 => return Ok(Arc::clone(only)),
             _ => {}
         }
-        let states = self.states(fitting.iter().copied(), limit).await;
+        let states = self.states(fitting.clone(), limit).await;
         let best = states
             .iter()
             .zip(&fitting)
-            .filter_map(|(state, host)| Some((free(state)?, *host)))
+            .filter_map(|(state, host)| Some((free(state)?, host)))
             .filter(|(free, _)| *free >= wish.memory)
             // The first by name among equals.
             .rev()

@@ -112,15 +112,10 @@ impl Hosts {
     }
 
     /// How these hosts do, in their order. They are asked side by side, each for at most `limit`.
-    pub async fn states<'a>(
-        &self,
-        hosts: impl IntoIterator<Item = &'a Arc<Host>>,
-        limit: Duration,
-    ) -> Vec<State> {
-        let asked = hosts.into_iter().map(|host| {
-            let host = Arc::clone(host);
-            async move { host.state(limit).await }
-        });
+    pub async fn states(&self, hosts: Vec<Arc<Host>>, limit: Duration) -> Vec<State> {
+        let asked = hosts
+            .into_iter()
+            .map(|host| async move { host.state(limit).await });
         stream::iter(asked).buffered(AT_ONCE).collect().await
     }
 

@@ -7,6 +7,7 @@
 mod container;
 mod elsewhere;
 mod judge;
+mod placed;
 mod tools;
 mod words;
 
@@ -38,6 +39,10 @@ pub struct Around {
     pub host: String,
     /// Folders of the host that may be mounted.
     pub roots: Vec<Root>,
+    /// What that host is for.
+    pub labels: Vec<String>,
+    /// The other hosts, by name.
+    pub others: BTreeMap<String, There>,
     /// The user's home folder, for `~/`.
     pub home: Option<PathBuf>,
     /// Which secrets have a value.
@@ -51,6 +56,8 @@ pub struct Around {
     /// The images that packages are installed into.
     pub bases: Bases,
 }
+
+pub use placed::There;
 
 /// Which secrets have a value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,6 +88,8 @@ impl Default for Around {
             profile: "default".to_owned(),
             host: "local".to_owned(),
             roots: Vec::new(),
+            labels: Vec::new(),
+            others: BTreeMap::new(),
             home: None,
             secrets: Known::Unasked,
             processes: Processes::Refused {
@@ -95,10 +104,14 @@ impl Default for Around {
 
 /// What would run for `entry` as `setup` has it; or all that is missing for that, at once.
 pub fn plan(entry: &Entry, setup: &Setup, around: &Around) -> Result<Plan, Vec<Lack>> {
+    let placed = match placed::around(setup, around) {
+        Ok(placed) => placed,
+        Err(lack) => return Err(vec![lack]),
+    };
     let mut planner = Planner {
         entry,
         setup,
-        around,
+        around: &placed.around,
         config: Map::new(),
         secrets: BTreeMap::new(),
         used: BTreeSet::new(),
@@ -109,6 +122,9 @@ pub fn plan(entry: &Entry, setup: &Setup, around: &Around) -> Result<Plan, Vec<L
     planner.configure();
     planner.find_secrets();
     let target = planner.target();
+    if let Some(target) = target.as_ref().filter(|_| setup.host.is_some()) {
+        planner.lacks.extend(placed.lacks(planner.name(), target));
+    }
     planner.finish(target)
 }
 
@@ -319,6 +335,7 @@ impl<'a> Planner<'a> {
         self.notes.retain(|note| said.insert(note.clone()));
         Ok(Plan {
             server: self.entry.name.clone(),
+            host: self.setup.host.clone(),
             sharing: self.sharing(),
             tools: self.setup.tools.clone(),
             prefix,

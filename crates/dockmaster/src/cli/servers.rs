@@ -88,6 +88,9 @@ Examples:
         // Not `--config`: that names the configuration file, here too.
         #[arg(id = "part", long = "set", value_name = "KEY=VALUE")]
         config: Vec<String>,
+        /// Run its containers on this host; label=LABEL: on the one with that label that has the most memory free
+        #[arg(long, value_name = "HOST")]
+        host: Option<String>,
         /// Agree to what it asks for beyond the lockdown
         #[arg(long, short)]
         yes: bool,

@@ -139,6 +139,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     found("profiles.*.servers.*.prefix", "none", "What stands before the names of its tools and prompts."),
     found("profiles.*.servers.*.sharing", "as the entry says", "Who may share a running copy: `everyone`, `principal`, `session`, `call`."),
     found("profiles.*.servers.*.network", "`\"declared\"`", "What it may reach: `none`, `declared` (what its entry and `hosts` name), or `open`."),
+    found("profiles.*.servers.*.host", "the engine at hand", "The [host](hosts.md) that its containers run on: `\"prod\"`; or what a host has to have, of which the one with the most memory free is taken: `{ label = \"gpu\", memory = \"4GiB\" }`."),
     found("profiles.*.servers.*.hosts", "none", "Hosts that it may reach beside the entry's: `[\"api.example.com:443\"]`."),
     found("profiles.*.servers.*.mounts", "none", "Mounts beside the entry's, `source:target[:ro]`; paths lie under `hosts.local.guard.roots`."),
     found("profiles.*.servers.*.volumes", "none", "Volumes that it may mount although they were there before and were not made by Dockmaster, by name: `[\"claude-memory\"]`."),

@@ -22,6 +22,7 @@ mod hosts;
 mod imports;
 mod live;
 mod packages;
+mod placing;
 mod reload;
 #[cfg(unix)]
 mod remote;

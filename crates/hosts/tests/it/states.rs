@@ -73,7 +73,7 @@ async fn hosts_are_asked_side_by_side_and_each_within_its_time() {
             .all(|host| host.state_unasked().health == Health::Unused)
     );
     let begun = Instant::now();
-    let states = hosts.states(hosts.all(), LIMIT).await;
+    let states = hosts.states(hosts.all().cloned().collect(), LIMIT).await;
     assert!(begun.elapsed() < LIMIT * 3, "{:?}", begun.elapsed());
     let alive = facts(&states[0].health);
     assert!(

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use base::names::HostName;
+use catalog::Place;
 use engine::Endpoint;
 use engine::discover::Found;
 use engine::guard::Root;
@@ -18,7 +19,7 @@ use toml_edit::{Array, InlineTable, Value};
 use crate::cli::{HostCommand, Wanted};
 use crate::exit::{Exit, Failure};
 use crate::settings::{Edit, Host, LOCAL, Settings, is_label};
-use crate::{control, doctor, engines, output, remote};
+use crate::{control, doctor, engines, fleet, output, remote};
 
 /// How long a host may take to say how it does, connecting included.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -162,8 +163,8 @@ async fn list(settings: &Settings, json: bool) -> Result<Exit> {
 }
 
 /// All hosts, the one at hand first.
-pub(crate) fn in_order(hosts: &Hosts) -> Vec<&Arc<hosts::Host>> {
-    let mut all: Vec<_> = hosts.all().collect();
+pub(crate) fn in_order(hosts: &Hosts) -> Vec<Arc<hosts::Host>> {
+    let mut all: Vec<_> = hosts.all().cloned().collect();
     all.sort_by_key(|host| host.name().as_str() != LOCAL);
     all
 }
@@ -185,13 +186,17 @@ fn show(settings: &Settings, name: &str, json: bool) -> Result<Exit> {
     if json {
         output::json(&json!({
             "name": name, "endpoint": endpoint, "origin": origin, "ssh": host.ssh, "mode": host.mode,
-            "labels": host.labels, "settings": written,
+            "labels": host.labels, "servers": users(settings, name), "settings": written,
         }))?;
         return Ok(Exit::Done);
     }
     output::line(&format!("{name}: {endpoint} ({origin})\nmode {}", host.mode))?;
     if !host.labels.is_empty() {
         output::line(&format!("labels {}", host.labels.join(" ")))?;
+    }
+    let users = users(settings, name);
+    if !users.is_empty() {
+        output::line(&format!("runs {}", users.join(", ")))?;
     }
     for shown in written {
         output::line(&format!("  {} = {}  # {}", shown.key, shown.value, shown.origin))?;
@@ -234,10 +239,18 @@ async fn edit(settings: &Settings, name: &str, change: &Change) -> Result<Exit> 
     Ok(Exit::Done)
 }
 
-async fn remove(settings: &Settings, name: &str, _yes: bool) -> Result<Exit> {
+async fn remove(settings: &Settings, name: &str, yes: bool) -> Result<Exit> {
     engines::known(settings, name)?;
     if name == LOCAL {
         bail!("{LOCAL} can't be removed: it is the engine that is there without any configuration");
+    }
+    let users = users(settings, name);
+    if !users.is_empty() && !yes {
+        bail!(
+            "servers are placed on {name}: {}; place them elsewhere before (`dockmaster server enable SERVER --host {LOCAL}`), or \
+             remove it all the same with --yes: they can't run then",
+            users.join(", ")
+        );
     }
     let mut edit = settings.edit()?;
     edit.remove(&["hosts", name]);
@@ -245,6 +258,15 @@ async fn remove(settings: &Settings, name: &str, _yes: bool) -> Result<Exit> {
     output::line(&format!("removed {name}; what runs there was left as it is"))?;
     control::renew(settings).await?;
     Ok(Exit::Done)
+}
+
+/// The servers that are placed on a host: `memory (profile work)`.
+fn users(settings: &Settings, name: &str) -> Vec<String> {
+    let placed = fleet::enabled(settings)
+        .filter(|enabled| matches!(&enabled.setup.host, Some(Place::On(host)) if host.as_str() == name));
+    placed
+        .map(|enabled| format!("{} (profile {})", enabled.name, enabled.profile))
+        .collect()
 }
 
 /// Links over there can't be followed from here, so roots are of use only to who takes paths as they are spelled.

@@ -66,7 +66,7 @@ pub(super) async fn add(settings: &Settings, definition: &Definition) -> Result<
         let mut now = settings.again()?;
         now.is_attended = settings.is_attended;
         let servers = [name.to_string()];
-        return enable::enable(&now, &servers, &[], definition.yes, &definition.profile)
+        return enable::enable(&now, &servers, &[], None, definition.yes, &definition.profile)
             .await
             .with_context(|| format!("{name} is defined, and nothing else was done"));
     }

@@ -35,9 +35,10 @@ pub(crate) async fn run(settings: &Settings, command: Server) -> Result<Exit> {
         Server::Enable {
             servers,
             config,
+            host,
             yes,
             profile,
-        } => enable::enable(settings, &servers, &config, yes, &profile).await,
+        } => enable::enable(settings, &servers, &config, host.as_deref(), yes, &profile).await,
         Server::Disable { servers, profile } => disable(settings, &servers, &profile).await,
         Server::Inspect {
             server,

@@ -8,6 +8,7 @@ use catalog::Setup;
 use catalog::entry::Kind;
 use catalog::plan::Plan;
 use catalog::tools::Tool;
+use hosts::Hosts;
 use serde_json::{Value, json};
 
 use super::desk::Desk;
@@ -42,7 +43,14 @@ async fn alone(desk: &Desk<'_>, found: &Found<'_>, setup: &Setup) -> Result<(Hou
     };
     let (engine, _) = engines::local(settings)?;
     let known = KnownSecrets::default();
-    let fleet = Arc::new(Fleet::open(settings, Some(&engine), &desk.store, known.clone())?);
+    let hosts = engines::hosts(settings, Some(&engine), &Hosts::default(), |_| false);
+    let fleet = Arc::new(Fleet::open(
+        settings,
+        Some(&engine),
+        hosts,
+        &desk.store,
+        known.clone(),
+    )?);
     let server = fleet.server(settings, plan.clone(), Notes::of(entry));
     let house = assemble::of_servers(settings, vec![server], known, Some(fleet))?;
     Ok((house, plan))

@@ -1,0 +1,238 @@
+//! What a plan depends on where its server is placed on another host: that host's roots, and what can't be had there.
+
+use std::borrow::Cow;
+
+use super::Around;
+use crate::lack::{Lack, LackSort};
+use crate::place::{Fitting, Place};
+use crate::plan::{Container, Network, Root, Source, Target};
+use crate::setup::Setup;
+
+/// What plans depend on of another host.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct There {
+    /// Folders of it that may be mounted.
+    pub roots: Vec<Root>,
+    /// What it is for.
+    pub labels: Vec<String>,
+    /// Whether it is another machine, as far as its address tells.
+    pub is_away: bool,
+}
+
+/// What plans depend on, seen from where the server is placed.
+pub(super) struct Placed<'a> {
+    pub(super) around: Cow<'a, Around>,
+    /// The host, if it may be another machine.
+    away: Option<String>,
+}
+
+/// Seen from where `setup` places the server.
+///
+/// # Errors
+/// There is no such host.
+pub(super) fn around<'a>(setup: &Setup, around: &'a Around) -> Result<Placed<'a>, Lack> {
+    match &setup.host {
+        None => Ok(Placed::here(around)),
+        Some(Place::On(name)) if name.as_str() == around.host => Ok(Placed::here(around)),
+        Some(Place::On(name)) => {
+            let Some(there) = around.others.get(name.as_str()) else {
+                let what = format!("there is no host {name}");
+                let mend = format!("dockmaster host add {name} ssh://user@{name}");
+                return Err(Lack::new(LackSort::Place, what, mend));
+            };
+            Ok(Placed::there(
+                around,
+                name.as_str(),
+                there.roots.clone(),
+                there.is_away,
+            ))
+        }
+        Some(Place::Where(wish)) => among(wish, around),
+    }
+}
+
+/// Whichever of those that fit is chosen has to do: only roots that all of them have count.
+fn among<'a>(wish: &Fitting, around: &'a Around) -> Result<Placed<'a>, Lack> {
+    let fits = |labels: &[String]| wish.label.as_ref().is_none_or(|label| labels.contains(label));
+    let here = fits(&around.labels).then_some((around.host.as_str(), &around.roots, false));
+    let others = around.others.iter().filter(|(_, there)| fits(&there.labels));
+    let others = others.map(|(name, there)| (name.as_str(), &there.roots, there.is_away));
+    let fitting: Vec<_> = here.into_iter().chain(others).collect();
+    let Some((first, roots, _)) = fitting.first() else {
+        let label = wish.label.as_deref().unwrap_or_default();
+        let what = format!("no host has the label {label:?}");
+        let mend = format!("dockmaster host edit NAME --label {label}");
+        return Err(Lack::new(LackSort::Place, what, mend));
+    };
+    let common = roots
+        .iter()
+        .filter(|root| fitting.iter().all(|(_, roots, _)| roots.contains(root)));
+    let away = fitting.iter().find(|(.., is_away)| *is_away);
+    let name = away.map_or(*first, |(name, ..)| *name);
+    Ok(Placed::there(
+        around,
+        name,
+        common.cloned().collect(),
+        away.is_some(),
+    ))
+}
+
+impl<'a> Placed<'a> {
+    fn here(around: &'a Around) -> Self {
+        Self {
+            around: Cow::Borrowed(around),
+            away: None,
+        }
+    }
+
+    fn there(around: &Around, name: &str, roots: Vec<Root>, is_away: bool) -> Self {
+        let around = Around {
+            host: name.to_owned(),
+            roots,
+            ..around.clone()
+        };
+        Self {
+            around: Cow::Owned(around),
+            away: is_away.then(|| name.to_owned()),
+        }
+    }
+
+    /// What a server can't have where it is placed.
+    pub(super) fn lacks(&self, server: &str, target: &Target) -> Vec<Lack> {
+        let containers: Vec<&Container> = match target {
+            Target::Container(container) => vec![container],
+            Target::PerCall(tools) => tools.iter().map(|tool| &tool.container).collect(),
+            Target::Tools(_) => {
+                let what = format!("{server} is tools declared one by one, which run on the engine at hand");
+                return vec![Lack::new(LackSort::Place, what, "take `host` out of its table")];
+            }
+            Target::Remote(_) | Target::Process(_) | Target::BuiltIn => {
+                let what = format!("{server} is no container, so it can't be placed on a host");
+                return vec![Lack::new(LackSort::Place, what, "take `host` out of its table")];
+            }
+        };
+        let Some(away) = &self.away else {
+            return Vec::new();
+        };
+        let mut lacks = Vec::new();
+        let mut lack = |what: &str, mend: &str| {
+            let lack = Lack::new(
+                LackSort::Place,
+                format!("{server} can't run on {away}: {what}"),
+                mend,
+            );
+            if !lacks.contains(&lack) {
+                lacks.push(lack);
+            }
+        };
+        for container in containers {
+            if let Network::Hosts(_) = &container.network {
+                lack(
+                    "it may reach only the hosts that it declares, through a proxy on this machine, which containers over \
+                     there can't reach",
+                    "run it here, or, if it is to be trusted with every host, give it network = \"open\"",
+                );
+            }
+            if container.docker_socket {
+                lack(
+                    "it needs a Docker socket, and a filtered one can only be given to containers on this machine",
+                    "run it here",
+                );
+            }
+            if container
+                .mounts
+                .iter()
+                .any(|mount| matches!(mount.source, Source::Secret(_)))
+            {
+                lack(
+                    "it wants a secret as a file, which can only be given to containers on this machine",
+                    "run it here",
+                );
+            }
+        }
+        lacks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::names::HostName;
+
+    use super::*;
+
+    fn there(roots: &[&str], labels: &[&str], is_away: bool) -> There {
+        There {
+            roots: roots
+                .iter()
+                .map(|path| Root {
+                    path: path.into(),
+                    write: false,
+                })
+                .collect(),
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            is_away,
+        }
+    }
+
+    #[test]
+    fn roots_are_those_of_where_it_runs() {
+        let seen = Around {
+            roots: there(&["/here"], &[], false).roots,
+            labels: vec!["gpu".to_owned()],
+            others: [
+                ("prod".to_owned(), there(&["/srv", "/data"], &["eu"], true)),
+                ("second".to_owned(), there(&["/data"], &["eu"], false)),
+            ]
+            .into(),
+            ..Around::default()
+        };
+        let label = |label: &str| {
+            Some(Place::Where(Fitting {
+                label: Some(label.to_owned()),
+                memory: None,
+            }))
+        };
+        let on = |name: &str| Some(Place::On(HostName::parse(name).unwrap()));
+        let check = |host: Option<Place>, expected: &str| {
+            let setup = Setup {
+                host,
+                ..Setup::default()
+            };
+            let found = match around(&setup, &seen) {
+                Ok(placed) => {
+                    let roots: Vec<_> = placed
+                        .around
+                        .roots
+                        .iter()
+                        .map(|root| root.path.display().to_string())
+                        .collect();
+                    format!("{} {} {:?}", placed.around.host, roots.join(" "), placed.away)
+                }
+                Err(lack) => lack.to_string(),
+            };
+            assert_eq!(found, expected);
+        };
+        check(None, "local /here None");
+        check(on("local"), "local /here None");
+        check(on("prod"), "prod /srv /data Some(\"prod\")");
+        check(on("second"), "second /data None");
+        check(
+            on("lab"),
+            "there is no host lab: dockmaster host add lab ssh://user@lab",
+        );
+        check(label("gpu"), "local /here None");
+        // Whichever of them is chosen: one is another machine, and both have this root.
+        check(label("eu"), "prod /data Some(\"prod\")");
+        check(
+            label("none"),
+            "no host has the label \"none\": dockmaster host edit NAME --label none",
+        );
+        check(
+            Some(Place::Where(Fitting {
+                label: None,
+                memory: None,
+            })),
+            "prod  Some(\"prod\")",
+        );
+    }
+}

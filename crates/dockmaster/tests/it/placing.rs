@@ -1,0 +1,112 @@
+//! Servers that are placed on other hosts: of the same engine behind another guard, and behind a real sshd.
+
+use testkit::Sshd;
+
+use crate::harness::{Dockmaster, masked};
+use crate::remote::socket;
+use crate::servers::{SCRIPT, gone};
+
+/// Two hosts, one behind SSH, and a server `NAME` of a script.
+async fn among_hosts(sshd: &Sshd, name: &str, place: &str) -> Dockmaster {
+    let image = testkit::image().await;
+    let toml = format!(
+        "[hosts.far]\nendpoint = 'ssh://{}@127.0.0.1:{}{}'\nlabels = ['away']\n[hosts.near]\nendpoint = '{}'\nlabels = ['gpu']\n\
+         [servers.{name}]\nimage = \"{image}\"\nargs = [\"sh\", \"-c\", \'\'\'{SCRIPT}\'\'\']\n\
+         [profiles.default.servers.{name}]\n{place}\n",
+        Sshd::user(),
+        sshd.port(),
+        socket(),
+        testkit::endpoint()
+    );
+    let dockmaster = Dockmaster::new().configured(&toml);
+    fs_err::create_dir_all(dockmaster.home().join(".ssh")).unwrap();
+    for file in [".ssh/id_ed25519", ".ssh/known_hosts"] {
+        fs_err::copy(sshd.home().join(file), dockmaster.home().join(file)).unwrap();
+    }
+    dockmaster
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_runs_where_it_is_placed() {
+    let sshd = Sshd::start("").await;
+    for (name, place) in [
+        ("placed-far", "host = 'far'"),
+        ("placed-near", "host = 'near'"),
+        ("placed-label", "host = { label = 'away' }"),
+        ("placed-memory", "host = { label = 'gpu', memory = '16MiB' }"),
+    ] {
+        let dockmaster = among_hosts(&sshd, name, place).await;
+        // What it is placed on is all that is asked: the engine at hand is none.
+        let called = dockmaster.run_with(
+            &["tools", "call", "whoami"],
+            &[("DOCKER_HOST", "unix:///nowhere/docker.sock")],
+        );
+        assert!(
+            called.stdout().contains("uid "),
+            "{name}: {}",
+            called.transcript()
+        );
+        gone(name).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_had_there_is_said_before() {
+    let sshd = Sshd::start("").await;
+    let dockmaster = among_hosts(&sshd, "picky", "").await;
+    let check = |arguments: &[&str]| {
+        let said = dockmaster.run(arguments).transcript();
+        masked(&said.replace(&format!("{}@", Sshd::user()), "USER@"))
+    };
+    let enable = |host: &str| check(&["server", "enable", "picky", "--host", host]);
+    insta::assert_snapshot!(enable("prod"), @"
+    exit #
+    ! error: picky was not switched on:
+    !  there is no host prod: dockmaster host add prod ssh://user@prod
+    ");
+    insta::assert_snapshot!(enable("label=none"), @r#"
+    exit #
+    ! error: picky was not switched on:
+    !  no host has the label "none": dockmaster host edit NAME --label none
+    "#);
+    insta::assert_snapshot!(enable("a b"), @r#"
+    exit #
+    ! error: "a b" is not a valid host name: use letters, digits, '_', '.' and '-', the first a letter or digit
+    "#);
+    insta::assert_snapshot!(enable("far"), @r#"
+    exit #
+    | picky is switched on in the profile default (from own); it runs on the host far
+    ! note: it has no network, as its entry declares no hosts; to permit some, write under [profiles.default.servers.picky]: hosts = ["HOST:#"], or network = "open" for all
+    "#);
+    insta::assert_snapshot!(check(&["host", "show", "far"]), @"
+    exit #
+    | far: ssh://USER@#.#.#.#:#/var/run/docker.sock (the configuration says so)
+    | mode guarded
+    | labels away
+    | runs picky (profile default)
+    |  hosts.far.endpoint = 'ssh://USER@#.#.#.#:#/var/run/docker.sock'  # ~/dm/config.toml:#
+    |  hosts.far.labels = ['away']  # ~/dm/config.toml:#
+    ");
+    insta::assert_snapshot!(check(&["host", "remove", "far"]), @"
+    exit #
+    ! error: servers are placed on far: picky (profile default); place them elsewhere before (`dockmaster server enable SERVER --host local`), or remove it all the same with --yes: they can't run then
+    ");
+    insta::assert_snapshot!(enable("local"), @r#"
+    exit #
+    | picky is switched on in the profile default (from own)
+    ! note: it has no network, as its entry declares no hosts; to permit some, write under [profiles.default.servers.picky]: hosts = ["HOST:#"], or network = "open" for all
+    "#);
+    let removed = dockmaster.run(&["host", "remove", "far"]);
+    assert_eq!(removed.code(), 0, "{}", removed.transcript());
+    // Declared hosts are reached through a proxy here, which containers on another machine don't reach.
+    let dockmaster = among_hosts(&sshd, "online", "hosts = ['api.example.com:443']").await;
+    let refused = dockmaster.run(&["server", "enable", "online", "--host", "far", "--yes"]);
+    assert_eq!(refused.code(), 1, "{}", refused.transcript());
+    let said = refused.stderr();
+    for part in [
+        "online was not switched on",
+        "online can't run on far: it may reach only the hosts that it declares",
+    ] {
+        assert!(said.contains(part), "{}", refused.transcript());
+    }
+}
