@@ -535,13 +535,11 @@ impl Fleet {
 impl Given {
     /// The instances on the host that a plan is placed on.
     async fn instances(&self, plan: &Placed) -> Result<Instances> {
-        match self.elsewhere.host_of(plan).await? {
-            Some(host) => self.elsewhere.instances(&host).await,
-            None => {
-                let here = self.instances.clone();
-                here.context("no Docker Engine is configured to run it on")
-            }
+        if let Some(host) = self.elsewhere.host_of(plan).await? {
+            return self.elsewhere.instances(&host).await;
         }
+        let here = self.instances.clone();
+        here.context("no Docker Engine is configured to run it on")
     }
 }
 
