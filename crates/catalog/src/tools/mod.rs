@@ -2,7 +2,7 @@
 //! for each call.
 //!
 //! The order of a life: [`File`] is what stands in the file, [`read()`] judges all of it and makes [`Tool`]s, the planner
-//! adds what the configuration says, and [`fill`] makes of one tool and the arguments of one call exactly what is run.
+//! adds what the configuration says, and [`fill()`] makes of one tool and the arguments of one call exactly what is run.
 //! The arguments come from a model, so each fills the place that the author gave it, and is data there: one item of an
 //! argv, one piece of a URL, one value of a body. What it is filled into never becomes longer or means anything else.
 //! Deliberately absent: I/O, values of secrets, and running anything (`custom-server`).
