@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::instances::Instances;
 use crate::running::Exited;
-use crate::start::{Start, Wants};
+use crate::start::{Manner, Start, Wants};
 use crate::{Error, Running};
 
 /// How much a call may take.
@@ -72,6 +72,7 @@ impl Instances {
     ) -> Result<Called, Error> {
         let wants = Wants {
             stdin: input.is_some(),
+            manner: Manner::Server(self.inner.options.grace),
             keep_stderr: bounds.output,
         };
         let mut running = Box::pin(self.start_as(start, wants)).await?;

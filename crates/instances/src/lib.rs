@@ -12,6 +12,7 @@
 mod build;
 mod call;
 mod claim;
+mod command;
 mod door;
 mod egress;
 mod error;
@@ -32,6 +33,7 @@ mod stderr;
 mod stdio;
 
 pub use call::{Bounds, Called, Printed};
+pub use command::{Command, Input, Outputs, Reached as Signalled};
 pub use egress::{Reached, Traffic, Verdict};
 #[cfg(unix)]
 pub use egress::{Relay, RelayError, relay::ARGUMENT as RELAY, relay::run as run_relay};

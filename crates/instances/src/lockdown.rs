@@ -51,6 +51,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) volume_labels: Labels,
     /// The server reads from its standard input.
     pub(crate) stdin: bool,
+    /// The plan's command is all that runs: the image's own entrypoint does not come before it.
+    pub(crate) is_whole: bool,
 }
 
 /// The request.
@@ -175,16 +177,21 @@ fn command(
 /// The entrypoint and its arguments. A relay comes before the program that would run otherwise, which therefore has to
 /// be known.
 fn program(command: Vec<String>, facts: &Facts<'_>) -> Result<(Option<Vec<String>>, Vec<String>), Error> {
+    let of_image: &[String] = if facts.is_whole {
+        &[]
+    } else {
+        &facts.image.entrypoint
+    };
     #[cfg(unix)]
     if let Some(Way::Socket { relay, .. }) = &facts.egress {
         let mut entrypoint = relay.entrypoint();
-        entrypoint.extend(facts.image.entrypoint.iter().cloned());
+        entrypoint.extend(of_image.iter().cloned());
         let command = if command.is_empty() {
             facts.image.command.clone()
         } else {
             command
         };
-        if facts.image.entrypoint.is_empty() && command.is_empty() {
+        if of_image.is_empty() && command.is_empty() {
             let fault = format!(
                 "{} names no program to run; give it `args`",
                 facts.image.reference
@@ -192,6 +199,11 @@ fn program(command: Vec<String>, facts: &Facts<'_>) -> Result<(Option<Vec<String
             return Err(Error::plan(facts.server, fault));
         }
         return Ok((Some(entrypoint), command));
+    }
+    if facts.is_whole {
+        // An empty list would leave the image's in its place; without its own arguments the program is its own.
+        let mut words = command.into_iter();
+        return Ok((words.next().map(|first| vec![first]), words.collect()));
     }
     Ok((None, command))
 }

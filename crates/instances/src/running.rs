@@ -15,12 +15,14 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::egress::Traffic;
-use crate::instances::{Grace, Inner};
-use crate::start::Leftovers;
+use crate::instances::Inner;
+use crate::start::{Leftovers, Manner};
 use crate::stdio::{Pipes, Stdio};
 
 /// How long the last words of an ended server are waited for.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long whoever reads the outputs of a command has to take what is still on its way. The reader says when it has.
+const LAST_OUTPUT: Duration = Duration::from_secs(10);
 /// Pauses between attempts to remove a container. What is still there after the last is removed at the next start.
 const PAUSES: [Duration; 4] = [
     Duration::ZERO,
@@ -44,6 +46,8 @@ pub struct Running {
     pub(crate) stdio: Option<Stdio>,
     pub(crate) pipes: Arc<Pipes>,
     pub(crate) stage: watch::Receiver<Stage>,
+    /// Behind the guard of its plan.
+    pub(crate) engine: Engine,
     pub(crate) traffic: Option<Arc<Traffic>>,
 }
 
@@ -216,6 +220,7 @@ pub(crate) struct Owner {
     pub(crate) leftovers: Leftovers,
     /// It runs as somebody else than its image would have it.
     pub(crate) other_user: bool,
+    pub(crate) manner: Manner,
 }
 
 impl Owner {
@@ -229,13 +234,14 @@ impl Owner {
             stage,
             leftovers,
             other_user,
+            manner,
         } = self;
         let engine = &inner.engine;
         let container = Ending {
             engine,
             id: &id,
             pipes: &pipes,
-            grace: inner.options.grace,
+            manner,
         };
         let mut waiting = std::pin::pin!(container.waited(waiting));
         let ended = tokio::select! {
@@ -249,7 +255,11 @@ impl Owner {
             None => container.end(waiting).await,
         };
         // Whoever reads the stream gets what the server said last before its reason is told.
-        if timeout(LAST_WORDS, pipes.silent.cancelled()).await.is_err() {
+        let last_words = match manner {
+            Manner::Server(_) => LAST_WORDS,
+            Manner::Command(_) => LAST_OUTPUT,
+        };
+        if timeout(last_words, pipes.silent.cancelled()).await.is_err() {
             drop(timeout(LAST_WORDS, pipes.close_and_drain()).await);
         }
         let state = engine.container_inspect(&id).await.unwrap_or_default();
@@ -279,7 +289,7 @@ struct Ending<'a> {
     engine: &'a Engine,
     id: &'a ContainerRef,
     pipes: &'a Pipes,
-    grace: Grace,
+    manner: Manner,
 }
 
 impl Ending<'_> {
@@ -311,6 +321,10 @@ impl Ending<'_> {
         &self,
         mut waiting: std::pin::Pin<&mut impl Future<Output = Option<i64>>>,
     ) -> (End, Option<i64>) {
+        let grace = match self.manner {
+            Manner::Server(grace) => grace,
+            Manner::Command(grace) => return self.end_command(grace, waiting).await,
+        };
         // Whoever reads to the end of the outputs drops the stream before the engine has told of the exit.
         let ended_first = self.pipes.silent.is_cancelled();
         let mut drained = std::pin::pin!(async {
@@ -323,7 +337,7 @@ impl Ending<'_> {
                 () = &mut drained => None,
             }
         };
-        if let Ok(code) = timeout(self.grace.input, gently).await {
+        if let Ok(code) = timeout(grace.input, gently).await {
             let end = match code {
                 None => End::Lost,
                 Some(_) if ended_first => End::Itself,
@@ -331,23 +345,38 @@ impl Ending<'_> {
             };
             return (end, code);
         }
-        let seconds = u32::try_from(self.grace.signal.as_secs()).unwrap_or(u32::MAX);
-        let stop = Stop {
-            timeout: Some(seconds),
-            signal: None,
-        };
-        let roughly = async {
-            if let Err(error) = self.engine.container_stop(self.id, stop).await {
-                tracing::warn!("container {} could not be stopped: {error}", self.id);
-            }
-        };
         tokio::select! {
-            () = roughly => {}
+            () = self.stop(grace.signal) => {}
             () = &mut drained => {}
         }
         // The engine has killed it by now; if it has not, the removal does.
-        let code = timeout(self.grace.signal.max(Duration::from_secs(1)), waiting).await;
+        let code = timeout(grace.signal.max(Duration::from_secs(1)), waiting).await;
         (End::Signal, code.ok().flatten())
+    }
+
+    /// A command need not read its input, so the end of that tells it nothing.
+    async fn end_command(
+        &self,
+        grace: Duration,
+        mut waiting: std::pin::Pin<&mut impl Future<Output = Option<i64>>>,
+    ) -> (End, Option<i64>) {
+        let code = tokio::select! {
+            // It may have ended before anybody wanted it to.
+            biased;
+            code = &mut waiting => return (End::Itself, code),
+            () = self.stop(grace) => timeout(grace.max(Duration::from_secs(1)), waiting).await,
+        };
+        (End::Signal, code.ok().flatten())
+    }
+
+    async fn stop(&self, grace: Duration) {
+        let stop = Stop {
+            timeout: Some(u32::try_from(grace.as_secs()).unwrap_or(u32::MAX)),
+            signal: None,
+        };
+        if let Err(error) = self.engine.container_stop(self.id, stop).await {
+            tracing::warn!("container {} could not be stopped: {error}", self.id);
+        }
     }
 }
 

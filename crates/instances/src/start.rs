@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::Secret;
 use base::names::{ContainerRef, ImageRef, ServerName, VolumeName};
@@ -22,7 +23,7 @@ use crate::egress::{Egress, Rules, Way};
 use crate::files::Folder;
 use crate::guards::{self, Ours};
 use crate::images::{self, Image, Progress, Signed};
-use crate::instances::{EngineKind, Host, Inner, Instances};
+use crate::instances::{EngineKind, Grace, Host, Inner, Instances};
 use crate::labels::{self, Kind, Labels};
 use crate::lockdown::{self, Facts};
 use crate::running::{Owner, Running, Stage, remove};
@@ -49,13 +50,24 @@ pub struct Start<'a> {
     pub progress: Option<mpsc::Sender<Progress>>,
 }
 
-/// What differs between a server and a call.
+/// What differs between a server, a call and a command.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wants {
     /// It reads from its standard input.
     pub(crate) stdin: bool,
+    /// How it comes to its end.
+    pub(crate) manner: Manner,
     /// How many bytes of its standard error are kept as they come.
     pub(crate) keep_stderr: usize,
+}
+
+/// How a container ends that is told to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// By the end of its input first: it is a server, which ends by that.
+    Server(Grace),
+    /// By the stop signal first, with so many whole seconds until the kill. What it says last is left to whoever reads.
+    Command(Duration),
 }
 
 /// What has to go when the container has gone.
@@ -99,6 +111,7 @@ impl Instances {
     pub async fn start(&self, start: Start<'_>) -> Result<Running, Error> {
         let wants = Wants {
             stdin: true,
+            manner: Manner::Server(self.inner.options.grace),
             keep_stderr: 0,
         };
         Box::pin(self.start_as(start, wants)).await
@@ -283,6 +296,7 @@ impl Planned {
             labels,
             volume_labels: Labels::new(Kind::Data, &self.server, further),
             stdin: self.wants.stdin,
+            is_whole: matches!(self.wants.manner, Manner::Command(_)),
         };
         let body = lockdown::body(container, facts, &|name| self.secrets.get(name).cloned())?;
         let other_user = body.user.is_some() && container.user.is_none();
@@ -301,9 +315,11 @@ impl Planned {
             id: id.clone(),
             name,
             fingerprint,
-            stdio: Some(Stdio::new(Arc::clone(&pipes))),
+            // The end of this stream would be that of the container.
+            stdio: matches!(self.wants.manner, Manner::Server(_)).then(|| Stdio::new(Arc::clone(&pipes))),
             pipes: Arc::clone(&pipes),
             stage: seen,
+            engine,
             traffic: leftovers
                 .egress
                 .as_ref()
@@ -317,6 +333,7 @@ impl Planned {
             stage,
             leftovers: Leftovers::default(),
             other_user,
+            manner: self.wants.manner,
         };
         Ok((running, owner))
     }

@@ -19,9 +19,8 @@ use crate::stderr::Stderr;
 
 /// How much is read at a time.
 const CHUNK: usize = 16 << 10;
-/// After so many reads without standard output others get their turn: a flood of standard error must not hold a
-/// worker of the runtime.
-const TURNS: usize = 4;
+/// After so many pieces of standard error others get their turn: a flood of it must not hold a worker of the runtime.
+const TURNS: usize = 64;
 
 /// The server's end of its pipes: what is written goes to its standard input, what is read is its standard output.
 /// Shutting down the writing side ends the input. Dropping it ends the instance.
@@ -119,17 +118,30 @@ impl Pipes {
 
     /// The next piece of standard output; an empty one at its end.
     fn poll_output(&self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        for _ in 0..TURNS {
+            match ready!(self.poll_any(cx))? {
+                Some(Output::Stdout(bytes) | Output::Console(bytes)) => return Poll::Ready(Ok(bytes)),
+                Some(Output::Stderr(_)) => {}
+                None => return Poll::Ready(Ok(Bytes::new())),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// The next piece of either output; none at their end. Standard error goes aside as well.
+    pub(crate) fn poll_any(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Output>>> {
         let mut wire = self.wire();
         let wire = &mut *wire;
-        for _ in 0..TURNS {
-            while let Some(output) = wire.demux.take().map_err(io::Error::other)? {
-                match output {
-                    Output::Stdout(bytes) | Output::Console(bytes) => return Poll::Ready(Ok(bytes)),
-                    Output::Stderr(bytes) => self.stderr.push(&bytes),
+        loop {
+            if let Some(output) = wire.demux.take().map_err(io::Error::other)? {
+                if let Output::Stderr(bytes) = &output {
+                    self.stderr.push(bytes);
                 }
+                return Poll::Ready(Ok(Some(output)));
             }
             let Some(stream) = &mut wire.stream else {
-                return Poll::Ready(Ok(Bytes::new()));
+                return Poll::Ready(Ok(None));
             };
             let mut buffer = ReadBuf::new(&mut wire.buffer);
             let Poll::Ready(read) = Pin::new(stream).poll_read(cx, &mut buffer) else {
@@ -139,15 +151,13 @@ impl Pipes {
             read?;
             if buffer.filled().is_empty() {
                 self.silent.cancel();
-                return Poll::Ready(Ok(Bytes::new()));
+                return Poll::Ready(Ok(None));
             }
             wire.demux.feed(buffer.filled());
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
-    fn poll_input<T>(
+    pub(crate) fn poll_input<T>(
         &self,
         cx: &mut Context<'_>,
         act: impl FnOnce(Pin<&mut Hijacked>, &mut Context<'_>) -> Poll<io::Result<T>>,

@@ -49,6 +49,7 @@ fn made_on(
         labels: labels(),
         volume_labels: labels(),
         stdin: true,
+        is_whole: false,
     };
     body(container, facts, &|name| {
         (name == "key").then(|| Secret::new("value"))

@@ -4,6 +4,7 @@
 mod here;
 
 mod calls;
+mod commands;
 mod egress;
 mod images;
 mod life;

@@ -2,4 +2,14 @@
 //!
 //! Deliberately absent: permissions and confirmation (they are the gateway's), audit, reading the environment.
 
+mod container;
+#[cfg(target_os = "linux")]
+mod host;
 pub mod rules;
+pub mod runner;
+mod signal;
+
+pub use container::Containers;
+#[cfg(target_os = "linux")]
+pub use host::{Host, KEEPER, KeeperError, run_keeper};
+pub use signal::{Signal, UnknownSignal};

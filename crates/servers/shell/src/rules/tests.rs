@@ -1,4 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests fail loudly")]
 use proptest::prelude::*;
 
 use super::pattern::is_like;

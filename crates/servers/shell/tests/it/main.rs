@@ -1,0 +1,5 @@
+//! Commands in real containers and on this host.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests fail loudly")]
+
+mod host;
