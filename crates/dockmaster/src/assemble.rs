@@ -26,6 +26,7 @@ use crate::engines::{self, Others};
 use crate::env::Var;
 use crate::fleet::{self, Fleet};
 use crate::settings::{Config, LOCAL, Settings};
+use crate::shell;
 use crate::user;
 
 /// Bytes on their way between the gateway and a server in the same process, in each direction.
@@ -97,25 +98,50 @@ impl Journal for Witness {
 pub(crate) fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>) -> Result<House> {
     let store = Store::open(settings.database());
     let known: KnownSecrets = secrets.into_iter().collect();
-    let runs = fleet::enabled(settings).next().is_some();
+    let runs = runs(settings);
     let engine = (settings.config.docker.enabled || runs)
         .then(|| engines::local(settings).map(|(engine, _)| engine))
         .transpose()?;
     let hosts = engines::hosts(settings, engine.as_ref(), &Hosts::default(), |_| false);
-    let mut servers = Vec::new();
-    if settings.config.docker.enabled
-        && let Some(engine) = &engine
-    {
-        servers.push(docker(settings, engine.clone(), toolset, &hosts)?);
-    }
     let fleet = runs
         .then(|| Fleet::open(settings, engine.as_ref(), hosts.clone(), &store, known.clone()).map(Arc::new))
         .transpose()?;
+    let mut servers = ours(
+        settings,
+        (engine.as_ref(), &hosts),
+        fleet.as_ref(),
+        &store,
+        toolset,
+    )?;
     if let Some(fleet) = &fleet {
         servers.extend(fleet.servers(settings, &store)?);
     }
     let memory = Arc::new(store.clone());
     with(settings, store, memory, servers, (known, hosts), fleet)
+}
+
+/// Whether anything runs in containers, or elsewhere, by the fleet.
+fn runs(settings: &Settings) -> bool {
+    fleet::enabled(settings).next().is_some() || shell::needs_engine(settings)
+}
+
+/// The servers of our own that are switched on.
+fn ours(
+    settings: &Settings,
+    (engine, hosts): (Option<&Engine>, &Hosts),
+    fleet: Option<&Arc<Fleet>>,
+    store: &Store,
+    toolset: Toolset,
+) -> Result<Vec<Server>> {
+    let mut servers = Vec::new();
+    if settings.config.docker.enabled
+        && let Some(engine) = engine
+    {
+        servers.push(docker(settings, engine.clone(), toolset, hosts)?);
+    }
+    let instances = fleet.and_then(|fleet| fleet.runner());
+    servers.extend(shell::server(settings, engine, instances, store)?);
+    Ok(servers)
 }
 
 /// A house with these servers instead of the configured ones.
@@ -246,7 +272,7 @@ fn docker(settings: &Settings, engine: Engine, toolset: Toolset, hosts: &Hosts) 
 
 /// A server of our own as the gateway knows servers: a stream, a way beside it, and what its tools do. It is made when
 /// the first call needs it.
-fn within<S: Service + ServerHandler>(
+pub(crate) fn within<S: Service + ServerHandler>(
     name: &'static str,
     instructions: String,
     make: impl Fn() -> S + Send + Sync + 'static,
@@ -324,7 +350,7 @@ impl House {
         let mut settings = settings.clone();
         let later = settings.config.keep_what_holds_for_good(&self.began);
         let (config, before) = (&settings.config, &*holds);
-        let runs = fleet::enabled(&settings).next().is_some();
+        let runs = runs(&settings);
         let engine = (config.docker.enabled || runs || self.fleet.get().is_some())
             .then(|| engines::local(&settings).map(|(engine, _)| engine))
             .transpose()?;
@@ -335,12 +361,8 @@ impl House {
         });
         // A new built-in server ends the streams of the old one, so it stays as long as nothing of it changes.
         let same_docker = (&config.docker, &config.hosts) == (&before.docker, &before.hosts);
-        let docker = match &engine {
-            Some(engine) if config.docker.enabled && !same_docker => {
-                Some(docker(&settings, engine.clone(), config.docker.toolset, &hosts)?)
-            }
-            _ => None,
-        };
+        let same_signers = !config.shell.enabled || config.signers == before.signers;
+        let same = same_docker && same_signers && config.shell == before.shell;
         let opened = match (self.fleet.get(), &engine) {
             (None, Some(engine)) if runs => {
                 let opened = Fleet::open(
@@ -358,6 +380,18 @@ impl House {
             Some(fleet) => fleet.servers(&settings, &self.store)?,
             None => Vec::new(),
         };
+        let ours = if same {
+            Vec::new()
+        } else {
+            let fleet = self.fleet.get().or(opened.as_ref());
+            ours(
+                &settings,
+                (engine.as_ref(), &hosts),
+                fleet,
+                &self.store,
+                config.docker.toolset,
+            )?
+        };
         // The last that can fail, and it changes nothing then.
         if let (Some(fleet), Some(engine)) = (self.fleet.get(), &engine) {
             fleet.renew(&settings, engine, hosts.clone(), &self.store)?;
@@ -370,11 +404,11 @@ impl House {
         self.gateway.set_rules(config.policy.clone());
         // Before anything is waited for: whoever gives up waiting finds what holds.
         *holds = settings.config;
-        if same_docker {
+        if same {
             self.gateway.set_servers_from_outside(servers).await;
         } else {
             self.gateway
-                .set_servers(docker.into_iter().chain(servers).collect())
+                .set_servers(ours.into_iter().chain(servers).collect())
                 .await;
         }
         Ok(later)

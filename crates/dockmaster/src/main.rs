@@ -34,6 +34,7 @@ mod remote;
 mod serve;
 mod settings;
 mod shelf;
+mod shell;
 mod signatures;
 mod stdio;
 mod token;
@@ -56,6 +57,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     #[cfg(unix)]
     if let Some(ended) = relay::asked_for() {
+        return ended;
+    }
+    if let Some(ended) = shell::asked_for() {
         return ended;
     }
     let cli = Cli::parse();

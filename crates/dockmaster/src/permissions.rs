@@ -5,8 +5,11 @@
 
 use base::names::ServerName;
 use docker_server::describe;
+use server_kit::Service;
+use shell_server::ShellServer;
 
 use crate::settings::{Config, nearest};
+use crate::shell;
 
 /// The server that is always there.
 const DOCKER: &str = "docker";
@@ -40,18 +43,24 @@ fn fault(pattern: &str, others: &[&str]) -> Option<String> {
     let known = || {
         [DOCKER, env!("CARGO_PKG_NAME")]
             .into_iter()
+            .chain(shell::NAMES)
             .chain(others.iter().copied())
     };
     if !known().any(|known| known == server) {
         let near = nearest(server, known())?;
         return Some(format!("names no server; did you mean \"{near}/{tool}\"?"));
     }
-    if server != DOCKER || tool.contains('*') || BESIDE_TOOLS.contains(&tool) {
+    if tool.contains('*') || BESIDE_TOOLS.contains(&tool) || others.contains(&server) {
         return None;
     }
-    match describe::canonical(tool) {
+    let canonical = match server {
+        DOCKER => describe::canonical(tool),
+        _ if shell::NAMES.contains(&server) => ShellServer::table().canonical(tool),
+        _ => return None,
+    };
+    match canonical {
         Some(own) if own == tool => None,
-        Some(own) => Some(format!("is another name of \"{DOCKER}/{own}\"; write that")),
+        Some(own) => Some(format!("is another name of \"{server}/{own}\"; write that")),
         None => Some("names no tool; `dockmaster tools list --toolset full` lists them".to_owned()),
     }
 }
@@ -83,6 +92,16 @@ mod tests {
                 Some("names no server; did you mean \"memory/read_graph\"?"),
             ),
             ("browserbase/anything", None),
+            ("shell/run_command", None),
+            ("host-shell/*", None),
+            (
+                "host-shell/bash",
+                Some("is another name of \"host-shell/run_command\"; write that"),
+            ),
+            (
+                "shell/run",
+                Some("names no tool; `dockmaster tools list --toolset full` lists them"),
+            ),
         ] {
             let found = fault(pattern, &["memory"]);
             assert_eq!(found.as_deref(), expected, "{pattern}");

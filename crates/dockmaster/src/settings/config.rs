@@ -13,6 +13,7 @@ use docker_server::Toolset;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::hosts::Hosts;
+use super::shell::Shell;
 use super::span::Span;
 use crate::signatures::Signer;
 
@@ -23,6 +24,7 @@ pub(crate) struct Config {
     pub(crate) gateway: Gateway,
     pub(crate) policy: policy::Rules,
     pub(crate) docker: Docker,
+    pub(crate) shell: Shell,
     pub(crate) instances: Instances,
     pub(crate) profiles: BTreeMap<String, Profile>,
     pub(crate) servers: BTreeMap<ServerName, Own>,

@@ -7,6 +7,7 @@ mod config;
 mod edit;
 mod file;
 mod hosts;
+mod shell;
 mod show;
 mod span;
 pub(crate) mod table;
@@ -23,6 +24,7 @@ pub(crate) use config::{Config, Transport};
 pub(crate) use edit::Edit;
 pub(crate) use file::{FileError, nearest};
 pub(crate) use hosts::{Host, LOCAL, SshClient, is_label};
+pub(crate) use shell::{Place, Reach, Shell};
 pub(crate) use show::{Origin, Shown};
 pub(crate) use span::Span;
 

@@ -28,6 +28,7 @@ mod reload;
 mod remote;
 mod servers;
 mod serving;
+mod shell;
 mod signed;
 mod soak;
 mod stdio;

@@ -5,11 +5,16 @@
 mod container;
 #[cfg(target_os = "linux")]
 mod host;
+mod jobs;
+mod output;
 pub mod rules;
 pub mod runner;
+mod server;
 mod signal;
+mod tools;
 
 pub use container::Containers;
 #[cfg(target_os = "linux")]
 pub use host::{Host, KEEPER, KeeperError, run_keeper};
+pub use server::{Ctx, Options, ShellServer, instructions};
 pub use signal::{Signal, UnknownSignal};

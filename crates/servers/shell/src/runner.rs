@@ -5,6 +5,7 @@
 //! what becomes of its output (`jobs`).
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -141,6 +142,11 @@ pub trait Runner: Send + Sync {
 
     /// What is known of a program before it runs, by which it is judged.
     fn program(&self, command: &Command) -> Program;
+
+    /// A folder as it really is, links followed, where that can be known before a command runs.
+    fn real_dir(&self, dir: &Path) -> PathBuf {
+        dir.to_owned()
+    }
 
     /// Starts a command.
     ///

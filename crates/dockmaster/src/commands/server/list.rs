@@ -32,6 +32,14 @@ pub(super) async fn list(settings: &Settings, profile: &InProfile, json: Json) -
             about: "Docker Engine".to_owned(),
         });
     }
+    if let Some(name) = crate::shell::name(settings) {
+        rows.push(Row {
+            name: name.to_owned(),
+            kind: "built-in".to_owned(),
+            lacks: Vec::new(),
+            about: "Commands".to_owned(),
+        });
+    }
     let servers = settings
         .config
         .profiles

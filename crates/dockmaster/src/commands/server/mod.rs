@@ -30,7 +30,7 @@ use crate::shelf::Shelf;
 pub(crate) async fn run(settings: &Settings, command: Server) -> Result<Exit> {
     match command {
         Server::List(asked) => list::list(settings, &asked.profile, asked.json).await,
-        Server::Add(definition) => add::add(settings, &definition).await,
+        Server::Add(definition) => Box::pin(add::add(settings, &definition)).await,
         Server::Remove { server, disable } => add::remove(settings, &server, disable).await,
         Server::Enable {
             servers,

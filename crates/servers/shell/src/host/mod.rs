@@ -71,6 +71,11 @@ impl Runner for Host {
         }
     }
 
+    fn real_dir(&self, dir: &Path) -> PathBuf {
+        // One that is not there is refused at the start.
+        fs_err::canonicalize(dir).unwrap_or_else(|_| dir.to_owned())
+    }
+
     fn start<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Started, Fault>> {
         Box::pin(self.begin(command))
     }

@@ -12,6 +12,7 @@ mod tests;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub(crate) use pattern::is_like;
 pub use pattern::{Rule, RuleError};
 
 /// Whether text for a shell or an interpreter may run. No rule judges what is in it.

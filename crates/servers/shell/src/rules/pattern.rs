@@ -154,7 +154,7 @@ impl Serialize for Rule {
 }
 
 /// Whether a word is as the pattern says. It takes at most the product of their lengths.
-pub(super) fn is_like(pattern: &str, word: &str) -> bool {
+pub(crate) fn is_like(pattern: &str, word: &str) -> bool {
     like(
         pattern.as_bytes(),
         word.as_bytes(),

@@ -57,7 +57,7 @@ async fn hear(started: &mut Started, wanted: &str) -> String {
 }
 
 /// Whether any process of this machine has a word among its arguments.
-fn is_running(word: &str) -> bool {
+pub(crate) fn is_running(word: &str) -> bool {
     let entries = fs_err::read_dir("/proc").unwrap();
     entries.flatten().any(|entry| {
         let line = fs_err::read(entry.path().join("cmdline")).unwrap_or_default();
@@ -66,11 +66,11 @@ fn is_running(word: &str) -> bool {
 }
 
 /// A number of seconds that only one test sleeps.
-fn seconds(number: u32) -> String {
+pub(crate) fn seconds(number: u32) -> String {
     format!("{}{number}", 300_000 + std::process::id())
 }
 
-async fn is_gone(word: &str) {
+pub(crate) async fn is_gone(word: &str) {
     testkit::eventually(word, async || (!is_running(word)).then_some(())).await;
 }
 

@@ -2,4 +2,7 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests fail loudly")]
 
+mod containers;
+mod here;
 mod host;
+mod tools;

@@ -1,0 +1,176 @@
+//! The shell server through the executable: commands in containers and on this host, who is asked, and what is written down.
+
+use serde_json::{Value, json};
+
+use crate::harness::Dockmaster;
+use crate::servers::{containers, gone};
+
+const VERSION: &str = "2025-11-25";
+
+/// Whether any process of this machine has a word among its arguments.
+fn is_running(word: &str) -> bool {
+    let entries = fs_err::read_dir("/proc").unwrap();
+    entries.flatten().any(|entry| {
+        let line = fs_err::read(entry.path().join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|part| part == word.as_bytes())
+    })
+}
+
+async fn contained(further: &str) -> Dockmaster {
+    let image = testkit::image().await;
+    let toml = format!(
+        "[docker]\nenabled = false\n[shell]\nenabled = true\nimage = \"{image}\"\nmemory = \"64MiB\"\n{further}"
+    );
+    Dockmaster::new().configured(&toml)
+}
+
+fn kill(pid: u32) {
+    let killed = std::process::Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_in_containers() {
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    fs_err::write(folder.path().join("file"), "content\n").unwrap();
+    let root = folder.path().display();
+    let dockmaster = contained(&format!(
+        "roots = [{{ path = \"{root}\" }}]\nallow = [\"cat **\", \"sleep\"]\n"
+    ))
+    .await;
+    let client = dockmaster.client(&[]);
+    let hello = client.initialize(VERSION).await;
+    let told = hello["instructions"].as_str().unwrap_or_default().to_owned();
+    assert!(told.contains(&format!("Folders: {root} (read-only)")), "{told}");
+    let text = client
+        .call(
+            "run_command",
+            json!({"command": ["cat", "file", "/etc/hostname"]}),
+        )
+        .await
+        .ok()
+        .text();
+    assert!(text.contains("content\n") && text.contains("exit 0"), "{text}");
+    let refused = client
+        .call("run_command", json!({"command": ["sh", "-c", "cat file"]}))
+        .await
+        .failure();
+    assert!(
+        refused.starts_with("refused: not run in a container of"),
+        "{refused}"
+    );
+    client
+        .call("start_command", json!({"command": ["sleep", "1000"]}))
+        .await
+        .ok();
+    assert!(!containers("shell").await.is_empty());
+    client.close().await;
+    gone("shell").await;
+    let rows = dockmaster.audit();
+    let row = rows.iter().find(|row| row["tool"] == "run_command").unwrap();
+    assert_eq!(
+        (&row["server"], &row["arguments"]["command"][0]),
+        (&json!("shell"), &json!("cat"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_gateway_leaves_no_command() {
+    let dockmaster = contained("").await;
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    client
+        .call("start_command", json!({"command": ["sleep", "2000"]}))
+        .await
+        .ok();
+    let of_this = containers("shell").await;
+    let left: Vec<Value> = of_this
+        .into_iter()
+        .filter(|one| {
+            one["Command"]
+                .as_str()
+                .is_some_and(|command| command.contains("2000"))
+        })
+        .collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    kill(client.pid());
+    client.close().await;
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    testkit::eventually("the end of what was left", async || {
+        let now = containers("shell").await;
+        (!now.iter().any(|one| one["Id"] == left[0]["Id"])).then_some(())
+    })
+    .await;
+    client.close().await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_on_this_host() {
+    let toml = "[docker]\nenabled = false\n[policy]\nask = \"never\"\n[shell]\nenabled = true\nrunner = \"host\"\nscripts = true\n\
+                environment = { OWN = \"given\" }\n";
+    let dockmaster = Dockmaster::new().configured(toml);
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    let text = client
+        .call("run_command", json!({"script": "env | sort | grep -v PWD\npwd"}))
+        .await
+        .ok()
+        .text();
+    let home = dockmaster.home().display();
+    let expected = format!(
+        "HOME={home}\nLANG=C.UTF-8\nOWN=given\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nTERM=dumb\n{home}\n"
+    );
+    assert!(text.contains(&expected), "{text}");
+    let long = format!("{}", 4_000_000 + std::process::id());
+    let script = format!("(setsid sh -c 'trap \"\" TERM HUP; sleep {long}; sleep {long}' &); sleep {long}");
+    client.call("start_command", json!({"script": script})).await.ok();
+    testkit::eventually("the command", async || is_running(&long).then_some(())).await;
+    // Nobody tells its keeper but the end of the socket.
+    kill(client.pid());
+    client.close().await;
+    testkit::eventually("its end", async || (!is_running(&long)).then_some(())).await;
+    let rows = dockmaster.audit();
+    assert!(rows.iter().all(|row| row["server"] == "host-shell"), "{rows:?}");
+    assert_eq!(rows.len(), 2);
+}
+
+/// On the host a command can do anything, so a person is asked before each, and told where.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_asked_on_the_host() {
+    let toml = "[docker]\nenabled = false\n[shell]\nenabled = true\nrunner = \"host\"\nallow = [\"id\"]\n";
+    let dockmaster = Dockmaster::new().configured(toml);
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    let refused = client
+        .call("run_command", json!({"command": ["id"]}))
+        .await
+        .failure();
+    assert!(refused.contains("on this host: run id"), "{refused}");
+    client.close().await;
+    let rows = dockmaster.audit();
+    assert_eq!(
+        (&rows[0]["server"], &rows[0]["decision"]),
+        (&json!("host-shell"), &json!("unable to ask"))
+    );
+}
+
+#[test]
+fn rules_that_mean_nothing_are_faults_of_the_configuration() {
+    for (line, fault) in [
+        ("allow = [\"\"]", "a rule has at least a program"),
+        ("deny = [\"** x\"]", "a rule begins with a program"),
+        ("deny = [3]", "a rule is text"),
+        ("runner = \"moon\"", "unknown variant `moon`"),
+        ("script = true", "script"),
+    ] {
+        let dockmaster = Dockmaster::new().configured(&format!("[shell]\nenabled = true\n{line}\n"));
+        let ended = dockmaster.run(&["tools", "list"]);
+        assert_ne!(ended.code(), 0, "{line}");
+        assert!(ended.stderr().contains(fault), "{line}: {}", ended.transcript());
+    }
+}
