@@ -1,0 +1,70 @@
+//! All tools, in the order in which they are listed.
+
+mod change;
+mod list;
+mod read;
+mod remove;
+mod search;
+mod watch;
+mod write;
+
+use crate::server::Ctx;
+use server_kit::{Table, Tool};
+use std::time::{Duration, SystemTime};
+
+/// Every tool that can be called.
+pub(crate) static TABLE: Table<Ctx> = Table(&[&[
+    Tool::of::<read::ReadFile>(),
+    Tool::of::<write::WriteFile>(),
+    Tool::of::<write::EditFile>(),
+    Tool::of::<change::CreateDirectory>(),
+    Tool::of::<change::MoveFile>(),
+    Tool::of::<change::CopyFile>(),
+    Tool::of::<remove::DeleteFile>(),
+    Tool::of::<remove::RestoreFile>(),
+    Tool::of::<remove::EmptyTrash>(),
+    Tool::of::<list::ListDirectory>(),
+    Tool::of::<list::DirectoryTree>(),
+    Tool::of::<list::GetFileInfo>(),
+    Tool::of::<search::SearchFiles>(),
+    Tool::of::<search::SearchContent>(),
+    Tool::of::<watch::WatchFiles>(),
+    Tool::of::<list::ListAllowedDirectories>(),
+]]);
+
+/// How long something quick may take: a disk that sleeps, a network's file system.
+const QUICK: Duration = Duration::from_secs(30);
+/// How long copying and removing may take.
+const LONG: Duration = Duration::from_mins(10);
+
+/// A moment, in seconds.
+fn moment(time: Option<SystemTime>) -> String {
+    time.and_then(|time| jiff::Timestamp::try_from(time).ok())
+        .map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+        .unwrap_or_default()
+}
+
+/// "1 file", "2 files".
+fn count(number: usize, of: &str) -> String {
+    match number {
+        1 => format!("1 {of}"),
+        _ => format!("{number} {of}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tool_is_a_closed_object_with_a_name() {
+        for tool in TABLE.all() {
+            let name = tool.spec.name;
+            assert!(base::names::ToolName::parse(name).is_ok(), "{name}");
+            assert_eq!(tool.schema()["additionalProperties"], false, "{name}");
+        }
+        let listed: Vec<_> = TABLE.all().map(Tool::listed).collect();
+        let tokens = base::text::tokens(serde_json::to_string(&listed).unwrap().len());
+        assert!(tokens <= 2_200, "{tokens}");
+    }
+}

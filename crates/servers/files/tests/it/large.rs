@@ -1,0 +1,85 @@
+//! Much of everything: large files, many files.
+
+use super::{server, text};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+#[tokio::test]
+async fn a_sparse_gigabyte() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = server(dir.path());
+    let file = fs_err::File::create(dir.path().join("sparse")).unwrap();
+    file.set_len(1 << 30).unwrap();
+    let began = Instant::now();
+    let read = text(&files, "read_file", json!({ "path": "sparse" })).await;
+    assert!(
+        read.len() <= 32_000 && read.contains(" of 1073741824; offset="),
+        "{}",
+        read.len()
+    );
+    let end = text(
+        &files,
+        "read_file",
+        json!({ "path": "sparse", "encoding": "base64", "offset": -2 }),
+    )
+    .await;
+    assert_eq!(end, "AAA=\n[base64 of bytes 1073741823-1073741824 of 1073741824]");
+    let line = text(
+        &files,
+        "read_file",
+        json!({ "path": "sparse", "encoding": "text" }),
+    )
+    .await;
+    assert!(line.contains("line 1 goes on"), "{}", base::text::cut(&line, 200));
+    let found = text(&files, "search_content", json!({ "path": ".", "pattern": "x" })).await;
+    assert!(found.ends_with("[0 lines in 0 files]"), "{found}");
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn many_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = server(dir.path());
+    for folder in 0..100 {
+        let folder = dir.path().join(format!("d{folder:02}"));
+        fs_err::create_dir(&folder).unwrap();
+        for file in 0..1_000 {
+            fs_err::write(
+                folder.join(format!("f{file:03}")),
+                if file == 7 { "needle\n" } else { "hay\n" },
+            )
+            .unwrap();
+        }
+    }
+    let found = text(
+        &files,
+        "search_content",
+        json!({ "path": ".", "pattern": "needle", "output": "files" }),
+    )
+    .await;
+    assert!(found.ends_with("[100 files]"), "{}", found.len());
+    let names = text(&files, "search_files", json!({ "path": ".", "pattern": "f999" })).await;
+    assert!(names.ends_with("[100 files]"), "{}", names.len());
+    let tree = text(&files, "directory_tree", json!({ "path": "." })).await;
+    assert!(
+        tree.len() <= 32_000 && tree.contains("; cursor page-"),
+        "{}",
+        tree.len()
+    );
+    // All names of one directory, page by page and part by part.
+    let (mut count, mut after) = (0, json!(null));
+    loop {
+        let list = text(
+            &files,
+            "list_directory",
+            json!({ "path": "d00", "limit": 300, "after": after }),
+        )
+        .await;
+        count += list.lines().filter(|line| line.contains("\tfile\t")).count();
+        let Some(rest) = list.rsplit_once("; after=") else {
+            break;
+        };
+        after = json!(rest.1.trim_end_matches(" goes on]"));
+    }
+    assert_eq!(count, 1_000);
+}
