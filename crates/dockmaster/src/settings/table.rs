@@ -130,7 +130,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("shell.image", r#""docker.io/library/debian:stable-slim""#, "What those containers are made of."),
     setting("shell.roots", "[]", "Folders that commands have, each at its own path: `[{ path = \"/srv/work\", write = true }]`; read-only without `write`. On the host they confine working directories and nothing else."),
     setting("shell.network", r#""none""#, "What containers reach: `none`, beside `hosts`; or `open`, everything."),
-    setting("shell.hosts", "[]", "Hosts that containers may reach: `[\"deb.debian.org:80\"]`."),
+    setting("shell.hosts", "[]", "Hosts that containers may reach: `[\"api.example.com:443\"]`."),
     setting("shell.memory", r#""2GiB""#, "Most memory of a container."),
     setting("shell.cpus", "1.0", "Most CPUs of a container."),
     setting("shell.pids", "512", "Most processes and threads of a container."),
