@@ -9,6 +9,7 @@ use base::names::ServerName;
 use base::{KnownSecrets, Secret};
 use docker_server::{DockerServer, Toolset};
 use engine::Engine;
+use files_server::Files;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use gateway::{
@@ -140,6 +141,7 @@ fn ours(
         servers.push(docker(settings, engine.clone(), toolset, hosts)?);
     }
     let instances = fleet.and_then(|fleet| fleet.runner());
+    servers.extend(files(settings)?);
     servers.extend(shell::server(settings, engine, instances, store)?);
     Ok(servers)
 }
@@ -270,6 +272,40 @@ fn docker(settings: &Settings, engine: Engine, toolset: Toolset, hosts: &Hosts) 
     within("docker", instructions, move || DockerServer::new(options.clone()))
 }
 
+/// The files server, where it is switched on.
+fn files(settings: &Settings) -> Result<Option<Server>> {
+    let config = &settings.config.files;
+    if !config.enabled {
+        return Ok(None);
+    }
+    let fit = |root: &engine::guard::Root| files_server::Root {
+        path: root.path.clone(),
+        write: root.write,
+    };
+    let options = files_server::Options {
+        roots: config.roots.iter().map(fit).collect(),
+        hard_links: config.hard_links,
+        answer_tokens: settings.config.docker.answer_tokens as usize,
+    };
+    if options.roots.is_empty() {
+        return Err(engines::faulty(
+            "files.roots",
+            &"it names no directory, and the files server needs one",
+        ));
+    }
+    let own = [
+        settings.folders.config.clone(),
+        settings.folders.state.clone(),
+        settings.file.clone(),
+        settings.database(),
+    ];
+    options
+        .check(&own)
+        .map_err(|unfit| engines::faulty("files.roots", &unfit))?;
+    let instructions = files_server::INSTRUCTIONS.to_owned();
+    within("files", instructions, move || Files::server(options.clone())).map(Some)
+}
+
 /// A server of our own as the gateway knows servers: a stream, a way beside it, and what its tools do. It is made when
 /// the first call needs it.
 pub(crate) fn within<S: Service + ServerHandler>(
@@ -362,7 +398,8 @@ impl House {
         // A new built-in server ends the streams of the old one, so it stays as long as nothing of it changes.
         let same_docker = (&config.docker, &config.hosts) == (&before.docker, &before.hosts);
         let same_signers = !config.shell.enabled || config.signers == before.signers;
-        let same = same_docker && same_signers && config.shell == before.shell;
+        let same_others = (&config.shell, &config.files) == (&before.shell, &before.files);
+        let same = same_docker && same_signers && same_others;
         let opened = match (self.fleet.get(), &engine) {
             (None, Some(engine)) if runs => {
                 let opened = Fleet::open(

@@ -230,7 +230,7 @@ fn scope(registries: Option<&[String]>) -> Result<Scope> {
     ))
 }
 
-fn faulty(key: &str, fault: &dyn std::fmt::Display) -> anyhow::Error {
+pub(crate) fn faulty(key: &str, fault: &dyn std::fmt::Display) -> anyhow::Error {
     Failure::new(Exit::Faulty, format!("{key}: {fault}")).into()
 }
 

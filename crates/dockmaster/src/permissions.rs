@@ -5,14 +5,16 @@
 
 use base::names::ServerName;
 use docker_server::describe;
+use files_server::FilesServer;
 use server_kit::Service;
 use shell_server::ShellServer;
 
 use crate::settings::{Config, nearest};
 use crate::shell;
 
-/// The server that is always there.
+/// The servers that are built in.
 const DOCKER: &str = "docker";
+const FILES: &str = "files";
 /// What can be called beside tools.
 const BESIDE_TOOLS: [&str; 2] = ["resources.read", "prompts.get"];
 
@@ -41,7 +43,7 @@ fn fault(pattern: &str, others: &[&str]) -> Option<String> {
         return None;
     }
     let known = || {
-        [DOCKER, env!("CARGO_PKG_NAME")]
+        [DOCKER, FILES, env!("CARGO_PKG_NAME")]
             .into_iter()
             .chain(shell::NAMES)
             .chain(others.iter().copied())
@@ -55,6 +57,7 @@ fn fault(pattern: &str, others: &[&str]) -> Option<String> {
     }
     let canonical = match server {
         DOCKER => describe::canonical(tool),
+        FILES => FilesServer::table().canonical(tool),
         _ if shell::NAMES.contains(&server) => ShellServer::table().canonical(tool),
         _ => return None,
     };
@@ -84,6 +87,11 @@ mod tests {
             (
                 "docker/remove_contaner",
                 Some("names no tool; `dockmaster tools list --toolset full` lists them"),
+            ),
+            ("files/read_file", None),
+            (
+                "files/grep",
+                Some("is another name of \"files/search_content\"; write that"),
             ),
             ("dokcer/*", Some("names no server; did you mean \"docker/*\"?")),
             ("memory/read_graph", None),

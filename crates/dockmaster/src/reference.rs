@@ -29,6 +29,15 @@ fn the_tools() {
     current("tools.md", &docker_server::reference());
 }
 
+#[test]
+fn the_tools_for_files() {
+    let made = format!(
+        "# Tools of the files server\n\n{MADE}\n\nWhat they do and refuse: [files](files.md).\n{}",
+        files_server::reference()
+    );
+    current("tools-files.md", &made);
+}
+
 #[track_caller]
 fn current(page: &str, made: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -25,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) policy: policy::Rules,
     pub(crate) docker: Docker,
     pub(crate) shell: Shell,
+    pub(crate) files: Files,
     pub(crate) instances: Instances,
     pub(crate) profiles: BTreeMap<String, Profile>,
     pub(crate) servers: BTreeMap<ServerName, Own>,
@@ -132,6 +133,15 @@ impl Default for Docker {
             credentials_for: None,
         }
     }
+}
+
+/// `[files]`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Files {
+    pub(crate) enabled: bool,
+    pub(crate) roots: Vec<engine::guard::Root>,
+    pub(crate) hard_links: bool,
 }
 
 /// `[instances]`.

@@ -38,6 +38,7 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
     ),
     ("docker", "The built-in Docker server."),
     ("shell", "The built-in shell server; see [shell](shell.md)."),
+    ("files", "The built-in files server; see [files](files.md)."),
     (
         "instances",
         "Bounds on the servers that run beside the built-in one; see [servers](servers.md).",
@@ -142,6 +143,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("shell.scripts", "false", "Text for shells and interpreters, which no rule looks into, and programs that run others."),
     setting("shell.variables", "[]", "Where there is `allow`: names of variables that a call may set, in which `*` stands for any text."),
     setting("shell.timeout", r#""2m""#, "How long a command may take whose call names no time."),
+    setting("files.enabled", "false", "Whether the files server is offered."),
+    setting("files.roots", "[]", "Directories beneath which files are read, and changed where `write` says so: `[{ path = \"/srv/work\", write = true }]`. None may hold Dockmaster's own folders."),
+    setting("files.hard_links", "false", "Files with several names (hard links) are read, although another name may be outside of the roots."),
     setting("instances.most", "32", "Most running copies of servers at a time; the longest idle one is stopped to make room."),
     setting("instances.memory", r#""64GiB""#, "Most memory of all of them together, by their bounds, which are seldom reached: as many as `most` of the usual 2 GiB."),
     setting("instances.idle_stop", r#""10m""#, "After how long without work a copy is stopped."),

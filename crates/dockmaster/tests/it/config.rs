@@ -44,6 +44,30 @@ fn config_show() {
     answer_tokens = 8000  # default
     # credentials_for = (Docker Hub alone)  # default
 
+    [shell]
+    enabled = false  # default
+    runner = "container"  # default
+    image = "docker.io/library/debian:stable-slim"  # default
+    roots = []  # default
+    network = "none"  # default
+    hosts = []  # default
+    memory = "2GiB"  # default
+    cpus = 1.0  # default
+    pids = 512  # default
+    # user = (the owner of the first writable root, else an unprivileged number)  # default
+    environment = {}  # default
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # default
+    # allow = (everything that is not denied)  # default
+    deny = []  # default
+    scripts = false  # default
+    variables = []  # default
+    timeout = "2m"  # default
+
+    [files]
+    enabled = false  # default
+    roots = []  # default
+    hard_links = false  # default
+
     [instances]
     most = 32  # default
     memory = "64GiB"  # default

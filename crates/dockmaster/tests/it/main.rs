@@ -17,6 +17,7 @@ mod egress;
 mod elsewhere;
 mod everything;
 mod faults;
+mod files;
 mod harness;
 mod hosts;
 mod imports;

@@ -267,7 +267,7 @@ fn catalogs_are_taken_in_and_forgotten() {
     insta::assert_snapshot!(list.transcript(), @"
 exit 0
 | CATALOG     SERVERS  FAULTS  READ  FROM
-| dockmaster  14       0             comes with dockmaster
+| dockmaster  15       0             comes with dockmaster
 ");
     let unknown = dockmaster.run(&["server", "enable", "no-such-server"]);
     insta::assert_snapshot!(unknown.transcript(), @r#"

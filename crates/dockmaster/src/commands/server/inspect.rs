@@ -28,6 +28,14 @@ pub(super) enum Shown {
     Plan,
 }
 
+/// Whether a built-in server is.
+fn is_switched_on(settings: &Settings, name: &str) -> bool {
+    match name {
+        "files" => settings.config.files.enabled,
+        _ => settings.config.docker.enabled,
+    }
+}
+
 pub(super) async fn inspect(
     settings: &Settings,
     server: &str,
@@ -38,7 +46,7 @@ pub(super) async fn inspect(
     let desk = Desk::open(settings, profile)?;
     let found = desk.find(server)?;
     let setup = desk.setup(found.entry.name.as_str());
-    let is_on = setup.is_some() || found.is_built_in() && settings.config.docker.enabled;
+    let is_on = setup.is_some() || found.is_built_in() && is_switched_on(settings, found.entry.name.as_str());
     let planned = desk.plan(&found, &setup.cloned().unwrap_or_default()).await?;
     if shown == Shown::Plan {
         return match planned {

@@ -40,6 +40,14 @@ pub(super) async fn list(settings: &Settings, profile: &InProfile, json: Json) -
             about: "Commands".to_owned(),
         });
     }
+    if settings.config.files.enabled {
+        rows.push(Row {
+            name: "files".to_owned(),
+            kind: "built-in".to_owned(),
+            lacks: Vec::new(),
+            about: "Files of this machine".to_owned(),
+        });
+    }
     let servers = settings
         .config
         .profiles
