@@ -293,14 +293,8 @@ fn files(settings: &Settings) -> Result<Option<Server>> {
             &"it names no directory, and the files server needs one",
         ));
     }
-    let own = [
-        settings.folders.config.clone(),
-        settings.folders.state.clone(),
-        settings.file.clone(),
-        settings.database(),
-    ];
     options
-        .check(&own)
+        .check(&engines::own_files(settings))
         .map_err(|unfit| engines::faulty("files.roots", &unfit))?;
     let instructions = files_server::INSTRUCTIONS.to_owned();
     within("files", instructions, move || Files::server(options.clone())).map(Some)

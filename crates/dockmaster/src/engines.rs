@@ -156,26 +156,26 @@ fn around(settings: &Settings) -> discover::Surroundings {
     }
 }
 
-fn surroundings(settings: &Settings, name: &str, host: &Host, endpoint: &Endpoint) -> Surroundings {
-    let mut protected: Vec<PathBuf> = vec![
+/// Folders and files of our own, which decide what may be done and what runs: no tool may come near them.
+pub(crate) fn own_files(settings: &Settings) -> Vec<PathBuf> {
+    let config = &settings.config;
+    let guard_files = config.hosts.all().filter_map(|(_, host)| host.guard_file.clone());
+    let tools = config.servers.values().filter_map(|own| own.tools.as_deref());
+    let tools = tools.map(|file| toolfile::path(settings, file));
+    [
         settings.folders.config.clone(),
         settings.folders.state.clone(),
         settings.file.clone(),
-    ];
-    protected.push(settings.database());
-    let guard_files = settings
-        .config
-        .hosts
-        .all()
-        .filter_map(|(_, host)| host.guard_file.clone());
-    protected.extend(guard_files);
-    // Whoever writes there decides what runs.
-    let files = settings
-        .config
-        .servers
-        .values()
-        .filter_map(|own| own.tools.as_deref());
-    protected.extend(files.map(|file| toolfile::path(settings, file)));
+        settings.database(),
+    ]
+    .into_iter()
+    .chain(guard_files)
+    .chain(tools)
+    .collect()
+}
+
+fn surroundings(settings: &Settings, name: &str, host: &Host, endpoint: &Endpoint) -> Surroundings {
+    let mut protected = own_files(settings);
     if let Endpoint::Unix(socket) = endpoint {
         protected.push(socket.clone());
     }

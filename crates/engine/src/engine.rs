@@ -19,6 +19,7 @@ use hyper_util::client::legacy::connect::capture_connection;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,12 +45,18 @@ pub struct Options {
 }
 
 /// One Docker Engine. A handle: clones share connections and what is known of the daemon.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
+/// Where it is; it stands in the debug texts of whatever has one.
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Engine").field(self.endpoint()).finish()
+    }
+}
+
 struct Inner {
     options: Options,
     transport: Transport,

@@ -514,11 +514,11 @@ fn the_users_own_servers() {
     for (toml, expected) in [
         (
             "",
-            "mine: exactly one of image, npm, pypi, url and command says what it is",
+            "mine: exactly one of image, npm, pypi, url, command and tools says what it is",
         ),
         (
             "image = 'a'\nurl = 'https://b'",
-            "mine: exactly one of image, npm, pypi, url and command says what it is",
+            "mine: exactly one of image, npm, pypi, url, command and tools says what it is",
         ),
         (
             "image = 'a'\nheaders = { a = 'b' }",

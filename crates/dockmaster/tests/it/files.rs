@@ -75,17 +75,29 @@ fn off_unless_switched_on_and_only_with_roots_that_fit() {
     );
     let servers = dockmaster.run(&["server", "list"]).stdout();
     assert!(servers.contains("files"), "{servers}");
-    let home = json!(dockmaster.home().to_str().unwrap());
-    let own = dockmaster.configured(&format!(
-        "[files]\nenabled = true\nroots = [{{ path = {home} }}]\n"
-    ));
-    let faulty = own.run(&["tools", "list"]);
-    assert!(faulty.code() != 0, "{}", faulty.transcript());
-    assert!(
-        faulty
-            .stderr()
-            .contains("where dockmaster keeps its configuration or state"),
-        "{}",
-        faulty.transcript()
-    );
+    // Neither the folder of the configuration, nor that of a file that says what runs.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let tools = json!(elsewhere.path().join("tools.toml").to_str().unwrap());
+    for (root, more) in [
+        (None, String::new()),
+        (
+            Some(elsewhere.path()),
+            format!("[servers.own]\ntools = {tools}\n"),
+        ),
+    ] {
+        let dockmaster = Dockmaster::new();
+        let root = json!(root.unwrap_or(dockmaster.home()).to_str().unwrap());
+        let own = dockmaster.configured(&format!(
+            "[files]\nenabled = true\nroots = [{{ path = {root} }}]\n{more}"
+        ));
+        let faulty = own.run(&["tools", "list"]);
+        assert!(faulty.code() != 0, "{}", faulty.transcript());
+        assert!(
+            faulty
+                .stderr()
+                .contains("where dockmaster keeps its configuration or state"),
+            "{}",
+            faulty.transcript()
+        );
+    }
 }

@@ -46,7 +46,7 @@ pub enum UnfitRoot {
     },
     /// Who can write its configuration can do everything.
     #[error(
-        "{root} holds {own}, where dockmaster keeps its configuration or state; name directories beside it"
+        "{root} holds {own}, where dockmaster keeps its configuration or state, or what says what runs; name directories beside it"
     )]
     Own {
         /// The root.
