@@ -23,6 +23,7 @@ mod page;
 mod process;
 mod relay;
 mod report;
+mod search;
 mod sessions;
 mod stdio;
 mod subject;
@@ -35,7 +36,7 @@ use tokio::runtime::Runtime;
 const USAGE: &str = "usage: bench DOCKMASTER PEERS-FOLDER OUTPUT [--only PART,...]";
 
 /// The parts, in their order on the page.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 9] = [
     "docker",
     "relay",
     "peers",
@@ -44,6 +45,7 @@ const PARTS: [&str; 8] = [
     "large",
     "sessions",
     "far",
+    "search",
 ];
 
 /// Where everything is.
@@ -104,7 +106,8 @@ fn main() -> Result<()> {
             "twenty" => twenty::measure(&mut page, &place)?,
             "large" => large::measure(&mut page, &place)?,
             "sessions" => sessions::measure(&mut page, &place)?,
-            _ => far::measure(&mut page, &place)?,
+            "far" => far::measure(&mut page, &place)?,
+            _ => search::measure(&mut page, &place)?,
         }
     }
     Ok(fs_err::write(output, page.finish(&machine))?)
