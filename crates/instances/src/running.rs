@@ -360,12 +360,15 @@ impl Ending<'_> {
         grace: Duration,
         mut waiting: std::pin::Pin<&mut impl Future<Output = Option<i64>>>,
     ) -> (End, Option<i64>) {
-        let code = tokio::select! {
+        tokio::select! {
             // It may have ended before anybody wanted it to.
             biased;
             code = &mut waiting => return (End::Itself, code),
-            () = self.stop(grace) => timeout(grace.max(Duration::from_secs(1)), waiting).await,
-        };
+            () = std::future::ready(()) => {}
+        }
+        // That it has ended is heard before or after the engine says that it was stopped.
+        let limit = grace + grace.max(Duration::from_secs(1));
+        let (code, ()) = tokio::join!(timeout(limit, waiting), self.stop(grace));
         (End::Signal, code.ok().flatten())
     }
 
