@@ -380,6 +380,12 @@ impl House {
         let mut settings = settings.clone();
         let later = settings.config.keep_what_holds_for_good(&self.began);
         let (config, before) = (&settings.config, &*holds);
+        // What no tool may come near is known to every guard and to the files server from when they were made.
+        let same_own = {
+            let mut previous = settings.clone();
+            previous.config = before.clone();
+            engines::own_files(&settings) == engines::own_files(&previous)
+        };
         let runs = runs(&settings);
         let engine = (config.docker.enabled || runs || self.fleet.get().is_some())
             .then(|| engines::local(&settings).map(|(engine, _)| engine))
@@ -387,13 +393,16 @@ impl House {
         let hosts = engines::hosts(&settings, engine.as_ref(), &self.hosts(), |name| {
             let host = |config: &Config| config.hosts.get(name.as_str()).cloned();
             let others = |config: &Config| (config.secrets.clone(), config.docker.credentials_for.clone());
-            host(config) == host(before) && others(config) == others(before) && name.as_str() != LOCAL
+            same_own
+                && host(config) == host(before)
+                && others(config) == others(before)
+                && name.as_str() != LOCAL
         });
         // A new built-in server ends the streams of the old one, so it stays as long as nothing of it changes.
         let same_docker = (&config.docker, &config.hosts) == (&before.docker, &before.hosts);
         let same_signers = !config.shell.enabled || config.signers == before.signers;
         let same_others = (&config.shell, &config.files) == (&before.shell, &before.files);
-        let same = same_docker && same_signers && same_others;
+        let same = same_own && same_docker && same_signers && same_others;
         let opened = match (self.fleet.get(), &engine) {
             (None, Some(engine)) if runs => {
                 let opened = Fleet::open(

@@ -255,3 +255,26 @@ async fn a_renewal_that_fails_changes_nothing() {
     client.close().await;
     gone("halfway").await;
 }
+
+/// A file of tools says what runs: the files server must not come to hold one while it lives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_tools_comes_into_no_root() {
+    let work = tempfile::tempdir().unwrap();
+    let root = json!(work.path().to_str().unwrap());
+    let dockmaster = Dockmaster::new().configured(&format!(
+        "[docker]\nenabled = false\n\n[files]\nenabled = true\nroots = [{{ path = {root}, write = true }}]\n"
+    ));
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    let tools = "[tools.here]\ndescription = \"Says where.\"\ncommand = [\"pwd\"]\n";
+    fs_err::write(work.path().join("tools.toml"), tools).unwrap();
+    let file = json!(work.path().join("tools.toml").to_str().unwrap());
+    add(&dockmaster, &format!("[servers.own]\ntools = {file}\n"));
+    let reloaded = dockmaster.run(&["gateway", "reload"]);
+    assert!(
+        reloaded.code() != 0 && reloaded.transcript().contains("what says what runs"),
+        "{}",
+        reloaded.transcript()
+    );
+    client.close().await;
+}
