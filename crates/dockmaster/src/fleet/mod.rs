@@ -1,0 +1,331 @@
+//! The servers beside the built-in one: from what the configuration switches on to what the gateway runs.
+//!
+//! A server that can't be run is a server that says why at each use; it never keeps the others, or the gateway, from
+//! starting.
+
+mod connect;
+mod notes;
+mod plans;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use anyhow::{Context, Result};
+use base::names::ServerName;
+use base::{KnownSecrets, Secret};
+use catalog::plan::{self, Plan, Target};
+use engine::Engine;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use gateway::{Life, Origin, Server};
+use hosts::Hosts;
+use instances::{Instances, Terms};
+use secrets::Sources;
+use store::Store;
+
+pub(crate) use self::notes::Notes;
+pub(crate) use self::plans::{PIN, VERSION, around, enabled, known_secrets, list};
+use crate::env::Var;
+use crate::logs::Logs;
+use crate::placed::{Elsewhere, Placed};
+use crate::refusals::Refusals;
+use crate::settings::Settings;
+use crate::shelf::Shelf;
+use crate::{keep, signatures};
+
+/// What servers are run with.
+pub(crate) struct Fleet {
+    given: RwLock<Arc<Given>>,
+    /// What must not come out of any tool; grows with each secret that a server is given.
+    known: KnownSecrets,
+    logs: Logs,
+    client: fetch::Client,
+    refusals: Refusals,
+}
+
+/// What the configuration says, as it was when it was read last. Each start takes what is given then.
+struct Given {
+    /// On the engine at hand.
+    instances: Option<Instances>,
+    elsewhere: Elsewhere,
+    sources: Sources,
+    /// What every process on this machine gets of our own environment.
+    environment: Vec<(String, Secret)>,
+}
+
+/// What every process on this machine gets of our own environment: where programs are, the home folder, the language.
+pub(crate) fn environment(settings: &Settings) -> Vec<(String, Secret)> {
+    let environment = &settings.environment;
+    let home = settings
+        .folders
+        .home
+        .as_ref()
+        .map(|home| home.display().to_string());
+    let path = environment.text(Var::Path);
+    [
+        ("PATH", path),
+        ("HOME", home),
+        ("LANG", environment.text(Var::Lang)),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), Secret::new(value?))))
+    .collect()
+}
+
+impl Fleet {
+    /// Prepares; nothing is started or asked. `engine` makes the engine if a server needs one.
+    pub(crate) fn open(
+        settings: &Settings,
+        engine: Option<&Engine>,
+        hosts: Hosts,
+        store: &Store,
+        known: KnownSecrets,
+    ) -> Result<Self> {
+        let (reached, refusals) = Refusals::record(store.clone());
+        let signature = signatures::check(settings, store)?;
+        #[cfg(unix)]
+        let relay = crate::relay::own()
+            .inspect_err(|error| tracing::debug!("there is no relay: {error}"))
+            .ok();
+        let (state, run, checked) = (
+            settings.folders.state.clone(),
+            run_folder(settings),
+            signature.clone(),
+        );
+        let options = move |engine: Engine| instances::Options {
+            engine,
+            state: state.clone(),
+            run: run.clone(),
+            grace: instances::Grace::default(),
+            reached: Some(reached.clone()),
+            #[cfg(unix)]
+            relay: relay.clone(),
+            signature: checked.clone(),
+            labels: BTreeMap::new(),
+        };
+        let instances = engine
+            .map(|engine| Instances::open(options(engine.clone())))
+            .transpose()
+            .context("can't prepare to run servers")?;
+        let given = Given {
+            instances,
+            elsewhere: Elsewhere::new(hosts, signature, options),
+            sources: keep::sources(settings)?,
+            environment: environment(settings),
+        };
+        Ok(Self {
+            given: RwLock::new(Arc::new(given)),
+            logs: Logs::new(settings.folders.state.join("logs"), known.clone()),
+            known,
+            client: fetch::Client::new(fetch::Options {
+                user_agent: concat!("dockmaster/", env!("CARGO_PKG_VERSION")).to_owned(),
+                ..fetch::Options::default()
+            }),
+            refusals,
+        })
+    }
+
+    /// Takes over where secrets come from, whose signatures are wanted, and what the guard of `engine` lets servers be
+    /// given; it holds from the next start of each on.
+    pub(crate) fn renew(
+        &self,
+        settings: &Settings,
+        engine: &Engine,
+        hosts: Hosts,
+        store: &Store,
+    ) -> Result<()> {
+        let terms = Terms {
+            engine: engine.clone(),
+            signature: signatures::check(settings, store)?,
+        };
+        let before = self.given();
+        let given = Given {
+            elsewhere: before.elsewhere.renewed(hosts, terms.signature.clone()),
+            instances: before.instances.as_ref().map(|instances| instances.on(terms)),
+            sources: keep::sources(settings)?,
+            environment: environment(settings),
+        };
+        *self.given.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(given);
+        Ok(())
+    }
+
+    fn given(&self) -> Arc<Given> {
+        Arc::clone(&self.given.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The servers that are switched on, in all profiles.
+    pub(crate) fn servers(self: &Arc<Self>, settings: &Settings, store: &Store) -> Result<Vec<Server>> {
+        let mut enabled = enabled(settings).peekable();
+        if enabled.peek().is_none() {
+            return Ok(Vec::new());
+        }
+        let catalogs = Shelf::open(settings, store)?;
+        let mut servers = Vec::new();
+        let mut around = around(settings, store, "")?;
+        for enabled in enabled {
+            enabled.profile.clone_into(&mut around.profile);
+            let planned = match catalogs.meant(enabled.name, enabled.setup) {
+                Err(error) => Err(error.to_string()),
+                Ok(found) => found
+                    .plan(enabled.setup, &around)
+                    .map(|plan| (plan, Notes::of(found.entry)))
+                    .map_err(|lacks| list(&lacks).replace('\n', "; ")),
+            };
+            let mut server = match planned {
+                Ok((plan, _)) if matches!(plan.target, Target::BuiltIn) => {
+                    tracing::debug!(server = %plan.server, "is built in");
+                    continue;
+                }
+                Ok((plan, notes)) => self.server(settings, plan, notes),
+                Err(why) => broken(enabled.name, &why),
+            };
+            server.profiles = vec![enabled.profile.to_owned()];
+            servers.push(server);
+        }
+        Ok(servers)
+    }
+
+    /// One server, from its plan.
+    pub(crate) fn server(self: &Arc<Self>, settings: &Settings, plan: Plan, notes: Notes) -> Server {
+        let plan = Arc::new(Placed::new(plan));
+        let bounds = &settings.config.instances;
+        let bytes = match &plan.target {
+            Target::Container(container) => container.limits.memory,
+            _ => 0,
+        };
+        let fingerprint = serde_json::to_string(&plan.plan).ok();
+        let fleet = Arc::clone(self);
+        let connecting = Arc::clone(&plan);
+        let preparing = (Arc::clone(self), Arc::clone(&plan));
+        Server {
+            sharing: match plan.sharing {
+                plan::Sharing::Everyone => gateway::Sharing::Everyone,
+                plan::Sharing::Principal => gateway::Sharing::Principal,
+                plan::Sharing::Session => gateway::Sharing::Session,
+                plan::Sharing::Call => gateway::Sharing::Call,
+            },
+            prefix: plan.prefix.clone(),
+            tools: plan.tools.clone(),
+            life: Life {
+                idle_stop: Some(bounds.idle_stop.duration()),
+                start: Some(bounds.start_timeout.duration()),
+                bytes,
+                ..Life::default()
+            },
+            fingerprint,
+            prepare: Some(Box::new(move || {
+                let (fleet, plan) = preparing.clone();
+                async move {
+                    fleet
+                        .prepare(&plan)
+                        .await
+                        .map_err(|error| io::Error::other(format!("{error:#}")))
+                }
+                .boxed()
+            })),
+            origin: Origin::Catalog,
+            ..Server::new(
+                plan.server.clone(),
+                Box::new(move |share| {
+                    let (fleet, plan) = (Arc::clone(&fleet), Arc::clone(&connecting));
+                    async move {
+                        fleet
+                            .connect(&plan, &share)
+                            .await
+                            .map_err(|error| io::Error::other(format!("{error:#}")))
+                    }
+                    .boxed()
+                }),
+                Arc::new(notes),
+            )
+        }
+    }
+
+    /// Fetches or makes the image, which takes as long as it takes and is no part of a start.
+    async fn prepare(&self, plan: &Placed) -> Result<()> {
+        if let Target::Container(container) = &plan.target {
+            let instances = self.given().instances(plan).await?;
+            instances.image(&plan.server, container, None).await?;
+        }
+        Ok(())
+    }
+
+    /// What earlier gateways that were killed left behind is removed.
+    pub(crate) async fn reap(&self) {
+        let given = self.given();
+        let Some(instances) = &given.instances else {
+            return;
+        };
+        match instances.reap().await {
+            Ok(reaped) => tracing::debug!("{reaped:?}"),
+            Err(error) => {
+                tracing::warn!("what an earlier gateway may have left behind was not removed: {error}");
+            }
+        }
+    }
+
+    /// Ends what runs, and waits for it.
+    pub(crate) async fn close(&self, within: std::time::Duration) -> bool {
+        let given = self.given();
+        let here = async {
+            match &given.instances {
+                Some(instances) => instances.close(within).await,
+                None => true,
+            }
+        };
+        let (here, elsewhere) = tokio::join!(here, given.elsewhere.close(within));
+        let all_gone = here && elsewhere;
+        // Whoever could be refused is gone.
+        self.refusals.close().await;
+        all_gone
+    }
+
+    /// The instances on the engine at hand, for commands that start one by themselves.
+    pub(crate) fn runner(&self) -> Option<Instances> {
+        self.given().instances.clone()
+    }
+
+    /// The instances where a plan has its containers run.
+    pub(crate) async fn runner_of(&self, plan: &Plan) -> Result<Instances> {
+        self.given().instances(&Placed::new(plan.clone())).await
+    }
+}
+
+impl Given {
+    /// The instances on the host that a plan is placed on.
+    async fn instances(&self, plan: &Placed) -> Result<Instances> {
+        if let Some(host) = self.elsewhere.host_of(plan).await? {
+            return self.elsewhere.instances(&host).await;
+        }
+        let here = self.instances.clone();
+        here.context("no Docker Engine is configured to run it on")
+    }
+}
+
+/// Where sockets and secrets for containers lie: in memory if the system has a place for that.
+fn run_folder(settings: &Settings) -> std::path::PathBuf {
+    let own = settings.environment.absolute(crate::env::Var::XdgRuntimeDir);
+    let name = format!("dockmaster-{}", crate::user::id().unwrap_or_default());
+    own.unwrap_or_else(|| std::path::PathBuf::from("/dev/shm"))
+        .join(name)
+}
+
+/// A server that can't be run, and says why.
+fn broken(name: &ServerName, why: &str) -> Server {
+    let why: Arc<str> = why.into();
+    Server {
+        origin: Origin::Catalog,
+        ..Server::new(
+            name.clone(),
+            Box::new(move |_share| {
+                let why = Arc::clone(&why);
+                async move { Err(io::Error::other(why.to_string())) }.boxed()
+            }),
+            Arc::new(Notes::default()),
+        )
+    }
+}
+
+/// A future that is owned by the connection it belongs to.
+pub(crate) type Driver = BoxFuture<'static, ()>;
