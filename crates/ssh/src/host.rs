@@ -5,7 +5,9 @@
 
 use crate::config::Target;
 use crate::open::{Opener, Options};
+use crate::process::Running;
 use crate::session::{Goal, Session};
+use crate::sftp::Sftp;
 use crate::stream::Exit;
 use crate::{Error, Stream};
 use std::fmt;
@@ -23,6 +25,7 @@ pub struct Host {
     target: Target,
     opener: Opener,
     state: Mutex<State>,
+    sftp: Mutex<Option<Sftp>>,
 }
 
 #[derive(Default)]
@@ -56,6 +59,7 @@ impl Host {
             target,
             opener: Opener::new(options),
             state: Mutex::default(),
+            sftp: Mutex::default(),
         }
     }
 
@@ -82,6 +86,35 @@ impl Host {
     /// As for a socket; and [`Error::Lost`], where the command may have begun.
     pub async fn exec(&self, command: &str) -> Result<Stream, Error> {
         self.open(Goal::Command(command.to_owned())).await
+    }
+
+    /// Starts a command, of which both outputs are read as they come. For the command's text the same holds as for
+    /// [`Host::exec`].
+    ///
+    /// # Errors
+    /// As [`Host::exec`].
+    pub async fn start(&self, command: &str) -> Result<Running, Error> {
+        Ok(Running::of(self.exec(command).await?))
+    }
+
+    /// The files of the host, over one stream that all who ask share; it stays until it breaks.
+    ///
+    /// # Errors
+    /// No session, or no SFTP: [`Error::Refused`] where the host does not offer it, [`Error::Protocol`] where what answers
+    /// speaks something else.
+    pub async fn sftp(&self) -> Result<Sftp, Error> {
+        let mut kept = self.sftp.lock().await;
+        if let Some(sftp) = kept.as_ref().filter(|sftp| sftp.is_open()) {
+            return Ok(sftp.clone());
+        }
+        let stream = self.open(Goal::Subsystem("sftp")).await?;
+        let opened = Sftp::over(stream, self.opener.options.limits.step).await;
+        let sftp = opened.map_err(|error| Error::Protocol {
+            host: self.target.host.clone(),
+            step: "beginning SFTP",
+            reason: error.to_string(),
+        })?;
+        Ok(kept.insert(sftp).clone())
     }
 
     /// Runs a command to its end with an input, keeping at most `most` bytes of its stdout.
@@ -132,6 +165,7 @@ impl Host {
 
     /// Ends the connection and every stream, and waits for that. What is asked for later fails.
     pub async fn close(&self) {
+        drop(self.sftp.lock().await.take());
         let session = {
             let mut state = self.state.lock().await;
             state.is_closed = true;

@@ -73,6 +73,14 @@ pub(crate) enum Goal {
     Unix(String),
     Tcp(String, u16),
     Command(String),
+    Subsystem(&'static str),
+}
+
+impl Goal {
+    /// Whether it is a session of its own, of which sshd counts how many there are (`MaxSessions`).
+    fn is_session(&self) -> bool {
+        matches!(self, Self::Command(_) | Self::Subsystem(_))
+    }
 }
 
 impl Session {
@@ -117,8 +125,8 @@ impl Session {
 
     /// Opens a stream. Nothing was begun over there when this fails, unless the error says that it may have been.
     pub(crate) async fn open(self: Arc<Self>, goal: Goal) -> Result<Stream, Error> {
-        let is_command = matches!(goal, Goal::Command(_));
-        let slots = if is_command { &self.commands } else { &self.streams };
+        let is_session = goal.is_session();
+        let slots = if is_session { &self.commands } else { &self.streams };
         let mut first_refusal = None;
         loop {
             let wait = timeout(self.limits.queue, Arc::clone(slots).acquire_owned());
@@ -140,7 +148,7 @@ impl Session {
             match opened.await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(Failed { error, permit })) => {
-                    let waits = is_command && permit.is_some_and(|permit| self.gives_up(permit));
+                    let waits = is_session && permit.is_some_and(|permit| self.gives_up(permit));
                     if !waits {
                         return Err(error);
                     }
@@ -189,9 +197,14 @@ impl Session {
         };
         let (mut read, write) = channel.split();
         let mut early = Vec::new();
-        if let Goal::Command(command) = &goal {
+        if goal.is_session() {
             let begin = async {
-                write.exec(true, command.as_bytes()).await.map_err(|_| false)?;
+                let asked = match &goal {
+                    Goal::Command(command) => write.exec(true, command.as_bytes()).await,
+                    Goal::Subsystem(name) => write.request_subsystem(true, *name).await,
+                    Goal::Unix(_) | Goal::Tcp(..) => Ok(()),
+                };
+                asked.map_err(|_| false)?;
                 loop {
                     match read.wait().await {
                         Some(ChannelMsg::Success) => return Ok(true),
@@ -208,7 +221,13 @@ impl Session {
                     let error = Error::Refused {
                         host: self.host.clone(),
                         what: goal.to_string(),
-                        reason: "it runs no commands for this user".into(),
+                        reason: match &goal {
+                            Goal::Subsystem(_) => {
+                                "its sshd_config has no such Subsystem, or not for this user"
+                            }
+                            _ => "it runs no commands for this user",
+                        }
+                        .into(),
                     };
                     return Err(error.into());
                 }
@@ -242,13 +261,13 @@ impl Session {
                     .channel_open_direct_tcpip(host, u32::from(*port), "127.0.0.1", 0)
                     .await
             }
-            Goal::Command(_) => self.handle.channel_open_session().await,
+            Goal::Command(_) | Goal::Subsystem(_) => self.handle.channel_open_session().await,
         }
     }
 
     fn refused(&self, goal: &Goal, reason: &ChannelOpenFailure) -> Error {
         let reason = match (reason, goal) {
-            (ChannelOpenFailure::AdministrativelyProhibited, Goal::Command(_)) => "its sshd forbids it".to_owned(),
+            (ChannelOpenFailure::AdministrativelyProhibited, Goal::Command(_) | Goal::Subsystem(_)) => "its sshd forbids it".to_owned(),
             (ChannelOpenFailure::AdministrativelyProhibited, _) => {
                 "its sshd forbids forwarding (AllowStreamLocalForwarding and AllowTcpForwarding in sshd_config, or                  'restrict' in authorized_keys)"
                     .to_owned()
@@ -301,6 +320,7 @@ impl fmt::Display for Goal {
             Self::Unix(path) => write!(f, "the socket {path}"),
             Self::Tcp(host, port) => write!(f, "{host} port {port}"),
             Self::Command(command) => write!(f, "'{}'", base::text::cut(command, 100)),
+            Self::Subsystem(name) => write!(f, "the subsystem {name}"),
         }
     }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
 /// Most bytes of a stream that wait to be read.
 const WAITING: u32 = 4 << 20;
@@ -34,21 +34,47 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// A stream to a socket, a port or a command on a host. Reading fails when the connection breaks, and, for a command, at
 /// the end when it has failed. Dropped, it is closed over there too.
 pub struct Stream {
-    events: mpsc::Receiver<Event>,
-    /// Why the events ended before the channel did.
-    fate: Fate,
-    budget: Arc<Semaphore>,
+    pub(crate) incoming: Incoming,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) open: Arc<DropGuard>,
     data: Bytes,
-    writer: Pin<Box<dyn AsyncWrite + Send>>,
-    /// Ends when nothing can be written any more.
-    over: Pin<Box<WaitForCancellationFutureOwned>>,
-    stop: CancellationToken,
-    what: String,
     is_command: bool,
     note: Option<String>,
     complaint: Vec<u8>,
     exit: Option<Exit>,
     end: End,
+}
+
+/// What arrives for a stream.
+pub(crate) struct Incoming {
+    pub(crate) events: mpsc::Receiver<Event>,
+    /// Why the events ended before the channel did.
+    fate: Fate,
+    budget: Arc<Semaphore>,
+    pub(crate) what: Arc<str>,
+}
+
+impl Incoming {
+    /// So many bytes were taken, and others may come.
+    pub(crate) fn taken(&self, bytes: usize) {
+        self.budget.add_permits(bytes);
+    }
+
+    /// Once there are no more events: whether that is an end.
+    pub(crate) fn broken(&self) -> io::Result<()> {
+        self.fate.get().map_or(Ok(()), |reason| {
+            let text = format!("{}: {reason}", self.what);
+            Err(io::Error::new(io::ErrorKind::ConnectionReset, text))
+        })
+    }
+}
+
+/// What is sent over a stream.
+pub(crate) struct Outgoing {
+    writer: Pin<Box<dyn AsyncWrite + Send>>,
+    /// Ends when nothing can be written any more.
+    over: Pin<Box<WaitForCancellationFutureOwned>>,
+    what: Arc<str>,
 }
 
 /// How a command ended.
@@ -98,16 +124,21 @@ impl Stream {
         let budget = Arc::new(Semaphore::new(WAITING as usize));
         let (over, stop) = (CancellationToken::new(), CancellationToken::new());
         let fate = Fate::default();
-        let writer = Box::pin(opened.write.make_writer());
+        let what: Arc<str> = opened.what.into();
         let stream = Self {
-            events,
-            fate: Arc::clone(&fate),
-            budget: Arc::clone(&budget),
+            incoming: Incoming {
+                events,
+                fate: Arc::clone(&fate),
+                budget: Arc::clone(&budget),
+                what: Arc::clone(&what),
+            },
+            outgoing: Outgoing {
+                writer: Box::pin(opened.write.make_writer()),
+                over: Box::pin(over.clone().cancelled_owned()),
+                what,
+            },
+            open: Arc::new(stop.clone().drop_guard()),
             data: Bytes::new(),
-            writer,
-            over: Box::pin(over.clone().cancelled_owned()),
-            stop: stop.clone(),
-            what: opened.what,
             is_command: opened.is_command,
             note: None,
             complaint: Vec::new(),
@@ -157,12 +188,12 @@ impl Stream {
             if is_over {
                 return Poll::Ready(self.ended().map(|()| false));
             }
-            match ready!(self.events.poll_recv(cx)) {
+            match ready!(self.incoming.events.poll_recv(cx)) {
                 Some(Event::Data(data)) => self.data = data,
                 Some(Event::Complaint(text)) => {
                     let room = COMPLAINT.saturating_sub(self.complaint.len()).min(text.len());
                     self.complaint.extend_from_slice(&text.slice(..room));
-                    self.budget.add_permits(text.len());
+                    self.incoming.taken(text.len());
                 }
                 Some(Event::Exit(exit)) => self.exit = Some(exit),
                 Some(Event::Eof) => self.end = End::Eof,
@@ -170,10 +201,7 @@ impl Stream {
                 Some(Event::Closed) => self.end = End::Closed,
                 None => {
                     self.end = End::Closed;
-                    if let Some(reason) = self.fate.get() {
-                        let text = format!("{}: {reason}", self.what);
-                        return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, text)));
-                    }
+                    self.incoming.broken()?;
                 }
             }
         }
@@ -193,11 +221,11 @@ impl Stream {
         let complaint = String::from_utf8_lossy(&self.complaint);
         let complaint = base::text::clean(complaint.trim());
         let note = self.note.as_deref().unwrap_or_default();
+        let what = &self.incoming.what;
         let text = match &*complaint {
-            "" => format!("{note}{}: {how}", self.what),
+            "" => format!("{note}{what}: {how}"),
             said => format!(
-                "{note}{}: {how}: {}",
-                self.what,
+                "{note}{what}: {how}: {}",
                 base::text::cut(said, 400).replace('\n', " ")
             ),
         };
@@ -208,14 +236,8 @@ impl Stream {
 impl std::fmt::Debug for Stream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Stream")
-            .field("what", &self.what)
+            .field("what", &self.incoming.what)
             .finish_non_exhaustive()
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }
 
@@ -229,13 +251,27 @@ impl AsyncRead for Stream {
             let count = self.data.len().min(buf.remaining());
             buf.put_slice(&self.data.slice(..count));
             self.data.advance(count);
-            self.budget.add_permits(count);
+            self.incoming.taken(count);
         }
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.outgoing).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.outgoing).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.outgoing).poll_shutdown(cx)
+    }
+}
+
+impl AsyncWrite for Outgoing {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));

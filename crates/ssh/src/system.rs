@@ -39,9 +39,23 @@ impl System {
     /// # Errors
     /// There is no `ssh` here.
     pub fn exec(&self, command: &str) -> io::Result<SystemStream> {
+        self.open(&[], command)
+    }
+
+    /// The files of the host, over an `ssh` of their own.
+    ///
+    /// # Errors
+    /// There is no `ssh` here, or no SFTP over there.
+    pub async fn sftp(&self, limit: Duration) -> io::Result<crate::Sftp> {
+        let stream = self.open(&["-s"], "sftp")?;
+        let sftp = crate::Sftp::over(stream, limit).await;
+        sftp.map_err(|error| io::Error::other(format!("ssh {} gives no SFTP: {error}", self.target.host)))
+    }
+
+    fn open(&self, options: &[&str], command: &str) -> io::Result<SystemStream> {
         let Target { user, host, port } = &self.target;
         let mut ssh = Command::new("ssh");
-        ssh.args(["-T", "-o", "BatchMode=yes"]);
+        ssh.args(["-T", "-o", "BatchMode=yes"]).args(options);
         if let Some(user) = user {
             ssh.args(["-l", user]);
         }

@@ -4,6 +4,8 @@
 mod keys;
 mod links;
 mod odd;
+mod processes;
+mod sftp;
 mod streams;
 mod support;
 mod trust;
