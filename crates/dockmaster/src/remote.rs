@@ -29,6 +29,9 @@ const SOCKET: &str = "/var/run/docker.sock";
 /// What the docker CLI runs over there for the same purpose.
 const DIAL: &str = "docker system dial-stdio";
 
+/// How long a stream may take to open: hosts to jump over, each with limits of its own, and a person at a terminal who
+/// compares a fingerprint. Requests have their deadlines all the same.
+const OPENING: Duration = Duration::from_mins(10);
 /// How long looking at a machine may take.
 const LOOKING: Duration = Duration::from_secs(10);
 
@@ -148,6 +151,10 @@ impl Connect for Remote {
             let stream = host.exec(DIAL).await?;
             Ok(Box::new(stream.with_note(format!("{refused}; and "))) as Box<dyn Duplex>)
         })
+    }
+
+    fn limit(&self) -> Duration {
+        OPENING
     }
 }
 

@@ -384,7 +384,7 @@ impl Engine {
             return Error::Unreachable {
                 endpoint: self.endpoint().to_string(),
                 cause: io.map_or_else(|| causes(error), ToString::to_string),
-                advice: advice(io.map(io::Error::kind)),
+                advice: self.advice(io.map(io::Error::kind)),
             };
         }
         if find::<hyper::Error>(error).is_some_and(hyper::Error::is_user) {
@@ -398,6 +398,25 @@ impl Engine {
             what: trip.about.what.clone(),
             cause: causes(error),
             fate: trip.fate(),
+        }
+    }
+
+    fn advice(&self, kind: Option<io::ErrorKind>) -> &'static str {
+        match kind {
+            // Whoever opens these streams says what to do about each step.
+            _ if matches!(self.endpoint(), Endpoint::Ssh(_)) => "",
+            Some(io::ErrorKind::NotFound) if self.options().guard.is_local() => {
+                "is it installed and running? Start it, or set DOCKER_HOST to where it is"
+            }
+            Some(io::ErrorKind::NotFound) => {
+                "is it installed and running? Start it, or correct the address of this host (dockmaster host edit)"
+            }
+            Some(io::ErrorKind::PermissionDenied) => {
+                "this user may not use its socket: join the group docker and log in again, or use a rootless engine"
+            }
+            Some(io::ErrorKind::ConnectionRefused) => "nothing listens there: start the engine",
+            Some(io::ErrorKind::TimedOut) => "the host does not answer: check the address and the firewall",
+            _ => "check the address, and for TLS that both sides use it and trust each other",
         }
     }
 
@@ -450,20 +469,6 @@ fn outgoing(body: Body) -> Outgoing {
         Body::Empty => Empty::new().map_err(never).boxed_unsync(),
         Body::Whole(bytes) => Full::new(bytes).map_err(never).boxed_unsync(),
         Body::Stream(stream) => StreamBody::new(stream.map_ok(Frame::data)).boxed_unsync(),
-    }
-}
-
-fn advice(kind: Option<io::ErrorKind>) -> &'static str {
-    match kind {
-        Some(io::ErrorKind::NotFound) => {
-            "is it installed and running? Start it, or set DOCKER_HOST to where it is"
-        }
-        Some(io::ErrorKind::PermissionDenied) => {
-            "this user may not use its socket: join the group docker and log in again, or use a rootless engine"
-        }
-        Some(io::ErrorKind::ConnectionRefused) => "nothing listens there: start the engine",
-        Some(io::ErrorKind::TimedOut) => "the host does not answer: check the address and the firewall",
-        _ => "check the address, and for TLS that both sides use it and trust each other",
     }
 }
 

@@ -47,13 +47,13 @@ pub enum Error {
         message: String,
     },
     /// No connection; nothing was sent.
-    #[error("can't reach the Docker Engine at {endpoint}: {cause}; {advice}")]
+    #[error("can't reach the Docker Engine at {endpoint}: {cause}{}", and(advice))]
     Unreachable {
         /// Where it was looked for.
         endpoint: String,
         /// What the system said.
         cause: String,
-        /// What to check.
+        /// What to check; empty where the cause says it.
         advice: &'static str,
     },
     /// The time limit passed.
@@ -111,6 +111,14 @@ pub enum Error {
         /// The newest version that it serves.
         daemon: Version,
     },
+}
+
+fn and(advice: &str) -> String {
+    if advice.is_empty() {
+        String::new()
+    } else {
+        format!("; {advice}")
+    }
 }
 
 /// What is known about the effect of a request that got no answer.

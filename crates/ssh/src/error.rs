@@ -63,16 +63,18 @@ pub enum Error {
     },
     /// Another key was known.
     #[error(
-        "the key of {host} has changed: it shows {fingerprint}, and {place} has another. Someone may be in between. If \
-         the host was set up anew, ask its owner for the new fingerprint, and remove the old key: ssh-keygen -R '{name}'"
+        "the key of {host} has changed: it shows {fingerprint}, and {place} has {known}. Someone may be in between. If \
+         the host was set up anew, ask its owner for the new fingerprint, and have `ssh-keygen -R '{name}'` remove the old key"
     )]
     ChangedHost {
         /// The host.
         host: String,
         /// `SHA256:…` of what was shown.
         fingerprint: String,
-        /// Where the other key stands.
-        place: Place,
+        /// `SHA256:…` of what was known.
+        known: String,
+        /// Where that stands.
+        place: Box<Place>,
         /// The name under which it stands there.
         name: String,
     },

@@ -140,7 +140,10 @@ impl Opener {
                 wire::Wire::new(transport, cut.clone()),
                 self.guard(resolved, &known, &refusal),
             );
-            let connected = timeout(self.options.limits.step, connecting).await;
+            // As with OpenSSH, the time to connect holds for the key exchange, too: a host that takes connections and never
+            // answers is no better than one that takes none.
+            let limit = resolved.connect_timeout.unwrap_or(self.options.limits.step);
+            let connected = timeout(limit, connecting).await;
             let refused = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
             let mut handle = match (connected, refused) {
                 (_, Some((Verdict::Unknown { fingerprint }, key))) if may_ask => {
@@ -156,7 +159,7 @@ impl Opener {
                     return Err(Error::Late {
                         host: place.host,
                         step: "the key exchange",
-                        limit: self.options.limits.step,
+                        limit,
                     });
                 }
             };
@@ -377,10 +380,15 @@ impl Place {
         let host = self.host.clone();
         let name = known_hosts::written(resolved.key_name(), resolved.port);
         match verdict {
-            Verdict::Changed { place, fingerprint } => Error::ChangedHost {
+            Verdict::Changed {
+                place,
+                known,
+                fingerprint,
+            } => Error::ChangedHost {
                 host,
                 fingerprint,
-                place,
+                known,
+                place: Box::new(place),
                 name,
             },
             Verdict::Revoked(place) => Error::RevokedHost { host, place },

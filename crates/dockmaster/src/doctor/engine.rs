@@ -48,7 +48,7 @@ pub(super) async fn of(settings: &Settings, name: &str) -> Vec<Check> {
     if let Endpoint::Unix(socket) = &found.endpoint {
         checks.extend(socket_access(settings, socket));
     }
-    match version(&engine).await {
+    match version(&engine, patience(settings, &found.endpoint)).await {
         Ok(version) => {
             checks.push(version);
             checks.extend(info(&engine, &found.endpoint).await);
@@ -120,10 +120,20 @@ fn socket_access(_settings: &Settings, _socket: &Path) -> Option<Check> {
     None
 }
 
-async fn version(engine: &Engine) -> Result<Check, Check> {
+/// How long the first word may take. On the way to another machine several steps are gone, each with limits of its own,
+/// and a person at a terminal may be asked whether a fingerprint is right.
+fn patience(settings: &Settings, endpoint: &Endpoint) -> Duration {
+    match endpoint {
+        Endpoint::Ssh(_) if settings.is_attended => Duration::from_mins(5),
+        Endpoint::Ssh(_) => Duration::from_secs(30),
+        _ => PATIENCE,
+    }
+}
+
+async fn version(engine: &Engine, patience: Duration) -> Result<Check, Check> {
     let begun = Instant::now();
     let answer: Result<Value, _> = engine
-        .json(Request::get(path!["version"]).deadline(PATIENCE))
+        .json(Request::get(path!["version"]).deadline(patience))
         .await;
     let took = begun.elapsed();
     let unreachable = |error: engine::Error| {

@@ -126,6 +126,11 @@ impl Guard {
         self.policy.mode
     }
 
+    /// Whether it judges the engine at hand rather than a host with a name.
+    pub fn is_local(&self) -> bool {
+        matches!(self.surroundings.host.as_str(), "" | "local")
+    }
+
     /// The label to which this host is confined.
     pub const fn label(&self) -> Option<&Label> {
         self.policy.label.as_ref()

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpStream;
 
 pub use fetch::Duplex;
@@ -15,6 +16,13 @@ pub use fetch::Duplex;
 pub trait Connect: Send + Sync + 'static {
     /// Opens one more stream. Called again for every connection that the pool lacks, and after each break.
     fn connect(&self) -> BoxFuture<'static, io::Result<Box<dyn Duplex>>>;
+
+    /// How long that may take, TLS handshake included. The system's own limit for TCP is over two minutes. Whoever goes
+    /// several steps, each with a limit of its own and an error that names it, allows for all of them; the deadline of the
+    /// request holds all the same.
+    fn limit(&self) -> Duration {
+        Duration::from_secs(10)
+    }
 }
 
 impl<F> Connect for F

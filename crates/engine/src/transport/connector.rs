@@ -8,10 +8,6 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
-
-/// For opening a connection, TLS handshake included. The system's own limit for TCP is over two minutes.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Opens connections for the pool; the address of the request says nothing, as there is one engine.
 #[derive(Clone)]
@@ -39,13 +35,13 @@ impl tower_service::Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let connecting = self.0.connect();
+        let (connecting, limit) = (self.0.connect(), self.0.limit());
         Box::pin(async move {
-            match tokio::time::timeout(CONNECT_LIMIT, connecting).await {
+            match tokio::time::timeout(limit, connecting).await {
                 Ok(stream) => Ok(Stream::new(stream?)),
                 Err(_) => Err(io::Error::new(
                     io::ErrorKind::TimedOut,
-                    "no connection within 10 s",
+                    format!("no connection within {} s", limit.as_secs()),
                 )),
             }
         })

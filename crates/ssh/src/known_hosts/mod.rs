@@ -50,6 +50,8 @@ pub enum Verdict {
     Changed {
         /// Where the other key stands.
         place: Place,
+        /// Of that key.
+        known: String,
         /// Of the key that was shown.
         fingerprint: String,
     },
@@ -156,12 +158,13 @@ impl KnownHosts {
             if is(line, &key) {
                 return Verdict::Known(place.clone());
             }
-            other.get_or_insert(place);
+            other.get_or_insert((place, line));
         }
         let fingerprint = fingerprint(&key);
         match other {
-            Some(place) => Verdict::Changed {
+            Some((place, line)) => Verdict::Changed {
                 place: place.clone(),
+                known: self::fingerprint(&line.key),
                 fingerprint,
             },
             None => Verdict::Unknown { fingerprint },

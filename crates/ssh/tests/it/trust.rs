@@ -66,7 +66,7 @@ async fn hosts_that_are_not_to_be_trusted() {
     configure(&sshd, "StrictHostKeyChecking no");
     known(&sshd, &format!("[127.0.0.1]:{} {other}", sshd.port()));
     let (result, asked) = check(&sshd, Trust::Once).await;
-    insta::assert_snapshot!(told(&sshd, &result.unwrap_err()), @"the key of 127.0.0.1 has changed: it shows SHA256:… and ~/.ssh/known_hosts line 1 has another. Someone may be in between. If the host was set up anew, ask its owner for the new fingerprint, and remove the old key: ssh-keygen -R '[127.0.0.1]:PORT'");
+    insta::assert_snapshot!(told(&sshd, &result.unwrap_err()), @"the key of 127.0.0.1 has changed: it shows SHA256:… and ~/.ssh/known_hosts line 1 has SHA256:… Someone may be in between. If the host was set up anew, ask its owner for the new fingerprint, and have `ssh-keygen -R '[127.0.0.1]:PORT'` remove the old key");
     assert!(asked.is_empty());
     known(
         &sshd,

@@ -166,7 +166,7 @@ fn plain(trouble: Trouble, image: &ImageRef, registry: &RegistryHost, message: &
         )),
         Trouble::Platform => ToolError::new(Code::NotFound, format!("{image}: {}", told()))
             .fix("inspect_registry_image shows the platforms there are; give one as platform"),
-        Trouble::Disk => ToolError::new(Code::Failed, "the engine's disk is full")
+        Trouble::Disk => ToolError::new(Code::Failed, format!("the engine's disk is full: {}", told()))
             .fix("get_system_df shows what takes space, the prune tools free it")
             .about(Kind::Path, "the engine's disk"),
     }
