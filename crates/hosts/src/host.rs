@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use base::names::HostName;
 use engine::Engine;
 use engine::guard::Mode;
 use futures_util::StreamExt;
 use futures_util::stream;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use crate::machine::Look;
 use crate::state::{Known, State};
@@ -47,6 +50,7 @@ pub struct Spec {
 
 /// One host.
 pub struct Host {
+    own: Weak<Self>,
     spec: Spec,
     engine: Mutex<Option<Used>>,
     pub(crate) known: tokio::sync::Mutex<Option<Known>>,
@@ -55,6 +59,16 @@ pub struct Host {
 struct Used {
     opened: Opened,
     last: Instant,
+    _watch: Option<Watch>,
+}
+
+/// The task that lets an engine go when nobody has used it for long; it ends with what it watches.
+struct Watch(AbortHandle);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// All hosts. A handle: clones share them.
@@ -80,7 +94,7 @@ impl Hosts {
         let hosts = specs.into_iter().map(|spec| {
             let name = spec.name.clone();
             let kept = before.hosts.get(&name).filter(|_| is_same(&name));
-            let host = kept.map_or_else(|| Arc::new(Host::new(spec)), Arc::clone);
+            let host = kept.map_or_else(|| Host::new(spec), Arc::clone);
             (name, host)
         });
         Self {
@@ -93,7 +107,6 @@ impl Hosts {
     /// # Errors
     /// There is none; the error names those that there are.
     pub fn get(&self, name: &str) -> Result<&Arc<Host>, Unknown> {
-        self.let_idle_go(name);
         let found = self.hosts.iter().find(|(own, _)| own.as_str() == name);
         found.map(|(_, host)| host).ok_or_else(|| Unknown {
             name: base::text::clean(base::text::cut(name, 80)).replace('\n', " "),
@@ -118,13 +131,6 @@ impl Hosts {
             .map(|host| async move { host.state(limit).await });
         stream::iter(asked).buffered(AT_ONCE).collect().await
     }
-
-    /// Lets the engines go that nobody has used for long, but for one.
-    fn let_idle_go(&self, but: &str) {
-        for host in self.hosts.values().filter(|host| host.name().as_str() != but) {
-            host.let_idle_go(IDLE);
-        }
-    }
 }
 
 impl fmt::Debug for Hosts {
@@ -134,12 +140,13 @@ impl fmt::Debug for Hosts {
 }
 
 impl Host {
-    fn new(spec: Spec) -> Self {
-        Self {
+    fn new(spec: Spec) -> Arc<Self> {
+        Arc::new_cyclic(|own| Self {
+            own: Weak::clone(own),
             spec,
             engine: Mutex::default(),
             known: tokio::sync::Mutex::default(),
-        }
+        })
     }
 
     /// What it is called.
@@ -185,20 +192,39 @@ impl Host {
         *engine = Some(Used {
             opened: opened.clone(),
             last: Instant::now(),
+            // Without a runtime nothing connects, either.
+            _watch: Handle::try_current().ok().map(|runtime| {
+                let watching = runtime.spawn(let_go(Weak::clone(&self.own)));
+                Watch(watching.abort_handle())
+            }),
         });
         Ok(opened)
     }
 
-    /// Whoever is at work with the engine keeps it, and its connections, until that is done.
-    fn let_idle_go(&self, idle: Duration) {
+    /// Lets the engine go if nobody has used it for long; `Some` is how long that is not yet so. Whoever is at work with the
+    /// engine keeps it, and its connections, until that is done.
+    fn let_idle_go(&self) -> Option<Duration> {
         let mut engine = self.lock();
-        if engine.as_ref().is_some_and(|used| used.last.elapsed() >= idle) {
+        let left = IDLE.saturating_sub(engine.as_ref()?.last.elapsed());
+        if left.is_zero() {
             *engine = None;
+            return None;
         }
+        Some(left)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Used>> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn let_go(host: Weak<Host>) {
+    let mut wait = IDLE;
+    loop {
+        tokio::time::sleep(wait).await;
+        let left = host.upgrade().and_then(|host| host.let_idle_go());
+        let Some(left) = left else { return };
+        wait = left;
     }
 }
 
@@ -251,7 +277,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn engines_are_opened_by_use_kept_and_let_go() {
         let opened = Arc::new(AtomicUsize::new(0));
         let hosts = Hosts::new(vec![spec("a", &opened)], &Hosts::default(), |_| false);
@@ -266,10 +292,15 @@ mod tests {
         assert!(same.get("a").unwrap().is_open());
         let changed = Hosts::new(vec![spec("a", &opened)], &hosts, |_| false);
         assert!(!changed.get("a").unwrap().is_open());
-        host.let_idle_go(IDLE);
+        // Use keeps it; without any it goes, although nobody looks.
+        tokio::time::sleep(IDLE / 2).await;
+        host.engine().unwrap();
+        tokio::time::sleep(IDLE * 3 / 4).await;
         assert!(host.is_open());
-        host.let_idle_go(Duration::ZERO);
+        tokio::time::sleep(IDLE / 2).await;
         assert!(!host.is_open());
+        host.engine().unwrap();
+        assert_eq!(opened.load(Ordering::Relaxed), 3);
         let error = hosts.get("b\u{1b}[31m").unwrap_err();
         assert_eq!(error.to_string(), "there is no host \"b\"; there are: a");
     }

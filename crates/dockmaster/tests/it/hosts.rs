@@ -105,7 +105,7 @@ fn what_does_not_answer_is_not_added() {
     assert_snapshot!(check(&["add", "dead", "unix:///nowhere/docker.sock"]), @"
     exit #
     | ok  engine  unix:///nowhere/docker.sock (the configuration says so)
-    | FAULT answers  can't reach the Docker Engine at unix:///nowhere/docker.sock: No such file or directory (os error #); is it installed and running? Start it, or set DOCKER_HOST to where it is
+    | FAULT answers  can't reach the Docker Engine at unix:///nowhere/docker.sock: No such file or directory (os error #); is it installed and running? Start it, or correct the address of this host (dockmaster host edit)
     |  -> start the engine, or say where it is
     | ok  guard  mode guarded; calls: full, asking before what would never
     | ok  registries  no credentials; public images only
@@ -180,7 +180,7 @@ fn what_does_not_answer_is_not_added() {
     assert_snapshot!(check(&["test", "dead"]), @"
     exit #
     | ok  engine  unix:///nowhere/docker.sock (the configuration says so)
-    | FAULT answers  can't reach the Docker Engine at unix:///nowhere/docker.sock: No such file or directory (os error #); is it installed and running? Start it, or set DOCKER_HOST to where it is
+    | FAULT answers  can't reach the Docker Engine at unix:///nowhere/docker.sock: No such file or directory (os error #); is it installed and running? Start it, or correct the address of this host (dockmaster host edit)
     |  -> start the engine, or say where it is
     | ok  guard  mode guarded; calls: full, asking before what would never
     | ok  registries  no credentials; public images only
@@ -270,4 +270,60 @@ fn a_guard_may_stand_in_a_file_of_its_own() {
     exit 78
     ! error: can't read the configuration: failed to open file `HOME/dm/prod.toml`: No such file or directory (os error 2): failed to open file `HOME/dm/prod.toml`: No such file or directory (os error 2)
     ");
+}
+
+/// Fifty hosts of which nobody uses any cost lines of configuration, and a list of them as long as the slowest.
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_hosts_cost_little() {
+    let many = |count: usize| {
+        let hosts = (0..count).map(|number| {
+            let endpoint = match number % 5 {
+                0 => testkit::endpoint(),
+                1 => format!("unix:///nowhere/{number}.sock"),
+                // The discard prefix of RFC 6666 goes nowhere, and a name that can't be has no address.
+                2 => format!("ssh://nobody@host{number}.invalid"),
+                3 => format!("tcp://[100::{number}]:2375"),
+                _ => format!("ssh://nobody@127.0.0.1:1/{number}.sock"),
+            };
+            format!("[hosts.h{number}]\nendpoint = '{endpoint}'\n")
+        });
+        Dockmaster::new().configured(&hosts.collect::<String>())
+    };
+    let dockmaster = many(50);
+    let begun = std::time::Instant::now();
+    let listed = dockmaster.run(&["host", "list", "--json"]);
+    let took = begun.elapsed();
+    let states: Value = serde_json::from_str(&listed.stdout()).unwrap();
+    let is = |health: &str| {
+        let states = states.as_array().unwrap().iter();
+        states.filter(|state| state["health"]["is"] == health).count()
+    };
+    // Among those that answer is `local`.
+    assert_eq!((is("up"), is("down")), (11, 40), "{states}");
+    assert!(took < std::time::Duration::from_secs(10), "{took:?}");
+
+    let mut idle = Vec::new();
+    for count in [0, 50] {
+        let dockmaster = many(count);
+        let client = dockmaster.client(&[]);
+        client.initialize("2025-11-25").await;
+        client.call("list_volumes", serde_json::json!({})).await.ok();
+        let told = fs_err::read_to_string(format!("/proc/{}/status", client.pid())).unwrap();
+        let anonymous = told
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"))
+            .unwrap();
+        idle.push(
+            anonymous
+                .trim()
+                .split(' ')
+                .next()
+                .unwrap()
+                .parse::<u64>()
+                .unwrap(),
+        );
+        client.close().await;
+    }
+    let more = idle[1].saturating_sub(idle[0]);
+    assert!(more < 1 << 10, "{more} KiB more: {idle:?}");
 }
