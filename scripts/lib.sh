@@ -62,6 +62,18 @@ stop_pidfile() {
   rm -f "$1"
 }
 
+# drop_cgroups NAME: removes the (now empty) control groups below the parent /NAME, version 1 and 2 alike.
+drop_cgroups() {
+  local group _
+  for group in /sys/fs/cgroup/"$1" /sys/fs/cgroup/*/"$1"; do
+    [ -d "$group" ] || continue
+    for _ in $(seq 20); do
+      find "$group" -depth -type d -exec rmdir {} + 2>/dev/null && break
+      sleep .1
+    done
+  done
+}
+
 # engine_answers [ENDPOINT]: whether an engine answers there; unix:// and tcp://, default as the docker client's.
 engine_answers() {
   local endpoint=${1:-${DOCKER_HOST:-unix:///var/run/docker.sock}}

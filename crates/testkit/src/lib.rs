@@ -1,5 +1,5 @@
 //! What the tests of several rooms share: the real engine and a scope on it that cleans up behind itself, an engine
-//! that a test may kill, a base image made without any registry, a registry, a Sigstore, a scripted stand-in for a daemon, a relay in front of
+//! that a test may kill, three hosts behind SSH, a base image made without any registry, a registry, a Sigstore, a scripted stand-in for a daemon, a relay in front of
 //! one, an MCP client that speaks raw JSON-RPC, and what is logged.
 //!
 //! Nothing here goes through the code under test: the fixtures talk to the daemon and to MCP servers with
@@ -9,7 +9,7 @@
 //!
 //! Some variables of the environment are read, all optional:
 //! `DOCKER_HOST` (the engine to test against, default the usual socket), `DOCKMASTER_TEST_ENGINES` (sockets of
-//! further engines, separated by colons), `DOCKMASTER_TEST_RUN` (put into every label, so that the runner
+//! further engines, separated by colons), `DOCKMASTER_TEST_HOSTS` (what `scripts/hosts up` prints), `DOCKMASTER_TEST_RUN` (put into every label, so that the runner
 //! can find what a killed test left) and `DOCKMASTER_TEST_COSIGN` (cosign programs, separated by colons).
 #![expect(
     clippy::expect_used,
@@ -21,6 +21,7 @@
 mod child;
 mod daemon;
 mod double;
+mod hosts;
 mod http1;
 mod image;
 mod logged;
@@ -36,6 +37,7 @@ mod sshd;
 pub use child::OwnChild;
 pub use daemon::{Answer, Daemon, all_engines, endpoint};
 pub use double::{DaemonDouble, Reply, Seen};
+pub use hosts::ThreeHosts;
 pub use image::{IMAGE, image, image_on};
 pub use logged::Logged;
 pub use mcp::{HttpAnswer, McpClient, Pending, RpcError, ToolAnswer};

@@ -35,5 +35,7 @@ mod soak;
 mod stdio;
 mod strangers;
 mod terminal;
+#[cfg(target_os = "linux")]
+mod three_hosts;
 mod transcripts;
 mod web;
