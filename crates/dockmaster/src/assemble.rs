@@ -9,7 +9,6 @@ use base::names::ServerName;
 use base::{KnownSecrets, Secret};
 use docker_server::{DockerServer, Toolset};
 use engine::Engine;
-use files_server::Files;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use gateway::{
@@ -25,6 +24,7 @@ use store::Store;
 
 use crate::engines::{self, Others};
 use crate::env::Var;
+use crate::files;
 use crate::fleet::{self, Fleet};
 use crate::settings::{Config, LOCAL, Settings};
 use crate::shell;
@@ -141,7 +141,7 @@ fn ours(
         servers.push(docker(settings, engine.clone(), toolset, hosts)?);
     }
     let instances = fleet.and_then(|fleet| fleet.runner());
-    servers.extend(files(settings)?);
+    servers.extend(files::server(settings, hosts)?);
     servers.extend(shell::server(settings, engine, instances, store)?);
     Ok(servers)
 }
@@ -270,34 +270,6 @@ fn docker(settings: &Settings, engine: Engine, toolset: Toolset, hosts: &Hosts) 
     };
     let instructions = docker_server::instructions(toolset, elsewhere.as_ref());
     within("docker", instructions, move || DockerServer::new(options.clone()))
-}
-
-/// The files server, where it is switched on.
-fn files(settings: &Settings) -> Result<Option<Server>> {
-    let config = &settings.config.files;
-    if !config.enabled {
-        return Ok(None);
-    }
-    let fit = |root: &engine::guard::Root| files_server::Root {
-        path: root.path.clone(),
-        write: root.write,
-    };
-    let options = files_server::Options {
-        roots: config.roots.iter().map(fit).collect(),
-        hard_links: config.hard_links,
-        answer_tokens: settings.config.docker.answer_tokens as usize,
-    };
-    if options.roots.is_empty() {
-        return Err(engines::faulty(
-            "files.roots",
-            &"it names no directory, and the files server needs one",
-        ));
-    }
-    options
-        .check(&engines::own_files(settings))
-        .map_err(|unfit| engines::faulty("files.roots", &unfit))?;
-    let instructions = files_server::INSTRUCTIONS.to_owned();
-    within("files", instructions, move || Files::server(options.clone())).map(Some)
 }
 
 /// A server of our own as the gateway knows servers: a stream, a way beside it, and what its tools do. It is made when

@@ -96,9 +96,11 @@ fn open(settings: &Settings, name: &str) -> Result<(Opened, Found)> {
             Opened {
                 engine: Engine::open_over(options, way.connect),
                 look: Some(way.look),
+                ssh: Some(way.client),
             }
         }
         endpoint => Opened {
+            ssh: None,
             look: matches!(endpoint, Endpoint::Unix(_)).then(|| Arc::new(remote::Here) as Arc<dyn Look>),
             engine: Engine::open(options).map_err(|error| Failure::new(Exit::Faulty, error))?,
         },

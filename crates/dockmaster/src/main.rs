@@ -14,6 +14,7 @@ mod doctor;
 mod engines;
 mod env;
 mod exit;
+mod files;
 mod fleet;
 mod folders;
 mod keep;

@@ -42,6 +42,8 @@ pub(crate) struct Way {
     pub(crate) connect: Arc<dyn Connect>,
     /// Looks at the machine itself.
     pub(crate) look: Arc<dyn Look>,
+    /// Reaches its files, and runs commands there.
+    pub(crate) client: ssh::Client,
 }
 
 /// The way to the engine behind an address; nothing is connected yet.
@@ -51,6 +53,7 @@ pub(crate) fn way(settings: &Settings, address: &engine::Ssh, client: SshClient)
             let remote = Arc::new(Remote::new(settings, address)?);
             Way {
                 connect: Arc::<Remote>::clone(&remote),
+                client: ssh::Client::Own(Arc::clone(&remote.host)),
                 look: remote,
             }
         }
@@ -58,6 +61,7 @@ pub(crate) fn way(settings: &Settings, address: &engine::Ssh, client: SshClient)
             let system = Arc::new(BySystem::new(address));
             Way {
                 connect: Arc::<BySystem>::clone(&system),
+                client: ssh::Client::System(system.ssh.clone()),
                 look: system,
             }
         }

@@ -29,6 +29,8 @@ pub struct Opened {
     pub engine: Engine,
     /// `None` where only the engine's own API is there.
     pub look: Option<Arc<dyn Look>>,
+    /// What reaches the machine, where that is SSH: its files, and commands there.
+    pub ssh: Option<ssh::Client>,
 }
 
 /// Prepares to use an engine; connects to nothing. The error is for a person, and may be another one next time.
@@ -177,6 +179,15 @@ impl Host {
         Ok(self.open()?.engine)
     }
 
+    /// The SSH client that reaches its machine, over the connection that its engine is reached by. `None` where that is not
+    /// SSH.
+    ///
+    /// # Errors
+    /// It can't be opened; the next use tries again.
+    pub fn ssh(&self) -> Result<Option<ssh::Client>, String> {
+        Ok(self.open()?.ssh)
+    }
+
     /// Whether anybody has used it.
     pub fn is_open(&self) -> bool {
         self.lock().is_some()
@@ -270,6 +281,7 @@ mod tests {
                     return Err("the context is not there".to_owned());
                 }
                 Ok(Opened {
+                    ssh: None,
                     engine: engine(),
                     look: None,
                 })

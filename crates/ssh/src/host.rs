@@ -9,6 +9,7 @@ use crate::process::Running;
 use crate::session::{Goal, Session};
 use crate::sftp::Sftp;
 use crate::stream::Exit;
+use crate::system::System;
 use crate::{Error, Stream};
 use std::fmt;
 use std::sync::Arc;
@@ -39,6 +40,28 @@ struct State {
 struct Rest {
     until: Instant,
     last: Error,
+}
+
+/// Which client goes to a host.
+#[derive(Debug, Clone)]
+pub enum Client {
+    /// Ours: one connection for everything.
+    Own(Arc<Host>),
+    /// The system's `ssh`, a process for each stream.
+    System(System),
+}
+
+impl Client {
+    /// The files of the host.
+    ///
+    /// # Errors
+    /// Why they can't be reached, for a person or a model.
+    pub async fn sftp(&self) -> Result<Sftp, String> {
+        match self {
+            Self::Own(host) => host.sftp().await.map_err(|error| error.to_string()),
+            Self::System(system) => system.sftp().await.map_err(|error| error.to_string()),
+        }
+    }
 }
 
 /// What a command has written, and how it ended.

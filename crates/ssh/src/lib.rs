@@ -26,7 +26,7 @@ mod wire;
 pub use ask::{Ask, LockedKey, Nobody, Stranger, Trust};
 pub use config::{Files, Target, Variables};
 pub use error::Error;
-pub use host::{Host, Output};
+pub use host::{Client, Host, Output};
 pub use open::Options;
 pub use process::{Input, Outputs, Piece, Running};
 pub use session::Limits;

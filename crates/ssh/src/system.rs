@@ -2,6 +2,7 @@
 //! each stream; whoever wants them to share a connection says so in `ssh_config` (`ControlMaster`), which it reads itself.
 
 use crate::config::Target;
+use crate::sftp::Sftp;
 use futures_util::future::BoxFuture;
 use std::io;
 use std::pin::Pin;
@@ -16,6 +17,8 @@ use tokio::time::timeout;
 
 /// Most bytes of its complaints that are kept.
 const WORDS: usize = 4 << 10;
+/// How long connecting, logging in and beginning SFTP may take together.
+const BEGINNING: Duration = Duration::from_secs(30);
 /// How long it may take to end once its output has.
 const ENDING: Duration = Duration::from_secs(5);
 /// How long its last words are waited for once it has ended.
@@ -25,12 +28,16 @@ const SAID: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone)]
 pub struct System {
     target: Target,
+    sftp: Arc<tokio::sync::Mutex<Option<Sftp>>>,
 }
 
 impl System {
     /// A host; nothing is started yet.
     pub fn new(target: Target) -> Self {
-        Self { target }
+        Self {
+            target,
+            sftp: Arc::default(),
+        }
     }
 
     /// Runs a command over there; the stream is its stdin and stdout. That it could not be run, or who could not log in,
@@ -42,14 +49,20 @@ impl System {
         self.open(&[], command)
     }
 
-    /// The files of the host, over an `ssh` of their own.
+    /// The files of the host, over an `ssh` of their own that all who ask share; it stays until it breaks.
     ///
     /// # Errors
     /// There is no `ssh` here, or no SFTP over there.
-    pub async fn sftp(&self, limit: Duration) -> io::Result<crate::Sftp> {
+    pub async fn sftp(&self) -> io::Result<Sftp> {
+        let mut kept = self.sftp.lock().await;
+        if let Some(sftp) = kept.as_ref().filter(|sftp| sftp.is_open()) {
+            return Ok(sftp.clone());
+        }
         let stream = self.open(&["-s"], "sftp")?;
-        let sftp = crate::Sftp::over(stream, limit).await;
-        sftp.map_err(|error| io::Error::other(format!("ssh {} gives no SFTP: {error}", self.target.host)))
+        let sftp = Sftp::over(stream, BEGINNING).await;
+        let sftp = sftp
+            .map_err(|error| io::Error::other(format!("ssh {} gives no SFTP: {error}", self.target.host)))?;
+        Ok(kept.insert(sftp).clone())
     }
 
     fn open(&self, options: &[&str], command: &str) -> io::Result<SystemStream> {

@@ -67,6 +67,12 @@ impl Hosts {
                     "goes with an `endpoint` (tcp://host:port); a context has certificates of its own";
                 return Err((key("certificates"), fault.to_owned()));
             }
+            if name == LOCAL && host.files != HostFiles::default() {
+                return Err((
+                    key("files"),
+                    "the files of this machine are those of [files]".to_owned(),
+                ));
+            }
             if host.guard_file.is_some() && host.guard != engine::guard::Policy::default() {
                 let fault = "goes without the table `guard`: one of them is the guard";
                 return Err((key("guard_file"), fault.to_owned()));
@@ -127,6 +133,15 @@ pub(crate) struct Host {
     pub(crate) labels: Vec<String>,
     pub(crate) guard_file: Option<PathBuf>,
     pub(crate) guard: engine::guard::Policy,
+    pub(crate) files: HostFiles,
+}
+
+/// `[hosts.NAME.files]`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct HostFiles {
+    pub(crate) roots: Vec<engine::guard::Root>,
+    pub(crate) hard_links: bool,
 }
 
 impl Host {

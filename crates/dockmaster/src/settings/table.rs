@@ -64,6 +64,10 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
         "The Docker Engine, and how much of it is open. `[hosts.NAME]`, which `dockmaster host add` writes, is a further one with the same keys, of which `endpoint` or `context` has to be there; of the environment nothing counts for it; see [hosts](hosts.md).",
     ),
     (
+        "hosts.local.files",
+        "For another host (`[hosts.NAME.files]`): which of its files the files server works on; see [files](files.md#on-other-hosts).",
+    ),
+    (
         "hosts.local.guard",
         "What requests to the engine may ask for, in the modes `read-only`, `no-destroy` and `guarded`; see [guard](guard.md). Everything is shut by default; each refusal names the line that would allow it.",
     ),
@@ -214,6 +218,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("hosts.local.mode", r#""guarded""#, "How much of the engine is open: `read-only`; `no-destroy`; `guarded`, everything that the guard's rules allow; `open`, everything.").flag("--mode"),
     setting("hosts.local.labels", "[]", "What the host is for, to place servers by: `[\"gpu\", \"zone=eu\"]`."),
     found("hosts.local.guard_file", "none", "A file with what the table `guard` would hold, instead of that table; several hosts can share one. Relative paths are beside this file."),
+    setting("hosts.local.files.roots", "[]", "For another host, reached by `ssh://`: its directories beneath which the [files](files.md) server reads, and changes where `write` says so: `[{ path = \"/srv/www\", write = true }]`. Those of this machine are `files.roots`."),
+    setting("hosts.local.files.hard_links", "false", "For another host: its files with several names (hard links) are read, although another name may be outside of the roots."),
     setting("hosts.local.guard.privileged", "false", "Containers with `Privileged`, which are root on the host."),
     setting("hosts.local.guard.namespaces", "[]", "Namespaces that may be the host's or another container's: `pid`, `network`, `ipc`, `uts`, `user`, `cgroup`."),
     setting("hosts.local.guard.capabilities", "[]", "Capabilities that may be added beyond Docker's default set."),

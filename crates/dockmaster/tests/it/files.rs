@@ -1,8 +1,20 @@
 //! The files server in the executable: the whole way of a call, on real files.
 
 use serde_json::json;
+use testkit::Sshd;
 
 use crate::harness::Dockmaster;
+
+/// Dockmaster with these lines and a host `far` behind an sshd, where somebody with its keys may log in.
+pub(crate) fn with_far(sshd: &Sshd, toml: &str) -> Dockmaster {
+    let endpoint = format!("ssh://{}@127.0.0.1:{}", Sshd::user(), sshd.port());
+    let dockmaster = Dockmaster::new().configured(&toml.replace("{endpoint}", &endpoint));
+    fs_err::create_dir_all(dockmaster.home().join(".ssh")).unwrap();
+    for file in [".ssh/id_ed25519", ".ssh/known_hosts"] {
+        fs_err::copy(sshd.home().join(file), dockmaster.home().join(file)).unwrap();
+    }
+    dockmaster
+}
 
 fn configured(write: bool) -> (Dockmaster, tempfile::TempDir) {
     let work = tempfile::tempdir().unwrap();
@@ -97,6 +109,120 @@ fn off_unless_switched_on_and_only_with_roots_that_fit() {
                 .stderr()
                 .contains("where dockmaster keeps its configuration or state"),
             "{}",
+            faulty.transcript()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_another_host() {
+    let sshd = Sshd::start("Subsystem sftp internal-sftp").await;
+    let work = tempfile::tempdir().unwrap();
+    fs_err::write(work.path().join("notes.txt"), "one").unwrap();
+    let root = work.path().display();
+    let toml = |write: bool| {
+        format!(
+            "[docker]\nenabled = false\n[files]\nenabled = true\n[hosts.far]\nendpoint = \"{{endpoint}}\"\n\
+             [hosts.far.files]\nroots = [{{ path = \"{root}\", write = {write} }}]\n"
+        )
+    };
+    let dockmaster = with_far(&sshd, &toml(true));
+    let call = |arguments: &[&str]| dockmaster.run(&[&["tools", "call"], arguments].concat());
+    let read = call(&["read_file", "--arg", "path=notes.txt", "--arg", "host=far"]);
+    assert!(read.stdout().contains("\none\n"), "{}", read.transcript());
+    let path = format!("path={root}/notes.txt");
+    let edited = call(&[
+        "edit_file",
+        "--arg",
+        &path,
+        "--arg",
+        "host=far",
+        "--arg",
+        "old_text=one",
+        "--arg",
+        "new_text=two",
+    ]);
+    assert!(edited.stdout().contains("[host far]"), "{}", edited.transcript());
+    assert_eq!(
+        fs_err::read_to_string(work.path().join("notes.txt")).unwrap(),
+        "two"
+    );
+    // What can't be taken back needs a person, who is told where.
+    let asked = call(&[
+        "delete_file",
+        "--arg",
+        &path,
+        "--arg",
+        "host=far",
+        "--arg",
+        "permanent=true",
+    ]);
+    assert!(
+        asked.code() != 0 && work.path().join("notes.txt").exists(),
+        "{}",
+        asked.transcript()
+    );
+    assert!(
+        asked.transcript().contains("for good on host far"),
+        "{}",
+        asked.transcript()
+    );
+    let unnamed = call(&["read_file", "--arg", &path]);
+    assert!(
+        unnamed.stderr().contains("name one of far"),
+        "{}",
+        unnamed.transcript()
+    );
+    let rows = dockmaster.audit();
+    assert!(
+        rows.iter().any(|row| row["arguments"]["host"] == "far"),
+        "{rows:?}"
+    );
+
+    // A gateway that runs takes what the configuration says from then on.
+    let client = dockmaster.client(&[]);
+    client.initialize("2025-11-25").await;
+    let write = json!({ "path": "new", "content": "x", "host": "far" });
+    client.call("write_file", write.clone()).await.ok();
+    let read_only = toml(false).replace(
+        "{endpoint}",
+        &format!("ssh://{}@127.0.0.1:{}", Sshd::user(), sshd.port()),
+    );
+    let dockmaster = dockmaster.configured(&read_only);
+    let reloaded = dockmaster.run(&["gateway", "reload"]);
+    assert_eq!(reloaded.code(), 0, "{}", reloaded.transcript());
+    let refused = client.call("write_file", write).await.failure();
+    assert!(refused.contains("`[hosts.far.files] roots"), "{refused}");
+    client.close().await;
+}
+
+#[test]
+fn roots_of_hosts_that_do_not_fit() {
+    let far = "[hosts.far]\nendpoint = 'ssh://nowhere'\n";
+    for (lines, fault) in [
+        (
+            format!("{far}[hosts.far.files]\nroots = [{{ path = 'srv' }}]\n"),
+            "`hosts.far.files.roots`: srv is not an absolute path",
+        ),
+        (
+            format!("{far}[hosts.far.files]\nroots = [{{ path = '/a' }}, {{ path = '/a' }}]\n"),
+            "hosts.far.files.roots: /a is named twice",
+        ),
+        (
+            "[hosts.local.files]\nhard_links = true\n".to_owned(),
+            "the files of this machine are those of [files]",
+        ),
+        (far.to_owned(), "nor does any [hosts.NAME.files]"),
+        (
+            format!("{far}[hosts.far.files]\nroot = '/a'\n"),
+            "unknown key `hosts.far.files.root`",
+        ),
+    ] {
+        let dockmaster = Dockmaster::new().configured(&format!("[files]\nenabled = true\n{lines}"));
+        let faulty = dockmaster.run(&["tools", "list"]);
+        assert!(
+            faulty.code() != 0 && faulty.stderr().contains(fault),
+            "{lines}: {}",
             faulty.transcript()
         );
     }

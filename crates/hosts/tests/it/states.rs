@@ -36,6 +36,7 @@ fn spec(name: &str, endpoint: &str, labels: &[&str], look: Option<Arc<dyn Look>>
                 credentials: engine::credentials::Credentials::new(engine::credentials::Options::default()),
             };
             Ok(Opened {
+                ssh: None,
                 engine: Engine::open(options).map_err(|error| error.to_string())?,
                 look: look.clone(),
             })

@@ -11,25 +11,22 @@ use engine::Engine;
 use futures_util::StreamExt;
 use futures_util::stream;
 use policy::Effect;
-use serde_json::{Value, json};
+use serde_json::Value;
+use server_kit::hosts::{self, HOST};
 use server_kit::rmcp::model::JsonObject;
 use server_kit::{Answer, near};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The parameter that names the host.
-pub(crate) const HOST: &str = "host";
-/// The host that is meant where none is named.
-pub(crate) const LOCAL: &str = "local";
+pub(crate) use server_kit::hosts::{LOCAL, without as without_host};
+
 /// Stands for all hosts.
 const ALL: &str = "*";
 /// How long each of many hosts may take.
 const EACH: Duration = Duration::from_secs(10);
 /// How many are asked at a time.
 const AT_ONCE: usize = 64;
-/// Most names of hosts in what models are told.
-const NAMED: usize = 24;
 /// Tools that look at a host as a whole, and may look at all of them.
 const WIDE: &[&str] = &[
     "list_containers",
@@ -84,17 +81,6 @@ pub(crate) enum Whither {
     All(Vec<Arc<Named>>, Vec<String>),
 }
 
-/// Takes the host out of the arguments of a call. A text that is no name is left to be refused with the other arguments.
-fn taken(arguments: &mut JsonObject) -> Option<String> {
-    if !arguments.get(HOST)?.is_string() {
-        return None;
-    }
-    match arguments.shift_remove(HOST)? {
-        Value::String(name) => Some(name),
-        _ => None,
-    }
-}
-
 /// What a call is for, by its arguments, from which that is taken out.
 ///
 /// # Errors
@@ -104,7 +90,7 @@ pub(crate) fn whither(
     tool: &Tool,
     arguments: &mut JsonObject,
 ) -> Result<Whither, ToolError> {
-    let Some(name) = taken(arguments) else {
+    let Some(name) = hosts::taken(arguments) else {
         return Ok(match elsewhere {
             None => Whither::Here,
             // With others about, an answer that changes something says where it did.
@@ -250,50 +236,25 @@ pub(crate) async fn on(
     }
 }
 
-/// The arguments of a call without its host, as its tool knows them; `None` if there is none among them.
-pub(crate) fn without_host(arguments: &Value) -> Option<Value> {
-    arguments.get(HOST)?.as_str()?;
-    let mut arguments = arguments.clone();
-    arguments.as_object_mut()?.shift_remove(HOST);
-    Some(arguments)
-}
-
 /// Behind what a person is asked.
 pub(crate) fn about(arguments: &Value) -> String {
-    let name = arguments.get(HOST).and_then(Value::as_str).unwrap_or(LOCAL);
-    if name == ALL {
+    if hosts::named(arguments) == Some(ALL) {
         return " on all hosts".to_owned();
     }
-    let name = base::text::clean(base::text::cut(name, 64)).replace(['\n', '\t'], " ");
-    format!(" on host {name}")
+    hosts::about(arguments)
 }
 
 /// A tool with the parameter that names the host, as it stands in a list.
 pub(crate) fn listed(tool: &Tool) -> server_kit::rmcp::model::Tool {
-    let about = if WIDE.contains(&tool.spec.name) {
-        json!({"type": "string", "description": "* for all"})
-    } else {
-        json!({"type": "string"})
-    };
-    let mut listed = tool.listed();
-    let mut schema = JsonObject::clone(&listed.input_schema);
-    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
-        properties.insert(HOST.to_owned(), about);
-    }
-    listed.input_schema = Arc::new(schema);
-    listed
+    let is_wide = WIDE.contains(&tool.spec.name);
+    hosts::listed(tool.listed(), is_wide.then_some("* for all"))
 }
 
 /// What models are told of the hosts.
 pub(crate) fn instructions(names: &[String]) -> String {
-    let more = match names.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let shown: Vec<_> = names.iter().take(NAMED).map(String::as_str).collect();
     format!(
-        " Every tool takes `{HOST}`: {LOCAL} unless given, or {}{more}; \"{ALL}\" lists of all at once.",
-        shown.join(", ")
+        " Every tool takes `{HOST}`: {LOCAL} unless given, or {}; \"{ALL}\" lists of all at once.",
+        hosts::shown(names)
     )
 }
 

@@ -12,6 +12,20 @@ pub(crate) enum Fault {
     Special(&'static str),
     #[error("the file has {0} names (hard links), and the others may be outside of the root")]
     HardLinks(u64),
+    #[error(
+        "the file {}, and others may be outside of the root",
+        match .0 {
+            0 => "may have several names (hard links): its SFTP server does not tell, or its directory has too many files".to_owned(),
+            names => format!("has {names} names (hard links)"),
+        }
+    )]
+    FarLinks(u64),
+    #[error("the user that logs in there may not do this")]
+    FarDenied,
+    #[error("{0}")]
+    Far(String),
+    #[error("{0}")]
+    Away(String),
     #[error("it exists already")]
     Exists,
     #[error("it belongs to the trash of this server")]
@@ -30,6 +44,19 @@ impl From<io::Error> for Fault {
             ErrorKind::AlreadyExists => Self::Exists,
             _ if is_loop(&error) => Self::Escape,
             _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<ssh::sftp::Fault> for Fault {
+    fn from(fault: ssh::sftp::Fault) -> Self {
+        use ssh::sftp::Fault as Far;
+        match fault {
+            Far::NoSuchFile => Self::Io(ErrorKind::NotFound.into()),
+            Far::Denied => Self::FarDenied,
+            Far::Long => Self::Io(ErrorKind::InvalidFilename.into()),
+            fault if fault.is_break() => Self::Away(fault.to_string()),
+            fault => Self::Far(fault.to_string()),
         }
     }
 }
@@ -56,6 +83,22 @@ impl Fault {
             Self::HardLinks(_) => (
                 Code::Refused,
                 "only the owner of the configuration can allow it, with `[files] hard_links = true`",
+            ),
+            Self::FarLinks(_) => (
+                Code::Refused,
+                "only the owner of the configuration can allow it, with `hard_links = true` in the host's table `files`",
+            ),
+            Self::FarDenied => (
+                Code::Refused,
+                "change the file's permissions over there, or choose another",
+            ),
+            Self::Far(_) => (
+                Code::Failed,
+                "SFTP tells no more; get_file_info and list_directory show what is there",
+            ),
+            Self::Away(_) => (
+                Code::Unreachable,
+                "try again; if it stays away, ask a person to look: dockmaster host test",
             ),
             Self::Exists => (
                 Code::Conflict,

@@ -3,8 +3,8 @@
 //!
 //! A caller's path is split into names and walked from a handle of its root, by the kernel where it can (`openat2`
 //! with `RESOLVE_BENEATH` and `RESOLVE_NO_MAGICLINKS`) and by `cap-std` elsewhere; no path is judged first and opened
-//! later, so no link and no race leads out. What a place of files has to offer is `place::Place`; this machine's
-//! disks are the only one so far.
+//! later, so no link and no race leads out. What a place of files has to offer is `place::Place`: this machine's disks,
+//! and those of other hosts by SFTP, which has less to offer (`remote`).
 //!
 //! Deliberately absent: permissions and confirmation (they are the gateway's), running anything, following the roots
 //! that a client names, and any reading of the environment.
@@ -15,10 +15,13 @@ mod fault;
 mod local;
 mod names;
 mod place;
+mod remote;
 mod roots;
 mod server;
 mod tools;
 mod trash;
+mod walk;
 
+pub use remote::Way;
 pub use roots::Root;
-pub use server::{Files, FilesServer, INSTRUCTIONS, Options, UnfitRoot, reference};
+pub use server::{Elsewhere, Files, FilesServer, Options, UnfitRoot, instructions, reference};

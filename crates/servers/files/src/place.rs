@@ -1,13 +1,15 @@
 //! What a place of files has to offer, for the tools to work on: this machine's disks, and whatever comes beside them.
 //!
 //! Paths are relative to the root of the place, without `..`. Calls may wait, and so are made on threads that may. Each
-//! is safe by itself against whatever else changes the files: it works on the root's own files or it fails.
+//! is safe by itself against whatever else changes the files, as far as the place can have it so: it works on the root's own
+//! files or it fails.
 
 use crate::fault::Fault;
 use std::io::{Read, Seek};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A file's content.
 pub(crate) trait Source: Read + Seek + Send {}
@@ -45,7 +47,7 @@ pub(crate) struct Stat {
     pub(crate) created: Option<SystemTime>,
     /// Permission bits, where there are any.
     pub(crate) mode: Option<u32>,
-    /// Names that the file has.
+    /// Names that the file has; 0 where the place can't tell.
     pub(crate) links: u64,
 }
 
@@ -85,11 +87,31 @@ pub(crate) struct Walk<'a> {
 pub(crate) struct Limit {
     pub(crate) stop: AtomicBool,
     pub(crate) until: Instant,
+    /// What the place itself has had enough of.
+    enough: OnceLock<&'static str>,
 }
 
 impl Limit {
+    pub(crate) fn of(longest: Duration) -> Self {
+        Self {
+            stop: AtomicBool::new(false),
+            until: Instant::now() + longest,
+            enough: OnceLock::new(),
+        }
+    }
+
     pub(crate) fn reached(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || Instant::now() >= self.until
+        self.stop.load(Ordering::Relaxed) || self.enough.get().is_some() || Instant::now() >= self.until
+    }
+
+    /// Ends the work before its time, for this reason.
+    pub(crate) fn enough(&self, why: &'static str) {
+        _ = self.enough.set(why);
+    }
+
+    /// Why it has ended before its time.
+    pub(crate) fn why(&self) -> Option<&'static str> {
+        self.enough.get().copied()
     }
 }
 
@@ -99,7 +121,7 @@ pub(crate) struct Found<'a> {
     pub(crate) path: &'a Path,
     pub(crate) kind: Kind,
     /// Opens it, if it is a file that may be read.
-    pub(crate) open: &'a dyn Fn() -> Result<Box<dyn Read>, Fault>,
+    pub(crate) open: &'a dyn Fn() -> Result<Box<dyn Read + 'a>, Fault>,
     /// What is known of it.
     pub(crate) stat: &'a dyn Fn() -> Result<Stat, Fault>,
 }

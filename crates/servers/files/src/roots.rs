@@ -4,6 +4,7 @@ use crate::fault::Fault;
 use crate::local::Local;
 use crate::names;
 use crate::place::Place;
+use crate::remote::{Remote, Way};
 use server_kit::{Code, ToolError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,10 +18,12 @@ pub struct Root {
     pub write: bool,
 }
 
-/// All of them.
+/// All of one host.
 #[derive(Debug)]
 pub(crate) struct Roots {
     roots: Vec<Open>,
+    /// The table of the configuration that names them: `files`, `hosts.prod.files`.
+    table: String,
 }
 
 #[derive(Debug)]
@@ -56,10 +59,31 @@ impl Roots {
             place: Arc::new(Local::new(root.path.clone(), hard_links)),
             root,
         };
-        let mut roots: Vec<Open> = roots.into_iter().map(open).collect();
+        Self::of("files".to_owned(), roots.into_iter().map(open).collect())
+    }
+
+    /// Those of another host.
+    pub(crate) fn far(host: &str, roots: Vec<Root>, hard_links: bool, way: &Arc<dyn Way>) -> Self {
+        let open = |root: Root| Open {
+            canonical: None,
+            place: Arc::new(Remote::new(root.path.clone(), hard_links, Arc::clone(way))),
+            root,
+        };
+        Self::of(
+            format!("hosts.{host}.files"),
+            roots.into_iter().map(open).collect(),
+        )
+    }
+
+    fn of(table: String, mut roots: Vec<Open>) -> Self {
         // A root in a root comes first, so that what it permits holds there.
         roots.sort_by_key(|open| std::cmp::Reverse(open.root.path.components().count()));
-        Self { roots }
+        Self { roots, table }
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.roots.is_empty()
     }
 
     /// The roots as they are configured.
@@ -83,7 +107,8 @@ impl Roots {
         if access == Access::Write && !open.root.write {
             let root = names::shown(&open.root.path);
             return Err(ToolError::new(Code::Refused, format!("{root} may only be read")).fix(format!(
-                "only the owner of the configuration can allow it, with `[files] roots = [{{ path = \"{root}\", write = true }}]`"
+                "only the owner of the configuration can allow it, with `[{}] roots = [{{ path = \"{root}\", write = true }}]`",
+                self.table
             )));
         }
         Ok(Spot {
@@ -129,8 +154,9 @@ impl Roots {
             format!("{shown} is in none of the roots")
         };
         ToolError::new(Code::Refused, cause).fix(format!(
-            "use a path in {}; only the owner of the configuration can add to `[files] roots`",
-            roots.join(", ")
+            "use a path in {}; only the owner of the configuration can add to `[{}] roots`",
+            roots.join(", "),
+            self.table
         ))
     }
 }

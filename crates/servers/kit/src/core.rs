@@ -1,17 +1,21 @@
 //! What every server has: pages that wait, work that runs, and an end that waits for both; and the MCP side of a server
 //! that offers nothing but tools.
 
+use crate::answer::Answer;
 use crate::calls::Service;
 use crate::error::{Code, ToolError};
 use crate::pages::Pages;
 use crate::progress::Progress;
+use crate::tool::{Context, Tool};
 use futures_util::future::BoxFuture;
+use policy::Effect;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, ErrorData, Implementation, ListToolsResult,
+    CallToolRequestParams, CallToolResponse, ErrorData, Implementation, JsonObject, ListToolsResult,
     PaginatedRequestParams, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::{RequestContext, ServerInitializeError};
 use rmcp::{RoleServer, ServerHandler, ServiceExt};
+use serde_json::Value;
 use std::fmt;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -182,6 +186,31 @@ impl<S: Service> Service for Plain<S> {
     fn ctx(&self, progress: Option<Progress>) -> Self::Ctx {
         self.service.ctx(progress)
     }
+
+    fn effect(tool: &str, arguments: &Value) -> Effect {
+        S::effect(tool, arguments)
+    }
+
+    fn about(tool: &str, arguments: &Value) -> String {
+        S::about(tool, arguments)
+    }
+
+    fn data_loss(tool: &str, arguments: &Value) -> Option<String> {
+        S::data_loss(tool, arguments)
+    }
+
+    fn listed(&self, tool: &Tool<Self::Ctx>) -> rmcp::model::Tool {
+        self.service.listed(tool)
+    }
+
+    fn work(
+        &self,
+        tool: &'static Tool<Self::Ctx>,
+        progress: Option<Progress>,
+        arguments: JsonObject,
+    ) -> impl Future<Output = Result<Answer, <Self::Ctx as Context>::Error>> + Send {
+        self.service.work(tool, progress, arguments)
+    }
 }
 
 impl<S: Service> ServerHandler for Plain<S> {
@@ -211,6 +240,6 @@ impl<S: Service> ServerHandler for Plain<S> {
     }
 
     fn get_tool(&self, name: &str) -> Option<rmcp::model::Tool> {
-        Self::table().find(name).map(crate::Tool::listed)
+        Self::table().find(name).map(|tool| self.listed(tool))
     }
 }

@@ -12,6 +12,7 @@ pub mod answer;
 mod calls;
 mod core;
 pub mod error;
+pub mod hosts;
 pub mod near;
 pub mod pages;
 pub mod params;

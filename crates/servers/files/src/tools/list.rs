@@ -4,7 +4,7 @@ use super::{QUICK, count, moment};
 use crate::fault::Fault;
 use crate::names;
 use crate::place::{Entry, Flow, Kind, Links, Walk};
-use crate::roots::Access;
+use crate::roots::{Access, Root};
 use crate::server::Ctx;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -303,14 +303,21 @@ impl Call<Ctx> for ListAllowedDirectories {
     }
 
     async fn run(self, ctx: Ctx) -> Result<Answer, ToolError> {
-        let rows: Vec<Vec<String>> = ctx
-            .roots()
-            .all()
-            .map(|root| {
-                let access = if root.write { "read and write" } else { "read" };
-                vec![names::shown(&root.path), access.to_owned()]
-            })
-            .collect();
-        Ok(Answer::table(&["path", "access"], rows))
+        let access = |root: &Root| if root.write { "read and write" } else { "read" };
+        let Some(sites) = ctx.all_sites() else {
+            let row = |root: &Root| vec![names::shown(&root.path), access(root).to_owned()];
+            return Ok(Answer::table(&["path", "access"], ctx.roots().all().map(row)));
+        };
+        let rows = sites.flat_map(|site| {
+            let row = |root: &Root| {
+                vec![
+                    site.host.clone(),
+                    names::shown(&root.path),
+                    access(root).to_owned(),
+                ]
+            };
+            site.roots.all().map(row).collect::<Vec<_>>()
+        });
+        Ok(Answer::table(&["host", "path", "access"], rows))
     }
 }

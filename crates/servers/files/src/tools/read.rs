@@ -335,8 +335,7 @@ fn image(start: &[u8]) -> Option<&'static str> {
 mod tests {
     use super::*;
     use std::io::Cursor;
-    use std::sync::atomic::AtomicBool;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     fn check(text: &str, (first, count, room): (i64, u64, usize), expected: &str) {
         let wanted = Span {
@@ -344,10 +343,7 @@ mod tests {
             lines: count,
             room,
         };
-        let limit = Limit {
-            stop: AtomicBool::new(false),
-            until: Instant::now() + Duration::from_mins(1),
-        };
+        let limit = Limit::of(Duration::from_mins(1));
         let read = lines(Box::new(Cursor::new(text.to_owned())), &wanted, true, &limit).unwrap();
         let notes = match read.answer("f", &wanted) {
             Ok(answer) => answer.notes.join(""),
@@ -402,7 +398,7 @@ mod tests {
         /// Whatever the pages, read one after the other they give the whole text.
         #[test]
         fn pages_give_the_whole(text in "([a-zé]{0,6}\n){0,30}[a-z]{0,5}", count in 1..5_u64, room in 20..60_usize) {
-            let limit = Limit { stop: AtomicBool::new(false), until: Instant::now() + Duration::from_mins(1) };
+            let limit = Limit::of(Duration::from_mins(1));
             let (mut whole, mut first) = (Vec::new(), 1);
             loop {
                 let wanted = Span { first, lines: count, room };

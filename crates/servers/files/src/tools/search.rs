@@ -451,6 +451,8 @@ fn remarks(answer: Answer, found: &str, more: bool, unread: usize, refused: usiz
     let mut remarks = vec![found.to_owned()];
     if more {
         remarks.push("there are more: narrow the search, or give a higher limit".to_owned());
+    } else if let Some(why) = limit.why() {
+        remarks.push(format!("not all was searched: {why}; narrow it"));
     } else if limit.reached() {
         remarks.push(format!(
             "not all was searched in {} s: narrow it",

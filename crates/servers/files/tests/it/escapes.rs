@@ -1,6 +1,6 @@
 //! Ways out of a root, none of which leads anywhere.
 
-use super::{call, error, server, text, with};
+use super::{Over, call, error, text};
 use serde_json::json;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -30,11 +30,12 @@ fn unchanged(dir: &Path) {
     assert_eq!(fs_err::read_dir(dir.join("outside")).unwrap().count(), 1);
 }
 
-#[tokio::test]
-async fn paths_that_lead_out() {
+both!(paths_that_lead_out);
+
+async fn paths_that_lead_out(over: Over) {
     let dir = place();
     let root = dir.path().join("root");
-    let files = server(&root);
+    let files = over.server(&root).await;
     symlink("../outside", root.join("dir")).unwrap();
     symlink("../outside/secret", root.join("file")).unwrap();
     symlink(dir.path().join("outside/secret"), root.join("absolute")).unwrap();
@@ -121,12 +122,13 @@ async fn paths_that_lead_out() {
     unchanged(dir.path());
 }
 
-#[tokio::test]
-async fn hard_links_are_refused_unless_allowed() {
+both!(hard_links_are_refused_unless_allowed);
+
+async fn hard_links_are_refused_unless_allowed(over: Over) {
     let dir = place();
     let root = dir.path().join("root");
     fs_err::hard_link(dir.path().join("outside/secret"), root.join("hard")).unwrap();
-    let files = server(&root);
+    let files = over.server(&root).await;
     let refused = error(&files, "read_file", json!({ "path": "hard" })).await;
     assert!(
         refused.contains("2 names (hard links)") && refused.contains("hard_links = true"),
@@ -154,15 +156,16 @@ async fn hard_links_are_refused_unless_allowed() {
     unchanged(dir.path());
     assert_eq!(text(&files, "read_file", json!({ "path": "hard" })).await, "mine");
     fs_err::hard_link(root.join("hard"), root.join("other")).unwrap();
-    let files = with(&root, true, true);
+    let files = over.with(&root, true, true).await;
     assert_eq!(text(&files, "read_file", json!({ "path": "hard" })).await, "mine");
 }
 
-#[tokio::test]
-async fn special_files_are_named_and_never_opened() {
+both!(special_files_are_named_and_never_opened);
+
+async fn special_files_are_named_and_never_opened(over: Over) {
     let dir = place();
     let root = dir.path().join("root");
-    let files = server(&root);
+    let files = over.server(&root).await;
     rustix::fs::mknodat(
         rustix::fs::CWD,
         root.join("pipe"),
@@ -213,11 +216,12 @@ async fn special_files_are_named_and_never_opened() {
     assert!(began.elapsed() < Duration::from_secs(20));
 }
 
-#[tokio::test]
-async fn odd_names_can_be_given_back() {
+both!(odd_names_can_be_given_back);
+
+async fn odd_names_can_be_given_back(over: Over) {
     let dir = place();
     let root = dir.path().join("root");
-    let files = server(&root);
+    let files = over.server(&root).await;
     for name in [
         &b"new\nline"[..],
         b"\xff\xfe",
@@ -259,6 +263,7 @@ async fn odd_names_can_be_given_back() {
 /// and nothing is written outside.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn swapping_in_a_loop_leads_nowhere() {
+    let over = Over::Nothing;
     let dir = place();
     let root = dir.path().join("root");
     fs_err::create_dir(root.join("real")).unwrap();
@@ -290,7 +295,7 @@ async fn swapping_in_a_loop_leads_nowhere() {
             swaps
         }
     });
-    let files = server(&root);
+    let files = over.server(&root).await;
     let until = Instant::now() + Duration::from_secs(4);
     let (mut read, mut refused) = (0, 0);
     while Instant::now() < until {

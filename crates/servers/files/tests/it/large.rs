@@ -1,13 +1,14 @@
 //! Much of everything: large files, many files.
 
-use super::{server, text};
+use super::{Over, text};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn a_sparse_gigabyte() {
+    let over = Over::Nothing;
     let dir = tempfile::tempdir().unwrap();
-    let files = server(dir.path());
+    let files = over.server(dir.path()).await;
     let file = fs_err::File::create(dir.path().join("sparse")).unwrap();
     file.set_len(1 << 30).unwrap();
     let began = Instant::now();
@@ -38,8 +39,9 @@ async fn a_sparse_gigabyte() {
 
 #[tokio::test]
 async fn many_files() {
+    let over = Over::Nothing;
     let dir = tempfile::tempdir().unwrap();
-    let files = server(dir.path());
+    let files = over.server(dir.path()).await;
     for folder in 0..100 {
         let folder = dir.path().join(format!("d{folder:02}"));
         fs_err::create_dir(&folder).unwrap();
@@ -82,4 +84,19 @@ async fn many_files() {
         after = json!(rest.1.trim_end_matches(" goes on]"));
     }
     assert_eq!(count, 1_000);
+}
+
+/// Everything comes over a network, so a search is content with less, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_names_than_are_looked_at_over_sftp() {
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..50_001 {
+        fs_err::write(dir.path().join(number.to_string()), "").unwrap();
+    }
+    let files = Over::Sftp.with(dir.path(), false, true).await;
+    let found = text(&files, "search_files", json!({ "path": ".", "pattern": "none" })).await;
+    assert!(
+        found.ends_with("[0 files; not all was searched: 50,000 names were looked at over SFTP; narrow it]"),
+        "{found}"
+    );
 }

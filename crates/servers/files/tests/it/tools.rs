@@ -1,15 +1,16 @@
 //! What the tools do when all is well, and what they say when it is not.
 
-use super::{call, error, server, text, with};
+use super::{Over, call, error, text};
 use files_server::{Files, Options, Root};
 use serde_json::json;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::Duration;
 
-#[tokio::test]
-async fn reading_writing_and_editing() {
+both!(reading_writing_and_editing);
+
+async fn reading_writing_and_editing(over: Over) {
     let dir = tempfile::tempdir().unwrap();
-    let files = server(dir.path());
+    let files = over.server(dir.path()).await;
     let path = dir.path().join("a.txt");
     let shown = path.to_str().unwrap();
     let made = text(
@@ -82,22 +83,23 @@ async fn reading_writing_and_editing() {
 #[tokio::test]
 async fn images_are_images() {
     let dir = tempfile::tempdir().unwrap();
-    let files = server(dir.path());
+    let files = Over::Nothing.server(dir.path()).await;
     fs_err::write(dir.path().join("x.dat"), b"\x89PNG\r\n\x1a\n....").unwrap();
     let params = json!({ "name": "read_file", "arguments": { "path": "x.dat" } }).to_string();
     let params = serde_json::value::RawValue::from_string(params).unwrap();
-    let answer = server_kit::Service::answer(&files, &params).await.unwrap();
+    let answer = server_kit::Service::answer(&files.server, &params).await.unwrap();
     let answer: serde_json::Value = serde_json::from_str(answer.get()).unwrap();
     assert_eq!(answer["content"][1]["type"], "image");
     assert_eq!(answer["content"][1]["mimeType"], "image/png");
     assert_eq!(answer["content"][1]["data"], "iVBORw0KGgouLi4u");
 }
 
-#[tokio::test]
-async fn a_root_that_may_only_be_read() {
+both!(a_root_that_may_only_be_read);
+
+async fn a_root_that_may_only_be_read(over: Over) {
     let dir = tempfile::tempdir().unwrap();
     fs_err::write(dir.path().join("a"), "x").unwrap();
-    let files = with(dir.path(), false, false);
+    let files = over.with(dir.path(), false, false).await;
     for (tool, arguments) in [
         ("write_file", json!({ "path": "a", "content": "" })),
         (
@@ -121,10 +123,11 @@ async fn a_root_that_may_only_be_read() {
     assert_eq!(fs_err::read_dir(dir.path()).unwrap().count(), 1);
 }
 
-#[tokio::test]
-async fn moving_copying_and_the_trash() {
+both!(moving_copying_and_the_trash);
+
+async fn moving_copying_and_the_trash(over: Over) {
     let dir = tempfile::tempdir().unwrap();
-    let files = server(dir.path());
+    let files = over.server(dir.path()).await;
     let at = |name: &str| dir.path().join(name);
     text(&files, "create_directory", json!({ "path": "d/e" })).await;
     fs_err::write(at("d/e/f"), "content").unwrap();
@@ -194,10 +197,11 @@ async fn moving_copying_and_the_trash() {
     assert!(root.contains("it is the root itself"), "{root}");
 }
 
-#[tokio::test]
-async fn listing_and_finding() {
+both!(listing_and_finding);
+
+async fn listing_and_finding(over: Over) {
     let dir = tempfile::tempdir().unwrap();
-    let files = server(dir.path());
+    let files = over.server(dir.path()).await;
     for (path, content) in [
         (".gitignore", "target/\n*.log\n"),
         ("src/main.rs", "fn main() {\n    needle();\n}\n"),
@@ -268,10 +272,11 @@ async fn listing_and_finding() {
     assert!(bad.starts_with("invalid_arguments: parameter pattern"), "{bad}");
 }
 
-#[tokio::test]
-async fn waiting_for_changes() {
+both!(waiting_for_changes);
+
+async fn waiting_for_changes(over: Over) {
     let dir = tempfile::tempdir().unwrap();
-    let files = server(dir.path());
+    let files = over.server(dir.path()).await;
     fs_err::write(dir.path().join("old"), "").unwrap();
     let nothing = text(&files, "watch_files", json!({ "path": ".", "timeout": "1s" })).await;
     assert!(nothing.starts_with("nothing changed"), "{nothing}");
@@ -312,6 +317,7 @@ fn roots_that_do_not_fit() {
                 .collect(),
             hard_links: false,
             answer_tokens: 1_000,
+            elsewhere: Vec::new(),
         };
         options
             .check(&[at("own/state")])
@@ -339,5 +345,6 @@ fn roots_that_do_not_fit() {
         roots: Vec::new(),
         hard_links: false,
         answer_tokens: 1_000,
+        elsewhere: Vec::new(),
     }));
 }

@@ -5,15 +5,17 @@
 //! way in between changes nothing. The root's own path is the configuration's, and opened anew each time: roots may be
 //! mounted, unmounted and made again while the server lives.
 
-mod walk;
-
 use crate::fault::Fault;
 use crate::place::{Entry, Kind, Links, Place, Replace, Source, Stat, Visitor, Walk};
+use crate::walk::{self, Folders, IGNORE_BYTES};
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, File, Metadata, OpenOptions};
-use std::ffi::OsStr;
+use cap_std::fs::{Dir, DirEntry, File, FileType, Metadata, OpenOptions};
+use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+
+/// Threads of one walk; more of them wait for each other in the kernel.
+const MOST_THREADS: usize = 8;
 
 /// A directory of this machine.
 #[derive(Debug)]
@@ -284,6 +286,74 @@ impl Place for Local {
     ) -> Result<usize, Fault> {
         walk::walk(self, at, walk, visitor)
     }
+}
+
+impl Folders for Local {
+    type Dir = Dir;
+
+    fn threads(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, |count| count.get().min(MOST_THREADS))
+    }
+
+    fn at(&self, path: &Path) -> Result<Dir, Fault> {
+        self.dir_at(path)
+    }
+
+    fn below(&self, above: &Dir, name: &OsStr) -> Result<Dir, Fault> {
+        #[cfg(unix)]
+        {
+            use rustix::fs::{Mode, OFlags};
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            // One name, and not "..", so there is nothing on the way to lead elsewhere.
+            let fd = rustix::fs::openat(above, name, flags, Mode::empty()).map_err(io::Error::from)?;
+            Ok(Dir::from_std_file(std::fs::File::from(fd)))
+        }
+        #[cfg(not(unix))]
+        {
+            if above.symlink_metadata(name)?.is_symlink() {
+                return Err(Fault::Special("link"));
+            }
+            Ok(above.open_dir(name)?)
+        }
+    }
+
+    fn names(&self, dir: &Dir) -> Result<Vec<(OsString, Kind)>, Fault> {
+        let entries = dir.entries()?.filter_map(Result::ok);
+        Ok(entries
+            .map(|entry| (entry.file_name(), kind_of(&entry)))
+            .collect())
+    }
+
+    fn open(&self, dir: &Dir, name: &OsStr) -> Result<Box<dyn Read + '_>, Fault> {
+        let (file, _) = open_regular(dir, Path::new(name), Links::Keep, self.hard_links)?;
+        Ok(Box::new(file))
+    }
+
+    fn look(&self, dir: &Dir, name: &OsStr) -> Result<Stat, Fault> {
+        Ok(stat(&dir.symlink_metadata(name)?))
+    }
+
+    fn text(&self, dir: &Dir, name: &OsStr) -> Option<Vec<u8>> {
+        let (file, _) = open_file(dir, Path::new(name), Links::Keep, true).ok()?;
+        let mut text = Vec::new();
+        file.take(IGNORE_BYTES).read_to_end(&mut text).ok()?;
+        Some(text)
+    }
+}
+
+fn kind_of(entry: &DirEntry) -> Kind {
+    let of = |kind: FileType| {
+        if kind.is_symlink() {
+            Kind::Link
+        } else if kind.is_dir() {
+            Kind::Dir
+        } else if kind.is_file() {
+            Kind::File
+        } else {
+            Kind::Other
+        }
+    };
+    entry.file_type().map_or(Kind::Other, of)
 }
 
 /// A file beside the one it is to become. Dropped, it is removed.

@@ -1,14 +1,12 @@
 //! Going through directories: on several threads, by handles, and past what ignore files name.
 //!
-//! A directory is opened by its name in the handle of the one above, without following links, so a walk stays below
-//! where it began whatever happens to the names meanwhile. Work is a stack, the newest first: there are never more
-//! handles open than directories between the top and where the threads are, each with its siblings' parent.
+//! A directory is opened by its name in the one above ([`Folders`]), without following links, so a walk stays below where
+//! it began as surely as the place can have it so. Work is a stack, the newest first: there are never more handles open than
+//! directories between the top and where the threads are, each with its siblings' parent.
 
-use super::{Local, open_regular, stat};
 use crate::fault::Fault;
 use crate::names::is_hidden;
-use crate::place::{Flow, Found, Kind, Links, Stat, Visitor, Walk};
-use cap_std::fs::{Dir, DirEntry, FileType};
+use crate::place::{Flow, Found, Kind, Stat, Visitor, Walk};
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::ffi::{OsStr, OsString};
@@ -17,31 +15,50 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-/// Threads of one walk; more of them wait for each other in the kernel.
-const MOST_THREADS: usize = 8;
 /// Files that a thread takes at once.
 const BATCH: usize = 128;
 /// Files that say what to ignore, the stronger later.
 const IGNORE_FILES: [&str; 3] = [".gitignore", ".ignore", ".rgignore"];
 /// Bytes of an ignore file that are read.
-const IGNORE_BYTES: u64 = 1 << 20;
+pub(crate) const IGNORE_BYTES: u64 = 1 << 20;
+
+/// How the directories of a place are gone through.
+pub(crate) trait Folders: Sync {
+    /// An open directory.
+    type Dir: Send + Sync;
+
+    /// How many threads are worth it.
+    fn threads(&self) -> usize;
+    /// The directory at a path from the root on.
+    fn at(&self, path: &Path) -> Result<Self::Dir, Fault>;
+    /// The directory of this name in another one; a link is none.
+    fn below(&self, above: &Self::Dir, name: &OsStr) -> Result<Self::Dir, Fault>;
+    /// The names in a directory.
+    fn names(&self, dir: &Self::Dir) -> Result<Vec<(OsString, Kind)>, Fault>;
+    /// Opens what the directory has just called a regular file.
+    fn open(&self, dir: &Self::Dir, name: &OsStr) -> Result<Box<dyn Read + '_>, Fault>;
+    /// What is known of a name.
+    fn look(&self, dir: &Self::Dir, name: &OsStr) -> Result<Stat, Fault>;
+    /// The beginning of a file that may not be there, [`IGNORE_BYTES`] at most.
+    fn text(&self, dir: &Self::Dir, name: &OsStr) -> Option<Vec<u8>>;
+}
 
 /// See [`crate::place::Place::walk`].
-pub(super) fn walk<'v>(
-    local: &Local,
+pub(crate) fn walk<'v, F: Folders>(
+    folders: &F,
     at: &Path,
     walk: &Walk<'_>,
     visitor: &(dyn Fn() -> Visitor<'v> + Sync),
 ) -> Result<usize, Fault> {
-    let ignores = if walk.all { None } else { above(local, at)? };
+    let ignores = if walk.all { None } else { above(folders, at)? };
     let first = Folder {
-        dir: Arc::new(local.dir_at(at)?),
+        dir: Arc::new(folders.at(at)?),
         path: at.to_owned(),
         ignores,
         depth: 0,
     };
     let work = Work {
-        local,
+        folders,
         walk,
         queue: Mutex::new(Queue {
             jobs: vec![Job::Read(first)],
@@ -51,9 +68,8 @@ pub(super) fn walk<'v>(
         enough: AtomicBool::new(false),
         unread: AtomicUsize::new(0),
     };
-    let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(MOST_THREADS));
     std::thread::scope(|scope| {
-        for _ in 1..threads {
+        for _ in 1..folders.threads() {
             // A thread that can't be had is done without.
             let extra = std::thread::Builder::new().name("files-walk".to_owned());
             drop(extra.spawn_scoped(scope, || work.run(visitor)));
@@ -64,56 +80,51 @@ pub(super) fn walk<'v>(
 }
 
 /// What the directories above say about what to ignore.
-fn above(local: &Local, at: &Path) -> Result<Option<Arc<Ignores>>, Fault> {
+fn above<F: Folders>(folders: &F, at: &Path) -> Result<Option<Arc<Ignores>>, Fault> {
     let mut ignores = None;
     let above: Vec<&Path> = at.ancestors().skip(1).collect();
     for path in above.into_iter().rev() {
-        let dir = local.dir_at(path)?;
-        let names: Vec<&str> = IGNORE_FILES
-            .into_iter()
-            .filter(|name| dir.symlink_metadata(name).is_ok())
-            .collect();
-        ignores = Ignores::read(&dir, path, &names, ignores);
+        ignores = Ignores::read(folders, &folders.at(path)?, path, &IGNORE_FILES, ignores);
     }
     Ok(ignores)
 }
 
 /// A directory that was opened.
-struct Folder {
-    dir: Arc<Dir>,
+struct Folder<D> {
+    dir: Arc<D>,
     path: PathBuf,
     ignores: Option<Arc<Ignores>>,
     depth: usize,
 }
 
-enum Job {
+enum Job<D> {
     /// An opened directory whose names are to be read.
-    Read(Folder),
+    Read(Folder<D>),
     /// The same, not opened yet: a name in the one above.
-    Open { above: Arc<Folder>, name: OsString },
+    Open { above: Arc<Folder<D>>, name: OsString },
     /// Files of a directory.
     Files {
-        folder: Arc<Folder>,
+        folder: Arc<Folder<D>>,
         files: Vec<(OsString, Kind)>,
     },
 }
 
-struct Queue {
-    jobs: Vec<Job>,
+struct Queue<D> {
+    jobs: Vec<Job<D>>,
     /// Threads that may still add jobs.
     busy: usize,
 }
 
-struct Work<'a> {
-    local: &'a Local,
+struct Work<'a, F: Folders> {
+    folders: &'a F,
     walk: &'a Walk<'a>,
-    queue: Mutex<Queue>,
+    queue: Mutex<Queue<F::Dir>>,
     changed: Condvar,
     enough: AtomicBool,
     unread: AtomicUsize,
 }
 
-impl Work<'_> {
+impl<F: Folders> Work<'_, F> {
     fn run<'v>(&self, visitor: &(dyn Fn() -> Visitor<'v> + Sync)) {
         let mut visit = visitor();
         while let Some(job) = self.next() {
@@ -126,7 +137,7 @@ impl Work<'_> {
         }
     }
 
-    fn next(&self) -> Option<Job> {
+    fn next(&self) -> Option<Job<F::Dir>> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if self.over() {
@@ -147,12 +158,12 @@ impl Work<'_> {
         self.enough.load(Ordering::Relaxed) || self.walk.limit.reached()
     }
 
-    fn work(&self, job: Job, visit: &mut Visitor<'_>) -> Vec<Job> {
+    fn work(&self, job: Job<F::Dir>, visit: &mut Visitor<'_>) -> Vec<Job<F::Dir>> {
         match job {
             Job::Read(folder) => self.read(folder, visit),
             Job::Open { above, name } => {
                 let path = above.path.join(&name);
-                let Ok(dir) = open_dir(&above.dir, &name) else {
+                let Ok(dir) = self.folders.below(&above.dir, &name) else {
                     self.unread.fetch_add(1, Ordering::Relaxed);
                     return Vec::new();
                 };
@@ -177,21 +188,23 @@ impl Work<'_> {
     }
 
     /// Reads the names of a directory, visits those of directories, and leaves the rest as jobs.
-    fn read(&self, mut folder: Folder, visit: &mut Visitor<'_>) -> Vec<Job> {
-        let Ok(entries) = folder.dir.entries() else {
+    fn read(&self, mut folder: Folder<F::Dir>, visit: &mut Visitor<'_>) -> Vec<Job<F::Dir>> {
+        let Ok(names) = self.folders.names(&folder.dir) else {
             self.unread.fetch_add(1, Ordering::Relaxed);
             return Vec::new();
         };
-        let names: Vec<(OsString, Kind)> = entries
-            .filter_map(Result::ok)
-            .map(|entry| (entry.file_name(), kind(&entry)))
-            .collect();
         if !self.walk.all {
             let present: Vec<&str> = IGNORE_FILES
                 .into_iter()
                 .filter(|ignore| names.iter().any(|(name, _)| name == ignore))
                 .collect();
-            folder.ignores = Ignores::read(&folder.dir, &folder.path, &present, folder.ignores.take());
+            folder.ignores = Ignores::read(
+                self.folders,
+                &folder.dir,
+                &folder.path,
+                &present,
+                folder.ignores.take(),
+            );
         }
         let folder = Arc::new(folder);
         let mut jobs = Vec::new();
@@ -227,7 +240,7 @@ impl Work<'_> {
         jobs
     }
 
-    fn passes_over(&self, folder: &Folder, name: &OsStr, kind: Kind) -> bool {
+    fn passes_over(&self, folder: &Folder<F::Dir>, name: &OsStr, kind: Kind) -> bool {
         if folder.path.as_os_str().is_empty() && name == crate::trash::FOLDER {
             return true;
         }
@@ -241,59 +254,21 @@ impl Work<'_> {
                 .is_some_and(|ignores| ignores.ignores(&folder.path.join(name), kind == Kind::Dir))
     }
 
-    fn visit(&self, folder: &Folder, name: &OsStr, kind: Kind, visit: &mut Visitor<'_>) {
+    fn visit(&self, folder: &Folder<F::Dir>, name: &OsStr, kind: Kind, visit: &mut Visitor<'_>) {
         let path = folder.path.join(name);
         let found = Found {
             path: &path,
             kind,
             open: &|| match kind {
-                Kind::File => {
-                    let opened =
-                        open_regular(&folder.dir, Path::new(name), Links::Keep, self.local.hard_links)?;
-                    Ok(Box::new(opened.0) as Box<dyn Read>)
-                }
+                Kind::File => self.folders.open(&folder.dir, name),
                 Kind::Link => Err(Fault::Special("link")),
                 _ => Err(Fault::Special("pipe, socket or device")),
             },
-            stat: &|| -> Result<Stat, Fault> { Ok(stat(&folder.dir.symlink_metadata(name)?)) },
+            stat: &|| self.folders.look(&folder.dir, name),
         };
         if visit(&found) == Flow::Enough {
             self.enough.store(true, Ordering::Relaxed);
         }
-    }
-}
-
-fn kind(entry: &DirEntry) -> Kind {
-    let of = |kind: FileType| {
-        if kind.is_symlink() {
-            Kind::Link
-        } else if kind.is_dir() {
-            Kind::Dir
-        } else if kind.is_file() {
-            Kind::File
-        } else {
-            Kind::Other
-        }
-    };
-    entry.file_type().map_or(Kind::Other, of)
-}
-
-/// The directory of this name in another one; a link is none.
-fn open_dir(above: &Dir, name: &OsStr) -> Result<Dir, Fault> {
-    #[cfg(unix)]
-    {
-        use rustix::fs::{Mode, OFlags};
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // One name, and not "..", so there is nothing on the way to lead elsewhere.
-        let fd = rustix::fs::openat(above, name, flags, Mode::empty()).map_err(std::io::Error::from)?;
-        Ok(Dir::from_std_file(std::fs::File::from(fd)))
-    }
-    #[cfg(not(unix))]
-    {
-        if above.symlink_metadata(name)?.is_symlink() {
-            return Err(Fault::Special("link"));
-        }
-        Ok(above.open_dir(name)?)
     }
 }
 
@@ -306,19 +281,21 @@ struct Ignores {
 }
 
 impl Ignores {
-    fn read(dir: &Dir, path: &Path, names: &[&str], above: Option<Arc<Self>>) -> Option<Arc<Self>> {
+    fn read<F: Folders>(
+        folders: &F,
+        dir: &F::Dir,
+        path: &Path,
+        names: &[&str],
+        above: Option<Arc<Self>>,
+    ) -> Option<Arc<Self>> {
         if names.is_empty() {
             return above;
         }
         let mut builder = GitignoreBuilder::new("");
         for name in names {
-            let Ok((file, _)) = super::open_file(dir, Path::new(name), Links::Keep, true) else {
+            let Some(text) = folders.text(dir, OsStr::new(name)) else {
                 continue;
             };
-            let mut text = Vec::new();
-            if file.take(IGNORE_BYTES).read_to_end(&mut text).is_err() {
-                continue;
-            }
             for line in String::from_utf8_lossy(&text).lines() {
                 // A line that is no pattern ignores nothing, as in git.
                 drop(builder.add_line(None, line));

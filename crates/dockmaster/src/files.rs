@@ -1,0 +1,92 @@
+//! The files server in this house: the roots of `[files]` on this machine, and those of each host, which are reached over
+//! the host's SSH connection.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use files_server::{Elsewhere, Files, Options, Root, Way};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use gateway::Server;
+use hosts::Hosts;
+use ssh::Sftp;
+
+use crate::assemble::within;
+use crate::engines;
+use crate::settings::{LOCAL, Settings};
+
+/// The server, where it is switched on.
+pub(crate) fn server(settings: &Settings, hosts: &Hosts) -> Result<Option<Server>> {
+    let config = &settings.config.files;
+    if !config.enabled {
+        return Ok(None);
+    }
+    let options = Options {
+        roots: roots(&config.roots),
+        hard_links: config.hard_links,
+        answer_tokens: settings.config.docker.answer_tokens as usize,
+        elsewhere: elsewhere(settings, hosts)?,
+    };
+    if options.roots.is_empty() && options.elsewhere.is_empty() {
+        return Err(engines::faulty(
+            "files.roots",
+            &"it names no directory, nor does any [hosts.NAME.files], and the files server needs one",
+        ));
+    }
+    options
+        .check(&engines::own_files(settings))
+        .map_err(|unfit| engines::faulty("files.roots", &unfit))?;
+    let instructions = files_server::instructions(&options);
+    within("files", instructions, move || Files::server(options.clone())).map(Some)
+}
+
+fn elsewhere(settings: &Settings, hosts: &Hosts) -> Result<Vec<Elsewhere>> {
+    let all = settings.config.hosts.all();
+    let others = all.filter(|(name, host)| *name != LOCAL && !host.files.roots.is_empty());
+    let there = others.map(|(name, host)| {
+        let there = Elsewhere {
+            host: name.to_owned(),
+            roots: roots(&host.files.roots),
+            hard_links: host.files.hard_links,
+            way: Arc::new(OfHost {
+                hosts: hosts.clone(),
+                name: name.to_owned(),
+            }),
+        };
+        let key = format!("hosts.{name}.files.roots");
+        there.check().map_err(|unfit| engines::faulty(&key, &unfit))?;
+        Ok(there)
+    });
+    there.collect()
+}
+
+fn roots(roots: &[engine::guard::Root]) -> Vec<Root> {
+    let fit = |root: &engine::guard::Root| Root {
+        path: root.path.clone(),
+        write: root.write,
+    };
+    roots.iter().map(fit).collect()
+}
+
+/// The files of a host; nothing is connected before somebody wants them.
+#[derive(Debug)]
+struct OfHost {
+    hosts: Hosts,
+    name: String,
+}
+
+impl Way for OfHost {
+    fn sftp(&self) -> BoxFuture<'_, Result<Sftp, String>> {
+        async {
+            let host = self.hosts.get(&self.name).map_err(|error| error.to_string())?;
+            match host.ssh()? {
+                Some(client) => client.sftp().await,
+                None => Err(format!(
+                    "the files of {} can't be reached: its endpoint is not ssh://",
+                    self.name
+                )),
+            }
+        }
+        .boxed()
+    }
+}
