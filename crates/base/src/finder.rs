@@ -137,6 +137,90 @@ impl Finder {
     }
 }
 
+/// Knows only whether any phrase is there, in half the time: one of three bytes or more has three of them, or its last two,
+/// at every other place.
+pub(crate) struct Detector {
+    finder: Finder,
+    /// Bits at the hashes of what may be found at such a place.
+    filter: Box<[u64; FILTER_WORDS]>,
+    /// Phrases of two bytes, small, which may have but one at such a place.
+    pairs: Vec<[u8; 2]>,
+}
+
+impl Detector {
+    /// As [`Finder::new`].
+    pub(crate) fn new(phrases: impl IntoIterator<Item = &'static str>) -> Self {
+        let finder = Finder::new(phrases);
+        let mut filter = Box::new([0; FILTER_WORDS]);
+        let mut pairs = Vec::new();
+        let mut set = |gram| {
+            let (word, bit) = place(gram);
+            if let Some(word) = filter.get_mut(word) {
+                *word |= bit;
+            }
+        };
+        for phrase in &finder.phrases {
+            match *phrase.as_bytes() {
+                [a, b, c, d, ..] => [gram(a, b, c), gram(b, c, d)].into_iter().for_each(&mut set),
+                [a, b, c] => {
+                    set(gram(a, b, c));
+                    (0..=u8::MAX).for_each(|behind| set(gram(b, c, behind)));
+                }
+                [a, b] => pairs.push([a, b].map(|byte| byte.to_ascii_lowercase())),
+                _ => {}
+            }
+        }
+        Self {
+            finder,
+            filter,
+            pairs,
+        }
+    }
+
+    /// Whether there is any.
+    pub(crate) fn detects(&self, text: &str) -> bool {
+        let bytes = text.as_bytes();
+        let pair_is_there = |[first, last]: &[u8; 2]| {
+            memchr::memchr2_iter(*last, last.to_ascii_uppercase(), bytes).any(|at| {
+                let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+                before.is_some_and(|before| before.eq_ignore_ascii_case(first))
+            })
+        };
+        if self.pairs.iter().any(pair_is_there) {
+            return true;
+        }
+        let fours = bytes.windows(GRAM + 1).step_by(2);
+        for (number, window) in fours.enumerate() {
+            let four = window.first_chunk().map_or(0, |four| u32::from_le_bytes(*four));
+            let (word, bit) = place((four & 0x00ff_ffff) | SMALL);
+            if self.filter.get(word).is_some_and(|word| word & bit != 0) {
+                let at = 2 * number;
+                if self.begins(text, at) || at > 0 && self.begins(text, at - 1) {
+                    return true;
+                }
+            }
+        }
+        // What ends with the text.
+        (bytes.len().saturating_sub(2 * GRAM)..bytes.len()).any(|at| self.begins(text, at))
+    }
+
+    /// Whether one begins there.
+    fn begins(&self, text: &str, at: usize) -> bool {
+        let bytes = text.as_bytes();
+        let byte = |behind: usize| bytes.get(at + behind).copied().unwrap_or_default();
+        let here = self.finder.beginning(gram(byte(0), byte(1), byte(2)));
+        here.iter().any(|(_, number)| {
+            let phrase = self
+                .finder
+                .phrases
+                .get(*number)
+                .map_or(&[][..], |phrase| phrase.as_bytes());
+            let found = bytes.get(at..at + phrase.len());
+            found.is_some_and(|found| found.eq_ignore_ascii_case(phrase))
+        })
+    }
+}
+
 fn gram(a: u8, b: u8, c: u8) -> u32 {
     u32::from_le_bytes([a, b, c, 0]) | SMALL
 }
@@ -195,6 +279,11 @@ mod tests {
             let finder = Finder::new(PHRASES);
             assert_eq!(finder.find(text).collect::<Vec<_>>(), wanted, "{text:?}");
             assert_eq!(finder.finds(text), !wanted.is_empty(), "{text:?}");
+            assert_eq!(
+                Detector::new(PHRASES).detects(text),
+                !wanted.is_empty(),
+                "{text:?}"
+            );
         }
     }
 
@@ -202,6 +291,7 @@ mod tests {
         #[test]
         fn finds_what_is_there(text in "((?i)pw|key|keyhole|hole|<sys|tem|\\[/inst\\]|://|do not| tell|é|\\PC){0,12}") {
             prop_assert_eq!(Finder::new(PHRASES).find(&text).collect::<Vec<_>>(), slowly(&text));
+            prop_assert_eq!(Detector::new(PHRASES).detects(&text), !slowly(&text).is_empty());
         }
     }
 }

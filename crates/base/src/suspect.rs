@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use crate::finder::Finder;
+use crate::finder::{Detector, Finder};
 use crate::redact;
 
 /// What poses as the words of somebody else than the stranger.
@@ -63,7 +63,7 @@ const POSES: [(&str, Pose); 36] = [
 /// The beginnings of [`POSES`].
 static FINDER: LazyLock<Finder> = LazyLock::new(|| Finder::new(beginnings()));
 /// And then what [`redact::text`] looks for.
-static TRACES: LazyLock<Finder> = LazyLock::new(|| Finder::new(beginnings().chain(redact::traces())));
+static TRACES: LazyLock<Detector> = LazyLock::new(|| Detector::new(beginnings().chain(redact::traces())));
 
 fn beginnings() -> impl Iterator<Item = &'static str> {
     POSES.into_iter().map(|(beginning, _)| beginning)
@@ -81,43 +81,40 @@ pub fn is_clean_json(json: &str) -> bool {
 /// [`Spotter::may_be_in_json`]: crate::Spotter::may_be_in_json
 #[must_use]
 pub fn is_innocent_json(json: &str) -> bool {
-    has_plain_escapes(json) && !has_hidden(json) && !TRACES.finds(json)
+    has_plain_escapes(json) && !has_hidden(json) && !TRACES.detects(json)
 }
 
 /// Whether no escape stands for a character that belongs to what is looked for, or that may be hidden. What encoders
 /// escape as a rule is neither: control characters, `&` (Go), all beyond ASCII (Python). PHP's `\/` is.
 fn has_plain_escapes(json: &str) -> bool {
     let bytes = json.as_bytes();
-    let Some(mut at) = memchr::memchr(b'\\', bytes) else {
+    let Some(first) = memchr::memchr(b'\\', bytes) else {
         return true;
     };
-    // Byte by byte from there: escapes come in flocks.
-    while let Some(byte) = bytes.get(at) {
-        at += 1;
-        if *byte != b'\\' {
-            continue;
-        }
-        let is_plain = match bytes.get(at) {
-            Some(b'/') => false,
-            Some(b'u') => bytes
-                .get(at + 1..at + 5)
-                .and_then(hex)
-                .is_some_and(is_plain_escape),
-            _ => true,
-        };
-        if !is_plain {
-            return false;
-        }
+    let (_, rest) = bytes.split_at(first);
+    memchr::memchr2_iter(b'u', b'/', rest).all(|at| {
+        let (before, here) = rest.split_at(at);
+        let backslashes = before.iter().rev().take_while(|byte| **byte == b'\\');
         // What is escaped begins no escape.
-        at += 1;
-    }
-    true
+        if backslashes.count().is_multiple_of(2) {
+            return true;
+        }
+        let unit = here
+            .strip_prefix(b"u")
+            .and_then(|rest| rest.first_chunk::<4>().copied());
+        unit.and_then(hex).is_some_and(is_plain_escape)
+    })
 }
 
-fn hex(digits: &[u8]) -> Option<u32> {
+fn hex(digits: [u8; 4]) -> Option<u32> {
     digits.iter().try_fold(0, |number, digit| {
-        let digit = char::from(*digit).to_digit(16)?;
-        Some(number << 4 | digit)
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            b'A'..=b'F' => digit - b'A' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u32::from(value))
     })
 }
 

@@ -124,9 +124,7 @@ impl<'a> Walk<'a> {
         let (mut levels, mut open) = (0u128, 0);
         loop {
             match self.peek()? {
-                b'"' => {
-                    self.string()?;
-                }
+                b'"' => self.pass_string()?,
                 bracket @ (b'{' | b'[') => {
                     self.at += 1;
                     open += 1;
@@ -179,7 +177,7 @@ impl<'a> Walk<'a> {
     /// A member's name and the colon behind it.
     #[inline]
     fn name(&mut self) -> Option<()> {
-        self.string()?;
+        self.pass_string()?;
         self.blanks();
         self.expect(b':')?;
         self.blanks();
@@ -187,8 +185,14 @@ impl<'a> Walk<'a> {
     }
 
     /// The string literal that begins here, with its quotes.
-    #[inline]
     fn string(&mut self) -> Option<&'a str> {
+        let start = self.at;
+        self.pass_string()?;
+        self.text.get(start..self.at)
+    }
+
+    #[inline]
+    fn pass_string(&mut self) -> Option<()> {
         let (start, bytes) = (self.at, self.text.as_bytes());
         self.expect(b'"')?;
         self.at = if self.is_known {
@@ -196,7 +200,7 @@ impl<'a> Walk<'a> {
         } else {
             checked_end(bytes, start)?
         };
-        self.text.get(start..self.at)
+        Some(())
     }
 
     /// RFC 8259 section 6.
@@ -234,7 +238,11 @@ impl<'a> Walk<'a> {
 
     #[inline]
     fn blanks(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\n' | b'\t' | b'\r')) {
+        // Most that is looked at is none.
+        while self
+            .peek()
+            .is_some_and(|byte| byte <= b' ' && matches!(byte, b' ' | b'\n' | b'\t' | b'\r'))
+        {
             self.at += 1;
         }
     }
@@ -270,24 +278,30 @@ impl<'a> Walk<'a> {
 /// Where the string that opens at `start` ends, past its closing quote, if it is one.
 #[inline]
 fn checked_end(bytes: &[u8], start: usize) -> Option<usize> {
-    let mut at = start + 1;
+    let mut at = plain_end(bytes, start + 1);
     loop {
-        at = plain_end(bytes, at);
         match *bytes.get(at)? {
             b'"' => return Some(at + 1),
             b'\\' => match *bytes.get(at + 1)? {
                 b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => at += 2,
                 b'u' => {
-                    let digits = bytes.get(at + 2..at + 6)?;
-                    if !digits.iter().all(u8::is_ascii_hexdigit) {
-                        return None;
-                    }
+                    unit(bytes, at + 2)?;
                     at += 6;
                 }
                 _ => return None,
             },
             // A control character.
             _ => return None,
+        }
+        // Escapes come in flocks, between which it is not worth while to begin anything.
+        let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
+        let mut near = 0;
+        while near < 4 && bytes.get(at).is_some_and(is_plain) {
+            at += 1;
+            near += 1;
+        }
+        if near == 4 {
+            at = plain_end(bytes, at);
         }
     }
 }
@@ -345,27 +359,27 @@ pub(crate) fn decode(literal: &str) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(inner));
     };
     let bytes = inner.as_bytes();
-    // Of bytes, since characters of ASCII, which most are, are quicker put on one by one so.
-    let mut text = Vec::with_capacity(inner.len());
-    text.extend_from_slice(bytes.get(..first)?);
+    let mut text = String::with_capacity(inner.len());
+    text.push_str(inner.get(..first)?);
     let mut at = first;
+    // Escapes come in flocks, between which it is not worth while to look far ahead.
+    let mut near = 0;
     while let Some(&byte) = bytes.get(at) {
-        at += 1;
         if byte != b'\\' {
-            text.push(byte);
-            // Escapes come in flocks, between which it is not worth while to look far ahead.
-            if bytes.get(at).is_none_or(|next| *next == b'\\') {
+            if byte.is_ascii() && near < NEAR {
+                text.push(char::from(byte));
+                at += 1;
+                near += 1;
                 continue;
             }
             let rest = bytes.get(at..)?;
-            let near = rest.iter().take(NEAR).position(|byte| *byte == b'\\');
-            let end = near.or_else(|| memchr::memchr(b'\\', rest));
-            let plain = rest.get(..end.unwrap_or(rest.len()))?;
-            text.extend_from_slice(plain);
-            at += plain.len();
+            let end = memchr::memchr(b'\\', rest).unwrap_or(rest.len());
+            text.push_str(inner.get(at..at + end)?);
+            at += end;
             continue;
         }
-        at += 1;
+        near = 0;
+        at += 2;
         let escaped = match *bytes.get(at - 1)? {
             b'n' => b'\n',
             b't' => b'\t',
@@ -376,14 +390,14 @@ pub(crate) fn decode(literal: &str) -> Option<Cow<'_, str>> {
             b'u' => {
                 let (character, length) = unit_or_pair(bytes, at)?;
                 at += length;
-                text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                text.push(character);
                 continue;
             }
             _ => return None,
         };
-        text.push(escaped);
+        text.push(char::from(escaped));
     }
-    String::from_utf8(text).ok().map(Cow::Owned)
+    Some(Cow::Owned(text))
 }
 
 /// The character that `\u` with these digits stands for, alone or with the pair's other half; and how many bytes there are.
@@ -401,9 +415,26 @@ fn unit_or_pair(bytes: &[u8], at: usize) -> Option<(char, usize)> {
 }
 
 /// The number that four hexadecimal digits write.
+#[inline]
 fn unit(bytes: &[u8], at: usize) -> Option<u32> {
-    let digits = bytes.get(at..at + 4)?;
-    digits.iter().try_fold(0, |number, digit| {
-        Some(number << 4 | char::from(*digit).to_digit(16)?)
-    })
+    let digits: &[u8; 4] = bytes.get(at..)?.first_chunk()?;
+    let [a, b, c, d] = digits.map(|digit| u32::from(HEX[usize::from(digit)]));
+    // What is no digit has a bit beyond those of digits.
+    (a | b | c | d < 16).then_some(a << 12 | b << 8 | c << 4 | d)
 }
+
+/// What each byte is worth as a hexadecimal digit; 255: nothing.
+const HEX: [u8; 256] = {
+    let mut worth = [u8::MAX; 256];
+    let mut digit = 0;
+    while digit < 10 {
+        worth[(b'0' + digit) as usize] = digit;
+        digit += 1;
+    }
+    while digit < 16 {
+        worth[(b'a' - 10 + digit) as usize] = digit;
+        worth[(b'A' - 10 + digit) as usize] = digit;
+        digit += 1;
+    }
+    worth
+};
