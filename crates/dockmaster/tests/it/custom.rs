@@ -440,3 +440,61 @@ async fn a_changed_file_is_taken_up_and_changed_definitions_wait() {
     assert_eq!(client.call("say", json!({})).await.ok().text(), "three\n");
     client.close().await;
 }
+
+/// What arguments may be stands in a file of its own, and a variable that only the configuration names is a secret.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_in_a_file_and_a_secret_of_the_configuration() {
+    let dockmaster = Dockmaster::new().configured("[instances]\ncommands = true\n");
+    let file = dockmaster.home().join("greet.toml");
+    let tools = concat!(
+        "[tools.greet]\ndescription = \"Greets.\"\nread_only = true\ninput_file = \"greet.json\"\n",
+        "command = [\"sh\", \"-c\", 'echo \"Hello $1, $WORD\"', \"--\", \"{{name}}\"]\nenv = { WORD = \"$KEY\" }\n",
+    );
+    fs_err::write(&file, tools).unwrap();
+    let file = file.to_str().unwrap();
+    let add = |code: i32, said: &str| {
+        let arguments = [
+            "server",
+            "add",
+            "greeter",
+            "--tools",
+            file,
+            "--secret",
+            "KEY=greeter.key",
+        ];
+        let added = dockmaster.run(&arguments);
+        assert_eq!(added.code(), code, "{}", added.transcript());
+        assert!(added.transcript().contains(said), "{}", added.transcript());
+    };
+    add(
+        1,
+        "tools.greet: input_file greet.json can't be read: there is no such file",
+    );
+    let schema = dockmaster.home().join("greet.json");
+    fs_err::write(&schema, "{\"type\": \"object\",").unwrap();
+    add(1, "tools.greet: input_file greet.json is no JSON");
+    let wanted = json!({
+        "type": "object", "required": ["name"], "properties": {"name": {"type": "string", "maxLength": 5}},
+    });
+    fs_err::write(&schema, wanted.to_string()).unwrap();
+    add(0, "greeter is defined");
+
+    let lacks = dockmaster.run(&["server", "test", "greeter"]).transcript();
+    assert!(lacks.contains("dockmaster secret set greeter.key"), "{lacks}");
+    crate::servers::store_secret(&dockmaster, "greeter.key", "s3same-as-ever");
+    let on = dockmaster.run(&["server", "enable", "greeter", "--yes"]);
+    assert_eq!(on.code(), 0, "{}", on.transcript());
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    let listed = client.tools().await;
+    let greet = listed.iter().find(|tool| tool["name"] == "greet").unwrap();
+    assert_eq!(greet["inputSchema"]["properties"], wanted["properties"]);
+    let greeted = client.call("greet", json!({"name": "$(id)"})).await.ok();
+    assert_eq!(greeted.text(), "Hello $(id), [redacted]\n");
+    let long = client
+        .call("greet", json!({"name": "far too long"}))
+        .await
+        .failure();
+    assert!(long.contains("name"), "{long}");
+    client.close().await;
+}
