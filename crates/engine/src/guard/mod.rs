@@ -30,6 +30,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 
 pub use host_path::Access;
+pub use judge::bridge::{LABEL as BRIDGE_LABEL, NAME as BRIDGE_NAME};
 pub use lookup::{Answer, Lookup, LookupError, Object};
 pub use mode::{Effect, Mode};
 pub use policy::{Capability, ImagePattern, Label, Namespace, Policy, Root, Symlinks};

@@ -117,6 +117,9 @@ pub struct Policy {
     /// single containers.
     #[serde(skip)]
     pub volumes: Vec<String>,
+    /// Bridges may be touched, by which Dockmaster itself works on hosts. No key of the file: it is for who installs them.
+    #[serde(skip)]
+    pub bridges: bool,
 }
 
 /// A namespace that a container can share.

@@ -113,6 +113,8 @@ rules! {
     Checkpoint => "checkpoint",
     /// Objects without the label to which this host is confined.
     Scope => "scope",
+    /// Dockmaster's own container on this host.
+    Bridge => "bridge",
 }
 
 impl fmt::Display for Rule {

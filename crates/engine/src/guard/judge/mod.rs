@@ -1,5 +1,6 @@
 //! The way of a request through the guard: form, endpoint, mode, scope, and then the rules of its endpoint.
 
+pub(super) mod bridge;
 mod build;
 mod container;
 mod exec;
@@ -37,7 +38,7 @@ pub(super) async fn request(
 ) -> Result<Verdict, Refusal> {
     let path = PlainPath::parse(call.path)?;
     if policy.mode == Mode::Open {
-        return Ok(Verdict::default());
+        return in_open_mode(policy, surroundings, call, &path, lookup).await;
     }
     let query = Query::parse(call.query)?;
     let Some((endpoint, names)) = endpoints::find(call.method, &path) else {
@@ -59,6 +60,7 @@ pub(super) async fn request(
         names: &names,
         doing: endpoint.title,
     };
+    case.keep_off_bridges(endpoint, &body).await?;
     let confined = case.confine(endpoint.confine).await?;
     let judged = case.rules(endpoint, &mut body).await?;
     let path = judged
@@ -66,6 +68,29 @@ pub(super) async fn request(
         .map(|id| pinned(endpoint.pattern, &names, &id));
     let body = (!body.is_null()).then(|| Bytes::from(body.to_string()));
     Ok(Verdict { path, body })
+}
+
+/// Where everything is open, but for the bridges. What can't be read here passes, as everything else does.
+async fn in_open_mode(
+    policy: &Policy,
+    surroundings: &Surroundings,
+    call: &Call<'_>,
+    path: &PlainPath,
+    lookup: &dyn Lookup,
+) -> Result<Verdict, Refusal> {
+    if let Some((endpoint, names)) = endpoints::find(call.method, path).filter(|_| !policy.bridges) {
+        let case = Case {
+            policy,
+            surroundings,
+            lookup,
+            query: &Query::parse(call.query).unwrap_or_default(),
+            names: &names,
+            doing: endpoint.title,
+        };
+        let body = content(call, endpoint).unwrap_or_default();
+        case.keep_off_bridges(endpoint, &body).await?;
+    }
+    Ok(Verdict::default())
 }
 
 /// The line that opens everything.

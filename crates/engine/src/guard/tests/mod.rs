@@ -5,6 +5,7 @@
 #![cfg(unix)]
 
 mod bodies;
+mod bridges;
 mod containers;
 mod exec;
 mod images;
