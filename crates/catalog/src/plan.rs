@@ -60,7 +60,8 @@ pub enum Target {
 }
 
 /// A container, as it will be asked for.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Container {
     /// The catalog whose entry it is of, by which publishers' signatures are wanted; `None`: not known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,7 +121,7 @@ impl Container {
 
 /// How an image is made for a server that is published as a package and not as an image. The package is installed
 /// into the image, as an unprivileged user, and runs only there.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Build {
     /// Which package manager installs it.
     pub ecosystem: Ecosystem,
@@ -149,7 +150,7 @@ pub enum Ecosystem {
 }
 
 /// A value that may hold a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Value {
     /// As it stands.
@@ -159,7 +160,7 @@ pub enum Value {
 }
 
 /// A piece of a [`Value`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
     /// As it stands.
@@ -188,7 +189,7 @@ impl Value {
 }
 
 /// Something mounted into a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// From where.
     pub source: Source,
@@ -199,7 +200,7 @@ pub struct Mount {
 }
 
 /// What is mounted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// A folder or file of the host.
@@ -213,7 +214,7 @@ pub enum Source {
 }
 
 /// What a container may reach.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Network {
     /// Nothing.
@@ -292,7 +293,7 @@ pub enum Gpus {
 }
 
 /// A tool that is a container of its own at each call.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PerCall {
     /// Its name.
     pub name: String,
@@ -309,7 +310,7 @@ pub struct PerCall {
 }
 
 /// Templates that the arguments of a call are filled into.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallTemplates {
     /// The command.
     pub command: Vec<String>,
@@ -322,7 +323,7 @@ pub struct CallTemplates {
 }
 
 /// A folder of the host that containers may be given, with all that is below it. Of several the innermost decides.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Root {
     /// Absolute.
     pub path: PathBuf,

@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioTimer;
 use url::Url;
 
-use crate::connect::{Connector, PLAIN, Rules, Tls};
+use crate::connect::{Connector, Dial, PLAIN, Rules, Tls};
 use crate::error::{causes, shown};
 use crate::request::{Body, Redirects, Request};
 use crate::response::Response;
@@ -131,7 +131,23 @@ impl Client {
             identity: None,
             protocols: vec!["http/1.1"],
         }));
-        Self::over(options, tls)
+        Self::over(options, tls, None)
+    }
+
+    /// A client of one peer, to which `dial` opens streams whatever a URL says; there is no TLS on them. The rules on
+    /// addresses and the proxy of `options` mean nothing then.
+    #[must_use]
+    pub fn over_streams(options: Options, dial: Arc<dyn Dial>) -> Self {
+        let tls = Arc::new(Tls::new(tls::Settings {
+            trust: tls::Trust::System(Vec::new()),
+            identity: None,
+            protocols: Vec::new(),
+        }));
+        let options = Options {
+            plain: Plain::Permitted,
+            ..options
+        };
+        Self::over(options, tls, Some(dial))
     }
 
     /// A client with a pool of its own and these rules, otherwise like this one.
@@ -142,10 +158,10 @@ impl Client {
             plain,
             ..self.0.options.clone()
         };
-        Self::over(options, Arc::clone(&self.0.tls))
+        Self::over(options, Arc::clone(&self.0.tls), None)
     }
 
-    fn over(options: Options, tls: Arc<Tls>) -> Self {
+    fn over(options: Options, tls: Arc<Tls>, dial: Option<Arc<dyn Dial>>) -> Self {
         let rules = Rules {
             addresses: options.addresses.clone(),
             plain: options.plain,
@@ -158,7 +174,7 @@ impl Client {
             .pool_idle_timeout(IDLE_FOR)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .http1_max_buf_size(HEAD_BYTES)
-            .build(Connector::new(rules, Arc::clone(&tls)));
+            .build(Connector::new(rules, Arc::clone(&tls), dial));
         Self(Arc::new(Shared { pool, options, tls }))
     }
 

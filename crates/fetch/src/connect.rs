@@ -114,12 +114,20 @@ fn is_localhost(host: &str) -> bool {
             .is_ok_and(|address| Class::of(address) == Class::Loopback)
 }
 
+/// Opens streams to the one peer of a client that is reached by no address; see [`crate::Client::over_streams`].
+pub trait Dial: Send + Sync + 'static {
+    /// Opens one more.
+    fn dial(&self) -> BoxFuture<'static, io::Result<Box<dyn Duplex>>>;
+}
+
 /// Opens connections for the pool.
 #[derive(Clone)]
 pub(crate) struct Connector(Arc<Shared>);
 
 struct Shared {
     rules: Rules,
+    /// In place of addresses.
+    dial: Option<Arc<dyn Dial>>,
     /// Read at the first connection that needs it: the system's authorities take time and memory.
     tls: Arc<Tls>,
 }
@@ -169,8 +177,8 @@ impl Tls {
 }
 
 impl Connector {
-    pub(crate) fn new(rules: Rules, tls: Arc<Tls>) -> Self {
-        Self(Arc::new(Shared { rules, tls }))
+    pub(crate) fn new(rules: Rules, tls: Arc<Tls>, dial: Option<Arc<dyn Dial>>) -> Self {
+        Self(Arc::new(Shared { rules, dial, tls }))
     }
 }
 
@@ -203,6 +211,12 @@ impl Shared {
         let host = bare(uri.host().unwrap_or_default());
         let secure = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        if let Some(dial) = &self.dial {
+            return dial.dial().await.map_err(|error| Kind::Connect {
+                address: authority(host, port),
+                cause: error.to_string(),
+            });
+        }
         let stream: Box<dyn Duplex> = match &self.rules.proxy {
             Some(proxy) if proxy.serves(host) => self.through(proxy, host, port, secure).await?,
             _ => Box::new(self.direct(host, port, secure).await?),

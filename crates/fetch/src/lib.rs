@@ -21,7 +21,7 @@ pub mod tls;
 
 pub use addresses::{Addresses, Class, Range, RangeError};
 pub use client::{Client, Limits, Options, Plain};
-pub use connect::{Proxy, attend, dial};
+pub use connect::{Dial, Proxy, attend, dial};
 pub use error::{Error, Kind, shown};
 pub use request::{Body, Redirects, Request};
 pub use response::{Response, excerpt};

@@ -51,7 +51,7 @@ mod upstream;
 pub use caller::{Principal, View};
 pub use confirm::{Confirmer, Question, Reply};
 pub use core::{CallError, Direct, Gateway};
-pub use http::{BindError, HttpOptions, HttpServer, Key};
+pub use http::{BindError, GatewayLink, HttpOptions, HttpServer, Key, Links};
 pub use journal::Journal;
 pub use limits::Limits;
 pub use memory::{Definition, Memory};

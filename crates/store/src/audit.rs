@@ -76,7 +76,7 @@ pub struct Filter {
 }
 
 /// A row's columns, as they are hashed. They are read from a map or, as in a spool, from an array.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Columns<'a> {
     pub(crate) time_ms: i64,
     #[serde(borrow)]
@@ -218,6 +218,35 @@ impl<'a> Audit<'a> {
         Ok(count)
     }
 
+    /// Rows behind that number, oldest first, at most so many: for another audit to be joined with this one.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn behind(self, seq: Seq, most: usize) -> Result<Vec<Row>, Error> {
+        self.settle()?;
+        let mut rows = Vec::new();
+        let sql = "SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?";
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.query(sql, rusqlite::params![seq.0, most], |row| {
+            rows.push(row);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Joins rows of another audit to this one, each once however often it is given. They get numbers and hashes of this
+    /// one. `source` names the other one for good. Gives the number, over there, of the last row that stands here: where
+    /// the next fetch begins.
+    ///
+    /// # Errors
+    /// The file can't be written; then none of them stands here.
+    pub fn join(self, source: &str, rows: &[Row]) -> Result<Seq, Error> {
+        let path = self.store.path();
+        let rows: Vec<_> = rows.iter().map(|row| (row.seq.0, row.entry.columns())).collect();
+        let last = drain::join(&file::open(path)?, source, &rows);
+        last.map(Seq).map_err(|cause| Error::sqlite(path, cause))
+    }
+
     /// Checks the chain of all rows.
     ///
     /// # Errors
@@ -246,16 +275,23 @@ impl<'a> Audit<'a> {
     }
 
     fn each(self, filter: &Filter, mut take: impl FnMut(Row) -> Result<(), Error>) -> Result<(), Error> {
-        let path = self.store.path();
         // That something is damaged is for `verify` to tell.
         self.settle()?;
+        let (sql, values) = filter.query();
+        self.query(&sql, rusqlite::params_from_iter(values), &mut take)
+    }
+
+    fn query(
+        self,
+        sql: &str,
+        values: impl rusqlite::Params,
+        mut take: impl FnMut(Row) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let path = self.store.path();
         let sqlite = |cause| Error::sqlite(path, cause);
         let connection = file::open_to_read(path)?;
-        let (sql, values) = filter.query();
-        let mut statement = connection.prepare(&sql).map_err(sqlite)?;
-        let mut rows = statement
-            .query(rusqlite::params_from_iter(values))
-            .map_err(sqlite)?;
+        let mut statement = connection.prepare(sql).map_err(sqlite)?;
+        let mut rows = statement.query(values).map_err(sqlite)?;
         while let Some(row) = rows.next().map_err(sqlite)? {
             let seq: i64 = row.get("seq").map_err(sqlite)?;
             let unreadable = |why| Error::Row {

@@ -170,6 +170,47 @@ fn keep(connection: &Connection, name: &str, from: Mark, rows: &Content<'_>) -> 
         .map(drop)
 }
 
+/// Appends rows of another audit that were fetched, each once: those up to the mark of their source were appended
+/// before. Gives the number of the last one that stands here.
+pub(crate) fn join(
+    connection: &Connection,
+    source: &str,
+    rows: &[(i64, Columns<'_>)],
+) -> rusqlite::Result<i64> {
+    transaction(connection, || {
+        let before = joined(connection, source)?;
+        let mut last = before;
+        let mut new = Vec::new();
+        for (number, columns) in rows {
+            if *number > last {
+                last = *number;
+                new.push(columns.clone());
+            }
+        }
+        append(connection, &new)?;
+        if last > before {
+            connection
+                .prepare_cached(
+                    "INSERT INTO documents VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (kind, name) DO UPDATE SET text = excluded.text, changed_ms = excluded.changed_ms",
+                )?
+                .execute(params![JOINED, source, last.to_string(), base::clock::unix_ms()])?;
+        }
+        Ok(last)
+    })
+}
+
+/// How far an audit was joined to this one: the kind of document that says so, by source.
+pub(crate) const JOINED: &str = "audit-joined";
+
+fn joined(connection: &Connection, source: &str) -> rusqlite::Result<i64> {
+    let text: Option<String> = connection
+        .prepare_cached("SELECT text FROM documents WHERE kind = ?1 AND name = ?2")?
+        .query_row([JOINED, source], |row| row.get(0))
+        .optional()?;
+    Ok(text.and_then(|text| text.parse().ok()).unwrap_or_default())
+}
+
 /// Appends these rows to the audit.
 fn append(connection: &Connection, rows: &[Columns<'_>]) -> rusqlite::Result<()> {
     let (mut seq, mut hash): (i64, Hash) = connection

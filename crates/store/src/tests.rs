@@ -538,3 +538,27 @@ async fn a_file_of_the_first_version_is_brought_up() {
     assert_eq!(tools(&store).len(), 3);
     assert_eq!(store.audit().verify().unwrap().problem, None);
 }
+
+#[tokio::test]
+async fn rows_of_another_audit_are_joined_each_once() {
+    let (here, there) = (folder(), folder());
+    let far = filled(&there.path, 5).await;
+    let near = filled(&here.path, 1).await;
+    let first = far.audit().behind(Seq(0), 3).unwrap();
+    let last = near.audit().join("far", &first).unwrap();
+    assert_eq!((first.len(), last), (3, Seq(3)));
+    // A fetch whose answer was lost is made again, and overlaps.
+    let again = far.audit().behind(Seq(1), 10).unwrap();
+    assert_eq!(near.audit().join("far", &again).unwrap(), Seq(5));
+    assert_eq!(near.audit().join("far", &again).unwrap(), Seq(5));
+    assert_eq!(near.audit().join("far", &[]).unwrap(), Seq(5));
+    let joined: Vec<_> = std::iter::once(1)
+        .chain(1..=5)
+        .map(|n| format!("tool-{n}"))
+        .collect();
+    assert_eq!(tools(&near), joined);
+    // Another source counts for itself, and the chain holds them all.
+    assert_eq!(near.audit().join("other", &first).unwrap(), Seq(3));
+    let report = near.audit().verify().unwrap();
+    assert_eq!((report.rows, report.problem), (9, None));
+}

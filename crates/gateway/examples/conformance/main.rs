@@ -80,6 +80,7 @@ async fn behind(address: &str, token: &str, connect: Connect) -> Result<(), Fail
         hosts: vec![],
         origins: vec![],
         sse: false,
+        links: None,
     };
     gateway.bind(options).await?.serve(CancellationToken::new()).await;
     Ok(())

@@ -1,16 +1,70 @@
 //! Who is let in: requests that name a host and come from a web origin that we know (against DNS rebinding and
 //! pages that call what runs on the user's machine), with a bearer token.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use hmac::{Hmac, Mac as _};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use super::{HttpOptions, Refused};
 use crate::{Principal, seal};
 
+/// For whom of those that it speaks for another gateway asks; see [`Links`]. At most [`SHARE`] of `[a-z0-9-]`.
+const FOR: &str = "dockmaster-for";
+/// Most characters of it.
+const SHARE: usize = 80;
+
+/// Other gateways that may come in, by SHA-256 hashes of their tokens, which have to be random. Clones share the list,
+/// which may change while the gateway runs. Each speaks for several that may not share what is a principal's: the header
+/// `Dockmaster-For` says for which, and the principal of a request is its own name, a slash and that.
+#[derive(Clone, Default)]
+pub struct Links(Arc<RwLock<Vec<Link>>>);
+
+/// Another gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// What it is called here.
+    pub principal: String,
+    /// The SHA-256 of its token.
+    pub hash: [u8; 32],
+}
+
+impl Links {
+    /// From now on these and no others.
+    pub fn set(&self, links: Vec<Link>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = links;
+    }
+
+    fn find(&self, token: &str, headers: &HeaderMap) -> Option<Principal> {
+        let given: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let links = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        // How many bytes of two hashes agree says nothing about a token that is random.
+        let link = links.iter().find(|link| link.hash == given)?;
+        match headers.get(FOR) {
+            None => Some(Principal::new(&link.principal)),
+            Some(share) => {
+                let share = share.to_str().ok().filter(|share| {
+                    let is_plain =
+                        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+                    (1..=SHARE).contains(&share.len()) && share.bytes().all(is_plain)
+                })?;
+                Some(Principal::new(&format!("{}/{share}", link.principal)))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Links {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Links")
+    }
+}
+
 pub(crate) struct Gate {
+    links: Links,
     hosts: Vec<String>,
     origins: Vec<String>,
     /// A fresh key for each run, so that the tags say nothing about tokens.
@@ -30,6 +84,7 @@ impl Gate {
         }
         hosts.extend(options.hosts.iter().map(|host| host.to_ascii_lowercase()));
         Ok(Self {
+            links: options.links.clone().unwrap_or_default(),
             hosts,
             origins: options
                 .origins
@@ -93,6 +148,7 @@ impl Gate {
                 found = Some(principal.clone());
             }
         }
+        let found = found.or_else(|| self.links.find(token?, headers));
         found.ok_or_else(|| {
             let challenge = match token {
                 None => "Bearer realm=\"dockmaster\"",
@@ -167,6 +223,7 @@ mod tests {
             hosts: hosts.iter().map(ToString::to_string).collect(),
             origins: vec!["https://app.example/".to_owned()],
             sse: false,
+            links: None,
         };
         Gate::new(&options, "127.0.0.1:8811".parse().unwrap()).unwrap()
     }
@@ -244,5 +301,45 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn other_gateways() {
+        let links = Links::default();
+        let known = HttpOptions {
+            address: "127.0.0.1:0".parse().unwrap(),
+            keys: Vec::new(),
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            sse: false,
+            links: Some(links.clone()),
+        };
+        let gate = Gate::new(&known, "127.0.0.1:1".parse().unwrap()).unwrap();
+        let check = |token: &str, share: Option<&str>, wanted: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+            headers.insert(header::AUTHORIZATION, value);
+            if let Some(share) = share {
+                headers.insert(FOR, HeaderValue::from_str(share).unwrap());
+            }
+            let found = gate.principal(&headers).ok();
+            assert_eq!(found.as_ref().map(Principal::as_str), wanted, "{token} {share:?}");
+        };
+        check("one", None, None);
+        let link = |token: &str| Link {
+            principal: "home".to_owned(),
+            hash: Sha256::digest(token).into(),
+        };
+        links.set(vec![link("one"), link("two")]);
+        check("one", None, Some("home"));
+        check("two", Some("p-1f"), Some("home/p-1f"));
+        check("three", None, None);
+        check("", None, None);
+        for share in ["", "A", "a/b", "a b", &"a".repeat(81)] {
+            check("one", Some(share), None);
+        }
+        links.set(vec![link("two")]);
+        check("one", None, None);
+        check("two", None, Some("home"));
     }
 }

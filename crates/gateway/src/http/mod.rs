@@ -37,6 +37,7 @@ use wire::{Fault, Message, code};
 pub(crate) use sessions::Sessions;
 
 use self::gate::Gate;
+pub use self::gate::{Link as GatewayLink, Links};
 use crate::Principal;
 use crate::caller::{Peer, View};
 use crate::core::Core;
@@ -55,6 +56,8 @@ pub struct HttpOptions {
     pub origins: Vec<String>,
     /// Whether HTTP+SSE of 2024-11-05 is offered at `/sse` as well, for clients that know nothing newer.
     pub sse: bool,
+    /// Other gateways that may come in as well; with this, `keys` may be empty.
+    pub links: Option<Links>,
 }
 
 /// A bearer token and whom it stands for.
@@ -97,7 +100,7 @@ const SHORTEST_TOKEN: usize = 16;
 
 pub(crate) async fn bind(core: Arc<Core>, options: HttpOptions) -> Result<HttpServer, BindError> {
     let address = options.address;
-    if options.keys.is_empty() {
+    if options.keys.is_empty() && options.links.is_none() {
         return Err(BindError::NoKey);
     }
     if let Some(key) = options

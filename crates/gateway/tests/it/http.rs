@@ -390,6 +390,7 @@ async fn addresses_that_are_refused() {
         hosts: vec![],
         origins: vec![],
         sse: false,
+        links: None,
     };
     let refused = async |options| rig.gateway.bind(options).await.err().unwrap();
     assert!(matches!(

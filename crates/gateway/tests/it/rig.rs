@@ -487,6 +487,7 @@ impl Rig {
             hosts: vec![],
             origins: vec![],
             sse: false,
+            links: None,
         };
         change(&mut options);
         let server = self.gateway.bind(options).await.unwrap();
