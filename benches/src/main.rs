@@ -10,7 +10,6 @@
 mod attach;
 mod client;
 mod container;
-mod distance;
 mod echo;
 mod far;
 mod figures;

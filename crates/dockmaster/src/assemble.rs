@@ -22,6 +22,7 @@ use server_kit::Service;
 use server_kit::rmcp::ServerHandler;
 use store::Store;
 
+use crate::bridges::parcel::Parcel;
 use crate::engines::{self, Others};
 use crate::env::Var;
 use crate::files;
@@ -44,6 +45,8 @@ pub(crate) struct House {
     pub(crate) fleet: OnceLock<Arc<Fleet>>,
     known: KnownSecrets,
     hosts: RwLock<Hosts>,
+    /// Other gateways that are let in, where this is a bridge.
+    pub(crate) links: gateway::Links,
     /// As it was at the start, which some of it is for good.
     began: Config,
     /// As it holds now.
@@ -123,7 +126,7 @@ pub(crate) fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>)
 
 /// Whether anything runs in containers, or elsewhere, by the fleet.
 fn runs(settings: &Settings) -> bool {
-    fleet::enabled(settings).next().is_some() || shell::needs_engine(settings)
+    settings.is_bridge() || fleet::enabled(settings).next().is_some() || shell::needs_engine(settings)
 }
 
 /// The servers of our own that are switched on.
@@ -224,7 +227,14 @@ fn with(
         ..Parts::new(journal, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
     });
     let gateway = gateway.context("can't set up the gateway")?;
+    let links = gateway::Links::default();
+    links.set(
+        Parcel::last(settings)?
+            .map(|parcel| parcel.links())
+            .unwrap_or_default(),
+    );
     Ok(House {
+        links,
         gateway,
         store,
         witness,
@@ -404,6 +414,7 @@ impl House {
                 config.docker.toolset,
             )?
         };
+        let parcel = Parcel::last(&settings)?;
         // The last that can fail, and it changes nothing then.
         if let (Some(fleet), Some(engine)) = (self.fleet.get(), &engine) {
             fleet.renew(&settings, engine, hosts.clone(), &self.store)?;
@@ -416,12 +427,18 @@ impl House {
         self.gateway.set_rules(config.policy.clone());
         // Before anything is waited for: whoever gives up waiting finds what holds.
         *holds = settings.config;
-        if same {
+        let is_bridge = parcel.is_some();
+        self.links
+            .set(parcel.map(|parcel| parcel.links()).unwrap_or_default());
+        if same && !is_bridge {
             self.gateway.set_servers_from_outside(servers).await;
         } else {
             self.gateway
                 .set_servers(ours.into_iter().chain(servers).collect())
                 .await;
+        }
+        if let Some(fleet) = self.fleet.get() {
+            fleet.tell_bridges().await;
         }
         Ok(later)
     }

@@ -16,6 +16,7 @@ use gateway::Status;
 use serde::{Deserialize, Serialize};
 
 use crate::assemble::House;
+use crate::bridges;
 use crate::output;
 use crate::settings::{Settings, Transport};
 
@@ -77,6 +78,9 @@ pub(crate) struct Told {
     /// How its hosts do; it asks those that it has used.
     #[serde(default)]
     pub(crate) hosts: Vec<hosts::State>,
+    /// The bridges on them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) bridges: Vec<bridges::states::Told>,
     /// How it does.
     #[serde(flatten)]
     pub(crate) status: Status,
@@ -203,6 +207,7 @@ mod unix {
 
     use super::{ANSWER, AT_ONCE, HOSTS, Order, PATIENCE, REQUEST, Reply, Told, folder};
     use crate::assemble::{self, House};
+    use crate::bridges::states::{self, Whom};
     use crate::commands::host::in_order;
     use crate::settings::Settings;
 
@@ -308,6 +313,7 @@ mod unix {
                     transport: self.settings.config.gateway.transport,
                     address: self.address,
                     hosts: self.hosts().await,
+                    bridges: self.bridges().await,
                     status: self.house.gateway.status(),
                 })),
                 Order::Restart { server } => self.restart(&server).await,
@@ -331,6 +337,10 @@ mod unix {
                 }
             });
             join_all(asked).await
+        }
+
+        async fn bridges(&self) -> Vec<states::Told> {
+            states::all(self.settings, &self.house.hosts(), Whom::Used, HOSTS).await
         }
 
         async fn restart(&self, server: &str) -> Reply {

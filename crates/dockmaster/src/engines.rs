@@ -189,7 +189,7 @@ fn surroundings(settings: &Settings, name: &str, host: &Host, endpoint: &Endpoin
         protected,
         // A TCP port of this machine may be the end of a tunnel.
         daemon: match endpoint {
-            Endpoint::Unix(_) => DaemonPlace::Local,
+            Endpoint::Unix(_) if !settings.is_bridge() => DaemonPlace::Local,
             _ => DaemonPlace::Remote,
         },
     }

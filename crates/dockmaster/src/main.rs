@@ -4,6 +4,7 @@
 //! commands here read settings, call one thing, and show what came of it.
 
 mod assemble;
+mod bridges;
 mod cli;
 mod clients;
 mod commands;
@@ -58,6 +59,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     #[cfg(unix)]
     if let Some(ended) = relay::asked_for() {
+        return ended;
+    }
+    #[cfg(unix)]
+    if let Some(ended) = bridges::inside::asked_for() {
         return ended;
     }
     if let Some(ended) = shell::asked_for() {

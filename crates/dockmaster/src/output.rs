@@ -21,6 +21,19 @@ pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
     out.flush()
 }
 
+/// Writes data as JSON on one line.
+pub(crate) fn json_line(value: &impl Serialize) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer(&mut out, value)?;
+    out.write_all(b"\n")
+}
+
+/// Standard output for bytes that are not ours.
+#[cfg(unix)]
+pub(crate) fn raw() -> io::StdoutLock<'static> {
+    io::stdout().lock()
+}
+
 /// Tells the person something that is no data.
 pub(crate) fn note(text: &str) -> io::Result<()> {
     writeln!(anstream::stderr(), "{text}")

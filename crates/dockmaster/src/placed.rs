@@ -17,6 +17,7 @@ use futures_util::future::join_all;
 use hosts::{Host, Hosts, Wish};
 use instances::{Instances, SignatureCheck, Terms};
 
+use crate::bridges::Record;
 use crate::engines;
 use crate::settings::{LOCAL, Settings};
 
@@ -42,7 +43,9 @@ pub(crate) fn others(settings: &Settings) -> BTreeMap<String, There> {
         let there = There {
             roots: roots(&host.guard),
             labels: host.labels.clone(),
-            is_away: !found.is_ok_and(|found| matches!(found.endpoint, Endpoint::Unix(_))),
+            // A bridge has no way to files of this machine, wherever it is.
+            is_away: !found.is_ok_and(|found| matches!(found.endpoint, Endpoint::Unix(_)))
+                || matches!(Record::read(settings, name), Ok(Some(_))),
         };
         (name.to_owned(), there)
     });
@@ -127,6 +130,15 @@ impl Elsewhere {
             Some(Place::Where(wish)) => &self.fitting(plan, wish).await?,
         };
         Ok((host.name().as_str() != LOCAL).then(|| Arc::clone(host)))
+    }
+
+    /// The other hosts that somebody has used.
+    pub(crate) fn used(&self) -> Vec<Arc<Host>> {
+        let used = self
+            .hosts
+            .all()
+            .filter(|host| host.name().as_str() != LOCAL && host.is_open());
+        used.cloned().collect()
     }
 
     async fn fitting(&self, plan: &Placed, wish: &Fitting) -> Result<Arc<Host>> {

@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 use gateway::{BindError, CancellationToken, HttpOptions, Key, Principal};
 
 use crate::assemble::{self, House};
-use crate::cli;
 use crate::control;
 use crate::exit::{Exit, Failure};
 use crate::settings::{Settings, Transport};
@@ -16,9 +15,11 @@ use crate::{clients, output, stdio, token};
 const TOKEN_PRINCIPAL: &str = "token";
 
 /// Serves.
-pub(crate) async fn run(settings: &Settings, arguments: &cli::Run) -> Result<Exit> {
+pub(crate) async fn run(settings: &Settings, print: bool) -> Result<Exit> {
     let transport = settings.config.gateway.transport;
     let key = match transport {
+        // It knows hashes of keys.
+        _ if settings.is_bridge() => None,
         Transport::Http => Some(token::obtain(settings)?),
         // What a client of the same user could read anyway still must not come out of a tool.
         Transport::Stdio => token::find(settings).unwrap_or_default(),
@@ -28,7 +29,7 @@ pub(crate) async fn run(settings: &Settings, arguments: &cli::Run) -> Result<Exi
         settings.config.docker.toolset,
         key.clone().into_iter().collect(),
     )?;
-    if arguments.print_client && transport == Transport::Stdio {
+    if print && transport == Transport::Stdio {
         print_client(&clients::stdio(&std::env::current_exe()?, settings))?;
     }
     let stop = CancellationToken::new();
@@ -46,11 +47,9 @@ pub(crate) async fn run(settings: &Settings, arguments: &cli::Run) -> Result<Exi
                 Ok(())
             };
             let served = async {
-                match (transport, key) {
-                    (Transport::Http, Some(key)) => {
-                        serve_http(settings, arguments, &house, key, stop.clone()).await
-                    }
-                    _ => serve_stdio(settings, &house, stop.clone()).await,
+                match transport {
+                    Transport::Http => serve_http(settings, print, &house, key, stop.clone()).await,
+                    Transport::Stdio => serve_stdio(settings, &house, stop.clone()).await,
                 }
             };
             tokio::try_join!(prepared, served).map(drop)
@@ -74,21 +73,23 @@ async fn serve_stdio(settings: &Settings, house: &House, stop: CancellationToken
 
 async fn serve_http(
     settings: &Settings,
-    arguments: &cli::Run,
+    print: bool,
     house: &House,
-    key: base::Secret,
+    key: Option<base::Secret>,
     stop: CancellationToken,
 ) -> Result<()> {
     let config = &settings.config.gateway;
+    let keys = key.iter().map(|token| Key {
+        principal: Principal::new(TOKEN_PRINCIPAL),
+        token: token.clone(),
+    });
     let options = HttpOptions {
         address: SocketAddr::new(config.host, config.port),
-        keys: vec![Key {
-            principal: Principal::new(TOKEN_PRINCIPAL),
-            token: key.clone(),
-        }],
+        keys: keys.collect(),
         hosts: config.hosts.clone(),
         origins: config.origins.clone(),
         sse: config.sse,
+        links: settings.is_bridge().then(|| house.links.clone()),
     };
     let server = house
         .gateway
@@ -97,9 +98,11 @@ async fn serve_http(
         .map_err(|error| not_bound(settings, error))?;
     let address = server.address();
     output::note(&format!("listening at {}", clients::url(address)))?;
-    output::note(&format!("the bearer token is {}", token::place(settings)))?;
-    if arguments.print_client {
-        print_client(&clients::http(address, &key))?;
+    if let Some(key) = key {
+        output::note(&format!("the bearer token is {}", token::place(settings)))?;
+        if print {
+            print_client(&clients::http(address, &key))?;
+        }
     }
     control::beside(settings, house, Some(address), server.serve(stop)).await;
     Ok(())

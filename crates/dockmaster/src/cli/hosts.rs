@@ -81,6 +81,37 @@ Examples:
         #[arg(long, short)]
         yes: bool,
     },
+    /// Put a bridge on a host: Dockmaster itself, in a container, which runs that host's servers and goes on without you
+    #[command(after_help = "\
+Examples:
+  dockmaster host install prod
+  dockmaster host install pi --executable dockmaster-aarch64")]
+    Install {
+        /// Which
+        name: String,
+        /// The Dockmaster to put there, linked statically [default: this one]
+        #[arg(long, value_name = "PATH")]
+        executable: Option<PathBuf>,
+        /// The engine's socket over there [default: that of its address, or /var/run/docker.sock]
+        #[arg(long, value_name = "PATH")]
+        socket: Option<String>,
+    },
+    /// Replace the bridge on a host by this Dockmaster; the one before comes back when the new one does not work
+    Upgrade {
+        /// Which
+        name: String,
+        /// The Dockmaster to put there, linked statically [default: this one]
+        #[arg(long, value_name = "PATH")]
+        executable: Option<PathBuf>,
+    },
+    /// Take the bridge on a host away, with its servers' containers, its state, image and keys
+    Uninstall {
+        /// Which
+        name: String,
+        /// Forget it also where something could not be removed
+        #[arg(long)]
+        forget: bool,
+    },
 }
 
 /// What `add` and `edit` take.

@@ -8,6 +8,7 @@ use fs_err as fs;
 use serde_json::json;
 use store::{Row, Store};
 
+use crate::bridges::{self, Record};
 use crate::cli::{self, Audit, Json};
 use crate::exit::Exit;
 use crate::output;
@@ -15,6 +16,9 @@ use crate::settings::Settings;
 
 /// Does one of them.
 pub(crate) fn run(settings: &Settings, command: Audit) -> Result<Exit> {
+    if !matches!(command, Audit::Verify { .. }) && !Record::hosts(settings).is_empty() {
+        fetch(settings)?;
+    }
     let path = settings.database();
     let store = if path.exists() {
         Some(Store::open(path))
@@ -32,6 +36,20 @@ pub(crate) fn run(settings: &Settings, command: Audit) -> Result<Exit> {
         Audit::Verify { noted, json } => verify(store.as_ref(), noted.as_deref(), json),
         Audit::Export { filter, output } => export(store.as_ref(), &wanted(filter, None), output.as_deref()),
     }
+}
+
+/// Brings what bridges have written down over here; what can't be fetched now is fetched another time.
+fn fetch(settings: &Settings) -> Result<()> {
+    let fetching = async {
+        let store = Store::open(settings.database());
+        let faults = bridges::audit::fetch_all(settings, &store).await;
+        store.close().await;
+        for fault in faults {
+            output::note(&fault)?;
+        }
+        Ok(Exit::Done)
+    };
+    super::block_on(fetching).map(drop)
 }
 
 fn wanted(filter: cli::Filter, limit: Option<u32>) -> store::Filter {

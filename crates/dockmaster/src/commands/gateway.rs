@@ -34,6 +34,9 @@ pub(crate) async fn status(settings: &Settings, wanted: Address, json: Json) -> 
                 if told.hosts.len() > 1 {
                     _ = write!(text, "\n\n{}", states::table(&told.hosts));
                 }
+                for bridge in &told.bridges {
+                    _ = write!(text, "\n{}", bridge.line());
+                }
                 text
             })
             .collect();

@@ -37,7 +37,7 @@ pub(crate) fn run(cli: Cli, environment: &Environment) -> Result<Exit> {
             let mut settings = read(arguments.overrides())?;
             // It goes on when the person has gone.
             settings.is_attended = false;
-            block_on(crate::serve::run(&settings, &arguments))
+            block_on(crate::serve::run(&settings, arguments.print_client))
         }
         Command::Gateway(Gateway::Status { address, json }) => {
             let settings = read(address.overrides())?;

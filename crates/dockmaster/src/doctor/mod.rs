@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
+use crate::bridges::states::Told;
 use crate::cli::Json;
 use crate::exit::Exit;
 use crate::output;
@@ -97,6 +98,16 @@ pub(crate) async fn run(settings: Result<Settings>, json: Json) -> Result<Exit> 
 /// Looks at the engine of a host.
 pub(crate) async fn of_host(settings: &Settings, name: &str) -> Vec<Check> {
     engine::of(settings, name).await
+}
+
+/// What was found of a bridge.
+pub(crate) fn of_bridge(told: &Told) -> Check {
+    let found = format!("{} {}", told.version, told.state);
+    match &told.fix {
+        None if told.state == "running" => Check::ok("bridge", found),
+        None => Check::warning("bridge", found, "look at the host itself"),
+        Some(fix) => Check::fault("bridge", found, fix),
+    }
 }
 
 /// Whether something does not work.

@@ -1,66 +1,69 @@
 //! The ways to a server, by what its plan says it is.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use base::{KnownSecrets, Secret};
+use catalog::Place;
 use catalog::plan::{self, Plan, Target};
 use catalog::tools::Tool;
 use custom_server::{Containers, Declared};
 use fetch::{Addresses, Plain};
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use gateway::{Link, Share, Wire};
 use instances::Start;
 use secrets::SecretName;
 
-use super::{Fleet, Given};
+use super::{Fleet, Given, Notes};
+use crate::bridges::parcel::Served;
+use crate::bridges::ways::Way;
 use crate::contained::Contained;
 use crate::percall;
 use crate::placed::Placed;
 
+/// Who may share an instance, as the gateway says it.
+pub(super) fn sharing(sharing: plan::Sharing) -> gateway::Sharing {
+    match sharing {
+        plan::Sharing::Everyone => gateway::Sharing::Everyone,
+        plan::Sharing::Principal => gateway::Sharing::Principal,
+        plan::Sharing::Session => gateway::Sharing::Session,
+        plan::Sharing::Call => gateway::Sharing::Call,
+    }
+}
+
+/// Whether a plan is placed on a host, or may come to be.
+fn may_be_on(plan: &Plan, host: &hosts::Host) -> bool {
+    match &plan.host {
+        None => false,
+        Some(Place::On(name)) => name == host.name(),
+        Some(Place::Where(wish)) => wish
+            .label
+            .as_ref()
+            .is_none_or(|label| host.labels().contains(label)),
+    }
+}
+
+/// How long a bridge may take to be told what has changed, when somebody waits for that.
+const TELLING: Duration = Duration::from_secs(3);
 /// Most bytes that are told of how a server ended.
 const TOLD: usize = 600;
 
 impl Fleet {
     pub(super) async fn connect(&self, plan: &Placed, share: &Share) -> Result<Link> {
         let given = self.given();
+        if let Some(way) = self.way(&given, plan).await? {
+            return given
+                .ways
+                .link(way, plan.server.as_str(), sharing(plan.sharing), share);
+        }
         let secrets = self.secrets(&given, plan).await?;
         let secret = |name: &str| secrets.get(name).cloned();
         let server = plan.server.as_str();
         match &plan.target {
-            Target::Container(container) => {
-                let (lines, stderr) = self.logs.sink(server);
-                let start = Start {
-                    server: &plan.server,
-                    container,
-                    share: &share.key,
-                    secrets: &secret,
-                    stderr: Some(lines),
-                    progress: None,
-                };
-                let started = given.instances(plan).await?.start(start).await;
-                // The next start may find another host that fits.
-                let mut running = started.inspect_err(|_| plan.forget())?;
-                let stdio = running.take_stdio().context("the server has no pipes")?;
-                let known = self.known.clone();
-                let driver = async move {
-                    tokio::pin!(stderr);
-                    let ended = tokio::select! {
-                        ended = running.exited() => Some(ended),
-                        () = &mut stderr => None,
-                    };
-                    // It holds the other end of the log, whose last lines are written when it has gone.
-                    drop(running);
-                    stderr.await;
-                    let ended = ended.filter(|ended| !ended.was_told_to());
-                    ended.map(|ended| fit_to_tell(&known, &ended.to_string()))
-                };
-                Ok(Link {
-                    wire: Wire::Pipe(Box::new(stdio)),
-                    driver: Some(driver.boxed()),
-                })
-            }
+            Target::Container(container) => self.contained(&given, plan, container, share, &secret).await,
             Target::PerCall(tools) => Ok(percall::link(percall::Calls {
                 server: plan.server.clone(),
                 tools: tools.clone(),
@@ -126,6 +129,112 @@ impl Fleet {
         }
     }
 
+    /// Starts it in a container, and joins it.
+    async fn contained(
+        &self,
+        given: &Given,
+        plan: &Placed,
+        container: &plan::Container,
+        share: &Share,
+        secret: &(dyn Fn(&str) -> Option<Secret> + Sync),
+    ) -> Result<Link> {
+        let (lines, stderr) = self.logs.sink(plan.server.as_str());
+        let start = Start {
+            server: &plan.server,
+            container,
+            share: &share.key,
+            secrets: secret,
+            stderr: Some(lines),
+            progress: None,
+        };
+        let started = given.instances(plan).await?.start(start).await;
+        // The next start may find another host that fits.
+        let mut running = started.inspect_err(|_| plan.forget())?;
+        let stdio = running.take_stdio().context("the server has no pipes")?;
+        let known = self.known.clone();
+        let driver = async move {
+            tokio::pin!(stderr);
+            let ended = tokio::select! {
+                ended = running.exited() => Some(ended),
+                () = &mut stderr => None,
+            };
+            // It holds the other end of the log, whose last lines are written when it has gone.
+            drop(running);
+            stderr.await;
+            let ended = ended.filter(|ended| !ended.was_told_to());
+            ended.map(|ended| fit_to_tell(&known, &ended.to_string()))
+        };
+        Ok(Link {
+            wire: Wire::Pipe(Box::new(stdio)),
+            driver: Some(driver.boxed()),
+        })
+    }
+
+    /// The way to the bridge that runs this plan. `None` where there is no bridge, and for what nobody has switched on, such
+    /// as a server that is tried out: the gateway runs that by itself.
+    async fn way(&self, given: &Given, plan: &Placed) -> Result<Option<Way>> {
+        let (Some(_), Some(id)) = (&plan.host, Served::id_of(plan)) else {
+            return Ok(None);
+        };
+        let Some(host) = given.elsewhere.host_of(plan).await? else {
+            return Ok(None);
+        };
+        let Some(record) = given.ways.record(&host)? else {
+            return Ok(None);
+        };
+        if !self.placed().iter().any(|(other, _)| other == &plan.plan) {
+            return Ok(None);
+        }
+        // A secret that is missing is told by whoever needs it.
+        self.secrets(given, plan).await?;
+        let served = self.served_on(given, &host).await;
+        given.ways.to(&host, record, served, id).await.map(Some)
+    }
+
+    fn placed(&self) -> Vec<(Plan, Notes)> {
+        self.placed.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the bridge of a host has to serve. What can't run for want of a secret is left out.
+    async fn served_on(&self, given: &Given, host: &hosts::Host) -> Vec<Served> {
+        let mut served: Vec<Served> = Vec::new();
+        for (plan, notes) in self.placed().iter().filter(|(plan, _)| may_be_on(plan, host)) {
+            let Ok(secrets) = self.secrets(given, plan).await else {
+                continue;
+            };
+            let new = Served::new(plan, notes.effects(), secrets);
+            served.extend(new.filter(|new| !served.iter().any(|known| known.id == new.id)));
+        }
+        served
+    }
+
+    /// Tells the bridges of hosts that are in use what has changed. One that is not reached now is told by the next
+    /// connection to it.
+    pub(crate) async fn tell_bridges(&self) {
+        let given = self.given();
+        let told = given.elsewhere.used().into_iter().map(|host| {
+            let given = &given;
+            async move {
+                let telling = async {
+                    let Some(record) = given.ways.record(&host)? else {
+                        return Ok(());
+                    };
+                    let served = self.served_on(given, &host).await;
+                    given
+                        .ways
+                        .to(&host, record, served, String::new())
+                        .await
+                        .map(drop)
+                };
+                let told: Result<Result<()>, _> = tokio::time::timeout(TELLING, telling).await;
+                if let Ok(Err(error)) = told {
+                    tracing::warn!("{error:#}");
+                }
+            }
+        });
+        join_all(told).await;
+    }
+
     /// The toolbox of tools that the user declared.
     fn declared(
         &self,
@@ -169,6 +278,11 @@ impl Fleet {
     async fn secrets(&self, given: &Given, plan: &Plan) -> Result<BTreeMap<String, Secret>> {
         let mut values = BTreeMap::new();
         for name in &plan.secrets {
+            if let Some(value) = given.parcel.get(name) {
+                self.known.learn([value.clone()]);
+                values.insert(name.clone(), value.clone());
+                continue;
+            }
             let value = given.sources.require(&SecretName::parse(name)?).await?;
             self.known.learn([value.clone()]);
             values.insert(name.clone(), value);

@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use anyhow::{Context, Result};
 use base::names::ServerName;
 use base::{KnownSecrets, Secret};
-use catalog::plan::{self, Plan, Target};
+use catalog::plan::{Plan, Target};
 use engine::Engine;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -25,7 +25,9 @@ use secrets::Sources;
 use store::Store;
 
 pub(crate) use self::notes::Notes;
-pub(crate) use self::plans::{PIN, VERSION, around, enabled, known_secrets, list};
+pub(crate) use self::plans::{Enabled, PIN, VERSION, around, enabled, known_secrets, list};
+use crate::bridges::parcel::Parcel;
+use crate::bridges::ways::Ways;
 use crate::env::Var;
 use crate::logs::Logs;
 use crate::placed::{Elsewhere, Placed};
@@ -42,6 +44,8 @@ pub(crate) struct Fleet {
     logs: Logs,
     client: fetch::Client,
     refusals: Refusals,
+    /// What is switched on and placed on other hosts, as bridges have to know it.
+    placed: RwLock<Vec<(Plan, Notes)>>,
 }
 
 /// What the configuration says, as it was when it was read last. Each start takes what is given then.
@@ -50,6 +54,9 @@ struct Given {
     instances: Option<Instances>,
     elsewhere: Elsewhere,
     sources: Sources,
+    /// Values that came with the parcel, where this is a bridge.
+    parcel: BTreeMap<String, Secret>,
+    ways: Ways,
     /// What every process on this machine gets of our own environment.
     environment: Vec<(String, Secret)>,
 }
@@ -93,6 +100,11 @@ impl Fleet {
             run_folder(settings),
             signature.clone(),
         );
+        let parcel = Parcel::last(settings)?;
+        let labels: BTreeMap<_, _> = parcel
+            .iter()
+            .map(|parcel| (bridge::MADE_BY.to_owned(), parcel.id.clone()))
+            .collect();
         let options = move |engine: Engine| instances::Options {
             engine,
             state: state.clone(),
@@ -102,7 +114,7 @@ impl Fleet {
             #[cfg(unix)]
             relay: relay.clone(),
             signature: checked.clone(),
-            labels: BTreeMap::new(),
+            labels: labels.clone(),
         };
         let instances = engine
             .map(|engine| Instances::open(options(engine.clone())))
@@ -112,9 +124,12 @@ impl Fleet {
             instances,
             elsewhere: Elsewhere::new(hosts, signature, options),
             sources: keep::sources(settings)?,
+            parcel: parcel.map(|parcel| parcel.secrets()).unwrap_or_default(),
+            ways: Ways::new(settings)?,
             environment: environment(settings),
         };
         Ok(Self {
+            placed: RwLock::default(),
             given: RwLock::new(Arc::new(given)),
             logs: Logs::new(settings.folders.state.join("logs"), known.clone()),
             known,
@@ -144,6 +159,10 @@ impl Fleet {
             elsewhere: before.elsewhere.renewed(hosts, terms.signature.clone()),
             instances: before.instances.as_ref().map(|instances| instances.on(terms)),
             sources: keep::sources(settings)?,
+            parcel: Parcel::last(settings)?
+                .map(|parcel| parcel.secrets())
+                .unwrap_or_default(),
+            ways: Ways::new(settings)?,
             environment: environment(settings),
         };
         *self.given.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(given);
@@ -156,6 +175,9 @@ impl Fleet {
 
     /// The servers that are switched on, in all profiles.
     pub(crate) fn servers(self: &Arc<Self>, settings: &Settings, store: &Store) -> Result<Vec<Server>> {
+        if settings.is_bridge() {
+            return self.served(settings);
+        }
         let mut enabled = enabled(settings).peekable();
         if enabled.peek().is_none() {
             return Ok(Vec::new());
@@ -163,6 +185,7 @@ impl Fleet {
         let catalogs = Shelf::open(settings, store)?;
         let mut servers = Vec::new();
         let mut around = around(settings, store, "")?;
+        let mut placed = Vec::new();
         for enabled in enabled {
             enabled.profile.clone_into(&mut around.profile);
             let planned = match catalogs.meant(enabled.name, enabled.setup) {
@@ -177,13 +200,43 @@ impl Fleet {
                     tracing::debug!(server = %plan.server, "is built in");
                     continue;
                 }
-                Ok((plan, notes)) => self.server(settings, plan, notes),
+                Ok((plan, notes)) => {
+                    if plan.host.is_some() {
+                        placed.push((plan.clone(), notes.clone()));
+                    }
+                    self.server(settings, plan, notes)
+                }
                 Err(why) => broken(enabled.name, &why),
             };
             server.profiles = vec![enabled.profile.to_owned()];
             servers.push(server);
         }
+        *self.placed.write().unwrap_or_else(PoisonError::into_inner) = placed;
         Ok(servers)
+    }
+
+    /// The servers of a bridge, each in a profile of its own. They are named, pinned, screened and cut to size on the other
+    /// side, so what they say is passed on as it is.
+    fn served(self: &Arc<Self>, settings: &Settings) -> Result<Vec<Server>> {
+        let servers = Parcel::last(settings)?
+            .map(|parcel| parcel.servers)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|served| {
+                let (id, notes) = (served.id.clone(), Notes::given(served.effects.clone()));
+                let server = self.server(settings, served.plan(), notes);
+                Server {
+                    // A session over there is somebody who speaks for it here.
+                    sharing: match server.sharing {
+                        gateway::Sharing::Session => gateway::Sharing::Principal,
+                        other => other,
+                    },
+                    profiles: vec![id],
+                    origin: Origin::BuiltIn,
+                    ..server
+                }
+            });
+        Ok(servers.collect())
     }
 
     /// One server, from its plan.
@@ -199,12 +252,7 @@ impl Fleet {
         let connecting = Arc::clone(&plan);
         let preparing = (Arc::clone(self), Arc::clone(&plan));
         Server {
-            sharing: match plan.sharing {
-                plan::Sharing::Everyone => gateway::Sharing::Everyone,
-                plan::Sharing::Principal => gateway::Sharing::Principal,
-                plan::Sharing::Session => gateway::Sharing::Session,
-                plan::Sharing::Call => gateway::Sharing::Call,
-            },
+            sharing: connect::sharing(plan.sharing),
             prefix: plan.prefix.clone(),
             tools: plan.tools.clone(),
             life: Life {

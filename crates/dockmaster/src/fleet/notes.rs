@@ -14,6 +14,16 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
+    /// What somebody else read of a catalog.
+    pub(crate) fn given(effects: BTreeMap<String, Effect>) -> Self {
+        Self { effects }
+    }
+
+    /// What the tools do, by name.
+    pub(crate) fn effects(&self) -> BTreeMap<String, Effect> {
+        self.effects.clone()
+    }
+
     pub(crate) fn of(entry: &Entry) -> Self {
         let effect = |more: &serde_json::Map<String, Value>| {
             let hints = more.get("annotations")?;

@@ -42,6 +42,8 @@ pub(crate) struct Overrides {
     pub(crate) preset: Option<policy::Preset>,
     pub(crate) ask: Option<policy::AskBefore>,
     pub(crate) mode: Option<engine::guard::Mode>,
+    /// It runs in a bridge, on a machine whose files it does not see.
+    pub(crate) bridge: bool,
 }
 
 /// Everything that is set.
@@ -121,6 +123,17 @@ impl Settings {
     pub(crate) fn again(&self) -> Result<Self, SettingsError> {
         let named = (self.file != self.folders.config_file()).then_some(self.file.as_path());
         Self::read(named, self.overrides.clone(), self.environment.clone())
+    }
+
+    /// As the file says it, without the command line.
+    pub(crate) fn as_written(&self) -> Result<Self, SettingsError> {
+        let named = self.has_file().then_some(self.file.as_path());
+        Self::read(named, Overrides::default(), self.environment.clone())
+    }
+
+    /// Whether this is the gateway in a bridge.
+    pub(crate) fn is_bridge(&self) -> bool {
+        self.overrides.bridge
     }
 
     /// Whether there is a configuration file.

@@ -107,6 +107,14 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    /// Of a run in the surroundings of this one.
+    pub(crate) fn new(output: Output, of: &Dockmaster) -> Self {
+        Self {
+            output,
+            folder: of.home.path().to_owned(),
+        }
+    }
+
     pub(crate) fn code(&self) -> i32 {
         self.output.status.code().unwrap_or(-1)
     }

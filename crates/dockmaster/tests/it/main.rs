@@ -8,6 +8,7 @@
 mod actors;
 mod aliases;
 mod artifacts;
+mod bridge;
 mod calls;
 mod config;
 mod confines;

@@ -1,5 +1,6 @@
 //! `host add|list|show|test|edit|remove`.
 
+mod bridge;
 pub(crate) mod states;
 
 use std::path::Path;
@@ -16,6 +17,8 @@ use hosts::Hosts;
 use serde_json::json;
 use toml_edit::{Array, InlineTable, Value};
 
+use crate::bridges::states::Whom;
+use crate::bridges::{self, Record};
 use crate::cli::{HostCommand, Wanted};
 use crate::exit::{Exit, Failure};
 use crate::settings::{Edit, Host, LOCAL, Settings, is_label};
@@ -35,7 +38,7 @@ pub(crate) async fn run(settings: &Settings, command: HostCommand) -> Result<Exi
             json,
         } => add(settings, &name, endpoint, wanted, untested, json.json).await,
         HostCommand::List(json) => list(settings, json.json).await,
-        HostCommand::Show { name, json } => show(settings, &name, json.json),
+        HostCommand::Show { name, json } => show(settings, &name, json.json).await,
         HostCommand::Test { name, json } => test(settings, &name, json.json).await,
         HostCommand::Edit {
             name,
@@ -53,6 +56,13 @@ pub(crate) async fn run(settings: &Settings, command: HostCommand) -> Result<Exi
             edit(settings, &name, &change).await
         }
         HostCommand::Remove { name, yes } => remove(settings, &name, yes).await,
+        HostCommand::Install {
+            name,
+            executable,
+            socket,
+        } => bridge::install(settings, &name, executable, socket).await,
+        HostCommand::Upgrade { name, executable } => bridge::upgrade(settings, &name, executable).await,
+        HostCommand::Uninstall { name, forget } => bridge::uninstall(settings, &name, forget).await,
     }
 }
 
@@ -153,11 +163,25 @@ fn place_of(host: &Host) -> String {
 /// Asks all of them side by side.
 async fn list(settings: &Settings, json: bool) -> Result<Exit> {
     let hosts = engines::hosts(settings, None, &Hosts::default(), |_| false);
-    let states = hosts.states(in_order(&hosts), PATIENCE).await;
+    let (states, bridges) = tokio::join!(
+        hosts.states(in_order(&hosts), PATIENCE),
+        bridges::states::all(settings, &hosts, Whom::All, PATIENCE)
+    );
     if json {
-        output::json(&states)?;
+        let with_bridge = states.iter().map(|state| -> Result<_> {
+            let mut row = serde_json::to_value(state)?;
+            let bridge = bridges.iter().find(|bridge| row["name"] == bridge.host);
+            if let (Some(bridge), Some(row)) = (bridge, row.as_object_mut()) {
+                row.insert("bridge".to_owned(), serde_json::to_value(bridge)?);
+            }
+            Ok(row)
+        });
+        output::json(&with_bridge.collect::<Result<Vec<_>>>()?)?;
     } else {
         output::line(&states::table(&states))?;
+        for bridge in bridges {
+            output::line(&bridge.line())?;
+        }
     }
     Ok(Exit::Done)
 }
@@ -169,7 +193,7 @@ pub(crate) fn in_order(hosts: &Hosts) -> Vec<Arc<hosts::Host>> {
     all
 }
 
-fn show(settings: &Settings, name: &str, json: bool) -> Result<Exit> {
+async fn show(settings: &Settings, name: &str, json: bool) -> Result<Exit> {
     let host = engines::known(settings, name)?;
     let found = engines::find(settings, name);
     let (endpoint, origin) = match &found {
@@ -183,16 +207,26 @@ fn show(settings: &Settings, name: &str, json: bool) -> Result<Exit> {
         .filter(|shown| shown.key.starts_with(&table))
         .filter(|shown| matches!(shown.origin, crate::settings::Origin::File { .. }))
         .collect();
+    let bridge = match Record::read(settings, name)? {
+        Some(_) => {
+            let hosts = engines::hosts(settings, None, &Hosts::default(), |_| false);
+            bridges::states::of(settings, &hosts, name, Whom::All, PATIENCE).await
+        }
+        None => None,
+    };
     if json {
         output::json(&json!({
             "name": name, "endpoint": endpoint, "origin": origin, "ssh": host.ssh, "mode": host.mode,
-            "labels": host.labels, "servers": users(settings, name), "settings": written,
+            "labels": host.labels, "servers": users(settings, name), "settings": written, "bridge": bridge,
         }))?;
         return Ok(Exit::Done);
     }
     output::line(&format!("{name}: {endpoint} ({origin})\nmode {}", host.mode))?;
     if !host.labels.is_empty() {
         output::line(&format!("labels {}", host.labels.join(" ")))?;
+    }
+    if let Some(bridge) = bridge {
+        output::line(&bridge.line())?;
     }
     let users = users(settings, name);
     if !users.is_empty() {
@@ -206,7 +240,11 @@ fn show(settings: &Settings, name: &str, json: bool) -> Result<Exit> {
 
 async fn test(settings: &Settings, name: &str, json: bool) -> Result<Exit> {
     engines::known(settings, name)?;
-    let checks = doctor::of_host(settings, name).await;
+    let mut checks = doctor::of_host(settings, name).await;
+    let hosts = engines::hosts(settings, None, &Hosts::default(), |_| false);
+    if let Some(told) = bridges::states::of(settings, &hosts, name, Whom::All, PATIENCE).await {
+        checks.push(doctor::of_bridge(&told));
+    }
     if json {
         output::json(&checks)?;
     } else {
@@ -244,6 +282,12 @@ async fn remove(settings: &Settings, name: &str, yes: bool) -> Result<Exit> {
     if name == LOCAL {
         bail!("{LOCAL} can't be removed: it is the engine that is there without any configuration");
     }
+    if Record::read(settings, name)?.is_some() && !yes {
+        bail!(
+            "there is a bridge on {name}; take it away before (`dockmaster host uninstall {name}`), or remove the host all the \
+             same with --yes: the bridge goes on over there, and nobody here reaches it"
+        );
+    }
     let users = users(settings, name);
     if !users.is_empty() && !yes {
         bail!(
@@ -262,11 +306,14 @@ async fn remove(settings: &Settings, name: &str, yes: bool) -> Result<Exit> {
 
 /// The servers that are placed on a host: `memory (profile work)`.
 fn users(settings: &Settings, name: &str) -> Vec<String> {
-    let placed = fleet::enabled(settings)
-        .filter(|enabled| matches!(&enabled.setup.host, Some(Place::On(host)) if host.as_str() == name));
+    let placed = fleet::enabled(settings).filter(|enabled| is_placed_on(enabled, name));
     placed
         .map(|enabled| format!("{} (profile {})", enabled.name, enabled.profile))
         .collect()
+}
+
+fn is_placed_on(enabled: &fleet::Enabled<'_>, name: &str) -> bool {
+    matches!(&enabled.setup.host, Some(Place::On(host)) if host.as_str() == name)
 }
 
 /// Links over there can't be followed from here, so roots are of use only to who takes paths as they are spelled.

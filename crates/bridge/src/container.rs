@@ -1,0 +1,143 @@
+//! The container of a bridge, as it is asked for. Pure, so that what would run can be read in a test.
+
+use std::collections::HashMap;
+
+use base::names::ImageRef;
+use engine::guard::{BRIDGE_LABEL, BRIDGE_NAME};
+use engine::models::{
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountBindOptions,
+    MountBindOptionsPropagationEnum, MountType, MountVolumeOptions, RestartPolicy, RestartPolicyNameEnum,
+};
+
+use crate::ARGUMENT;
+
+/// Where a bridge keeps its state, in its volume.
+pub const HOME: &str = "/var/lib/dockmaster";
+/// The program in its image.
+pub(crate) const PROGRAM: &str = "/dockmaster";
+/// Where the engine's socket is, in it.
+const SOCKET: &str = "/var/run/docker.sock";
+/// Says what an object of ours is.
+const MANAGED: &str = "dockmaster.managed";
+/// The version of Dockmaster in it.
+pub(crate) const VERSION: &str = "dockmaster.version";
+/// Memory, of which it needs a few dozen megabytes.
+const MEMORY: i64 = 512 << 20;
+const PROCESSES: i64 = 512;
+/// Seconds for it to end its servers.
+const STOP: i64 = 20;
+
+/// Where a bridge is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The engine's socket, on its host.
+    pub socket: String,
+    /// The version of Dockmaster that is installed.
+    pub version: String,
+}
+
+/// Its container and its volume.
+pub(crate) fn name(id: &str) -> String {
+    format!("{BRIDGE_NAME}-{id}")
+}
+
+/// The label of its images. Not that of its container, which would take it over from an image that poses as one.
+pub(crate) fn of_image(id: &str) -> String {
+    format!("dockmaster.bridge-image={id}")
+}
+
+/// The image's configuration, as Dockerfile instructions.
+pub(crate) fn changes(id: &str, has_libraries: bool) -> Vec<String> {
+    let mut changes = vec![
+        format!("ENTRYPOINT [\"{PROGRAM}\", \"{ARGUMENT}\"]"),
+        format!("ENV DOCKMASTER_HOME={HOME}"),
+        format!("LABEL {MANAGED}=bridge-image"),
+        format!("LABEL {}", of_image(id)),
+    ];
+    if has_libraries {
+        changes.push("ENV LD_LIBRARY_PATH=/lib".to_owned());
+    }
+    changes
+}
+
+/// The request for its container.
+pub(crate) fn request(id: &str, image: &ImageRef, place: &Place) -> ContainerCreateBody {
+    let labels: HashMap<String, String> = [
+        (BRIDGE_LABEL, id),
+        (MANAGED, "bridge"),
+        (VERSION, place.version.as_str()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into();
+    let host = HostConfig {
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        privileged: Some(false),
+        readonly_rootfs: Some(true),
+        tmpfs: Some(HashMap::from([(
+            "/tmp".to_owned(),
+            "rw,noexec,nosuid,nodev,size=64m,mode=1777".to_owned(),
+        )])),
+        mounts: Some(vec![socket(&place.socket), volume(id, &labels)]),
+        memory: Some(MEMORY),
+        memory_swap: Some(MEMORY),
+        pids_limit: Some(PROCESSES),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".to_owned()),
+            config: Some(HashMap::from([
+                ("max-size".to_owned(), "1m".to_owned()),
+                ("max-file".to_owned(), "2".to_owned()),
+            ])),
+        }),
+        // It comes back with its engine, unless somebody has stopped it.
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+            maximum_retry_count: None,
+        }),
+        auto_remove: Some(false),
+        init: Some(true),
+        // Nobody reaches it but through its engine.
+        network_mode: Some("none".to_owned()),
+        ..HostConfig::default()
+    };
+    ContainerCreateBody {
+        image: Some(image.to_string()),
+        cmd: Some(vec!["serve".to_owned()]),
+        // The socket belongs to root, who has no powers here and no way to get any.
+        user: Some("0:0".to_owned()),
+        healthcheck: Some(HealthConfig {
+            test: Some(vec!["NONE".to_owned()]),
+            ..HealthConfig::default()
+        }),
+        stop_timeout: Some(STOP),
+        labels: Some(labels),
+        host_config: Some(host),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn socket(source: &str) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(source.to_owned()),
+        target: Some(SOCKET.to_owned()),
+        bind_options: Some(MountBindOptions {
+            propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
+            ..MountBindOptions::default()
+        }),
+        ..Mount::default()
+    }
+}
+
+fn volume(id: &str, labels: &HashMap<String, String>) -> Mount {
+    Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(name(id)),
+        target: Some(HOME.to_owned()),
+        volume_options: Some(MountVolumeOptions {
+            labels: Some(labels.clone()),
+            ..MountVolumeOptions::default()
+        }),
+        ..Mount::default()
+    }
+}

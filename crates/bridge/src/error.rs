@@ -1,0 +1,64 @@
+//! What goes wrong with a bridge, in words for whoever can mend it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::Architecture;
+
+/// Why something did not happen to a bridge, or through it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The executable can't be made into an image.
+    #[error("{} can't be made into a bridge: {why}", .path.display())]
+    Executable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The host can't run it.
+    #[error(
+        "the executable is for {ours}, and the host runs {theirs}; give a Dockmaster that was linked statically for \
+         {theirs} with --executable PATH"
+    )]
+    Architecture {
+        /// Of the executable.
+        ours: Architecture,
+        /// Of the host, in its own word.
+        theirs: String,
+    },
+    /// The engine refused or failed.
+    #[error("can't {what}: {cause}")]
+    Engine {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        cause: engine::Error,
+    },
+    /// There is no bridge where one was.
+    #[error(
+        "the bridge is not there any more; `dockmaster host uninstall` forgets it, `dockmaster host install` makes another one"
+    )]
+    Gone,
+    /// It runs, and says no.
+    #[error("the bridge says: {0}")]
+    Said(String),
+    /// It does not answer.
+    #[error("the bridge does not answer: {0}")]
+    Silent(String),
+    /// The new one does not work; the one before goes on.
+    #[error("the new bridge does not work ({0}); the one before is back")]
+    Restored(Box<Error>),
+}
+
+impl Error {
+    pub(crate) fn engine(what: &'static str, cause: engine::Error) -> Self {
+        Self::Engine { what, cause }
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::other(error.to_string())
+    }
+}

@@ -1,0 +1,172 @@
+//! The ways of calls to bridges: which servers go by one, that it knows what they are made of, and the streams to it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use base::Secret;
+use bridge::Bridge;
+use gateway::{Link, Share};
+use hosts::Host;
+
+use super::parcel::{Parcel, Served};
+use super::record::{self, Record};
+use super::versions;
+use crate::settings::Settings;
+
+/// The ways from one gateway.
+pub(crate) struct Ways {
+    settings: Settings,
+    /// Tells sessions of this process from those of others.
+    run: String,
+    /// One pool of streams for each bridge, by its id.
+    clients: Mutex<BTreeMap<String, fetch::Client>>,
+}
+
+/// The way to one bridge.
+pub(crate) struct Way {
+    client: fetch::Client,
+    key: Secret,
+    /// The plan, as the bridge knows it.
+    plan: String,
+}
+
+impl Ways {
+    pub(crate) fn new(settings: &Settings) -> Result<Self> {
+        Ok(Self {
+            settings: settings.clone(),
+            run: record::digits(&record::random::<4>()?),
+            clients: Mutex::default(),
+        })
+    }
+
+    /// What is known of the bridge of a host, if it has one.
+    pub(crate) fn record(&self, host: &Host) -> Result<Option<Record>> {
+        // A bridge has none of its own.
+        if self.settings.is_bridge() {
+            return Ok(None);
+        }
+        Record::read(&self.settings, host.name().as_str())
+    }
+
+    /// The way to the bridge of a host, which is brought to know `servers` first. One of an unsuitable version is an error
+    /// that says what to do.
+    pub(crate) async fn to(
+        &self,
+        host: &Host,
+        record: Record,
+        servers: Vec<Served>,
+        plan: String,
+    ) -> Result<Way> {
+        let name = host.name().as_str();
+        versions::fit(name, &record.version)?;
+        let engine = host.engine().map_err(anyhow::Error::msg)?;
+        let bridge = Bridge::new(&engine, &record.id);
+        let parcel = Parcel::new(&self.settings, name, &record, servers)?;
+        let known = parcel.revision()? == record.revision && !record.is_old();
+        let record = if known {
+            record
+        } else {
+            bring(&self.settings, name, &bridge, parcel)
+                .await
+                .with_context(|| format!("the bridge on {name} could not be told what it is to run"))?
+        };
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = clients
+            .entry(record.id.clone())
+            .or_insert_with(|| client(&bridge));
+        Ok(Way {
+            client: client.clone(),
+            key: record.key(),
+            plan,
+        })
+    }
+
+    /// A link to a server over there.
+    pub(crate) fn link(
+        &self,
+        way: Way,
+        server: &str,
+        sharing: gateway::Sharing,
+        share: &Share,
+    ) -> Result<Link> {
+        let own = |name: &str, value: Secret| gateway::RemoteHeader {
+            name: name.to_owned(),
+            value,
+            secret: None,
+        };
+        let mut headers = vec![own(
+            "authorization",
+            Secret::new(format!("Bearer {}", way.key.expose())),
+        )];
+        match sharing {
+            gateway::Sharing::Everyone => {}
+            gateway::Sharing::Principal => {
+                headers.push(own("dockmaster-for", Secret::new(share.key.clone())));
+            }
+            // Another process counts its sessions and calls from one, too.
+            gateway::Sharing::Session | gateway::Sharing::Call => {
+                let whose = format!("{}-{}", self.run, share.key);
+                headers.push(own("dockmaster-for", Secret::new(whose)));
+            }
+        }
+        let remote = gateway::Remote {
+            server: server.to_owned(),
+            url: format!("http://localhost/mcp/profile/{}", way.plan),
+            transport: gateway::RemoteTransport::StreamableHttp,
+            headers,
+            client: way.client,
+            limits: gateway::RemoteLimits::default(),
+        };
+        Ok(remote.link()?)
+    }
+}
+
+fn client(bridge: &Bridge) -> fetch::Client {
+    let options = fetch::Options {
+        user_agent: concat!("dockmaster/", env!("CARGO_PKG_VERSION")).to_owned(),
+        limits: fetch::Limits {
+            // A new stream is a program that is started over there.
+            connect: std::time::Duration::from_secs(30),
+            ..fetch::Limits::default()
+        },
+        ..fetch::Options::default()
+    };
+    fetch::Client::over_streams(options, Arc::new(bridge.clone()))
+}
+
+/// Brings a parcel to a bridge, with a new key where the present one is old, and notes that it is there. One at a time for
+/// each host, whichever process does it.
+async fn bring(settings: &Settings, host: &str, bridge: &Bridge, mut parcel: Parcel) -> Result<Record> {
+    let _one = Record::lock(settings, host).await?;
+    let Some(record) = Record::read(settings, host)? else {
+        bail!("the bridge on {host} was uninstalled just now");
+    };
+    let revision = parcel.revision()?;
+    let is_due = record.is_old();
+    if record.revision == revision && !is_due {
+        // Somebody else was faster.
+        return Ok(record);
+    }
+    let mut next = if is_due { record.rotated()? } else { record };
+    next.revision = revision;
+    parcel.keys = next.hashes();
+    bridge.ask(&["take"], &serde_json::to_vec(&parcel)?).await?;
+    // Kept once it holds over there: until then the key before is good in any case.
+    next.save(settings, host)?;
+    Ok(next)
+}
+
+/// Gives a bridge a new key; the one before stays valid beside it. `version` is what runs over there now.
+pub(crate) async fn rekey(settings: &Settings, host: &str, bridge: &Bridge, version: String) -> Result<()> {
+    let _one = Record::lock(settings, host).await?;
+    let Some(record) = Record::read(settings, host)? else {
+        bail!("the bridge on {host} was uninstalled just now");
+    };
+    let mut next = record.rotated()?;
+    bridge
+        .ask(&["keys"], &serde_json::to_vec(&next.hashes())?)
+        .await?;
+    next.version = version;
+    next.save(settings, host)
+}

@@ -1,0 +1,314 @@
+//! Bridges: this executable in a container of its own, on the engine under test as the engine of another host. Installed,
+//! called through, left alone, upgraded, and taken away.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use testkit::{Daemon, McpClient};
+
+use crate::harness::{Dockmaster, EXECUTABLE, Ended};
+use crate::servers::{containers, gone, store_secret};
+
+const VERSION: &str = "2025-11-25";
+
+/// An MCP server that counts its calls: what it answers tells whether it is the same one still.
+const COUNTER: &str = r#"
+reply() { printf '{"jsonrpc":"2.0","id":%s,%s}\n' "$1" "$2"; }
+n=0
+while read -r line; do
+  id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+  case $line in
+    *'"method":"initialize"'*) reply "$id" '"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"counter","version":"1"}}' ;;
+    *'"method":"tools/list"'*) reply "$id" '"result":{"tools":[{"name":"count","inputSchema":{"type":"object"}},{"name":"given","inputSchema":{"type":"object"}}]}' ;;
+    *'"name":"count"'*) n=$((n+1)); reply "$id" "\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"call $n\"}]}" ;;
+    *'"name":"given"'*) reply "$id" "\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"${#TOKEN} characters\"}]}" ;;
+    *'"id":'*) [ -n "$id" ] && reply "$id" '"error":{"code":-32601,"message":"no such method"}' ;;
+  esac
+done
+"#;
+
+/// Two names of one engine; the server `NAME` is placed on `far`.
+async fn with_far(name: &str) -> Dockmaster {
+    let image = testkit::image().await;
+    let engine = testkit::endpoint();
+    let dockmaster = Dockmaster::new().configured(&format!(
+        "[hosts.far]\nendpoint = '{engine}'\n[servers.{name}]\nimage = \"{image}\"\nargs = [\"sh\", \"-c\", '''{COUNTER}''']\n\
+         secrets = {{ TOKEN = \"counter.token\" }}\n[profiles.default.servers.{name}]\nhost = 'far'\n"
+    ));
+    store_secret(&dockmaster, "counter.token", "eleven-long");
+    dockmaster
+}
+
+/// The executable without what debuggers want: a tenth of its size goes into the image.
+fn small() -> &'static PathBuf {
+    static SMALL: OnceLock<PathBuf> = OnceLock::new();
+    SMALL.get_or_init(|| {
+        let own = std::env::temp_dir().join(format!("dockmaster-small-{}", std::process::id()));
+        let stripped = Command::new("strip").arg("-o").arg(&own).arg(EXECUTABLE).status();
+        if !stripped.is_ok_and(|status| status.success()) {
+            fs_err::copy(EXECUTABLE, &own).unwrap();
+        }
+        own
+    })
+}
+
+/// A command of the small executable, in the same surroundings.
+fn run(dockmaster: &Dockmaster, arguments: &[&str]) -> Ended {
+    let of = dockmaster.command(arguments);
+    let mut command = Command::new(small());
+    command.args(arguments).env_clear().current_dir(dockmaster.home());
+    command.envs(of.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    Ended::new(output, dockmaster)
+}
+
+fn id(dockmaster: &Dockmaster) -> String {
+    record(dockmaster)["id"].as_str().unwrap().to_owned()
+}
+
+fn record(dockmaster: &Dockmaster) -> Value {
+    serde_json::from_str(&fs_err::read_to_string(dockmaster.file("bridges/far.json")).unwrap()).unwrap()
+}
+
+async fn call(client: &McpClient, tool: &str) -> String {
+    match client.try_call(tool, serde_json::json!({})).await {
+        Ok(answer) => answer.text(),
+        Err(error) => format!("{error:?}; {}", client.stderr()),
+    }
+}
+
+/// Everything that a bridge of this id, or its servers, left on the engine.
+async fn left(id: &str) -> Vec<String> {
+    let daemon = Daemon::here();
+    let mut left = Vec::new();
+    for (path, list, key) in [
+        ("/containers/json?all=1", "", "Names"),
+        ("/volumes", "Volumes", "Name"),
+        ("/images/json", "", "RepoTags"),
+    ] {
+        let answer = daemon.get(path).await.ok().json();
+        let list = if list.is_empty() { &answer } else { &answer[list] };
+        let named = list.as_array().into_iter().flatten().filter(|one| {
+            let text = format!("{}{}", one[key], one["Labels"]);
+            text.contains(id)
+        });
+        left.extend(named.map(|one| one[key].to_string()));
+    }
+    left
+}
+
+/// How many calls of `count` the bridge wrote down, as our own audit tells.
+fn rows(audit: &[Value]) -> usize {
+    let far = audit
+        .iter()
+        .filter(|row| row["principal"] == "gateway@far" && row["tool"] == "count");
+    far.count()
+}
+
+/// And nobody but its engine reaches it.
+async fn is_locked_down(daemon: &Daemon, name: &str) {
+    let state = daemon.get(&format!("/containers/{name}/json")).await.ok().json();
+    let host = &state["HostConfig"];
+    assert_eq!(host["NetworkMode"], "none");
+    assert_eq!(host["ReadonlyRootfs"], true);
+    assert_eq!(host["CapDrop"], serde_json::json!(["ALL"]));
+    assert_eq!(host["Privileged"], false);
+    assert_eq!(host["RestartPolicy"]["Name"], "unless-stopped");
+    assert!(
+        host["PortBindings"]
+            .as_object()
+            .is_none_or(serde_json::Map::is_empty)
+    );
+}
+
+fn no_tool_gets_at_it(dockmaster: &Dockmaster, name: &str) {
+    for arguments in [
+        &[
+            "tools",
+            "call",
+            "remove_container",
+            "--arg",
+            "host=far",
+            "--arg",
+            "force=true",
+            "--arg",
+        ][..],
+        &["tools", "call", "stop_container", "--arg", "host=far", "--arg"],
+    ] {
+        let container = format!("container={name}");
+        let refused = dockmaster.run(&[arguments, &[container.as_str(), "--yes"]].concat());
+        assert!(
+            format!("{}{}", refused.stdout(), refused.stderr()).contains("rule bridge"),
+            "{}",
+            refused.transcript()
+        );
+    }
+}
+
+fn is_shown(dockmaster: &Dockmaster) {
+    for command in [
+        &["host", "list"][..],
+        &["host", "show", "far"],
+        &["gateway", "status"],
+    ] {
+        let shown = dockmaster.run(command);
+        let line = format!("bridge on far: {} running", env!("CARGO_PKG_VERSION"));
+        assert!(shown.stdout().contains(&line), "{}", shown.transcript());
+    }
+    let tested = dockmaster.run(&["host", "test", "far"]);
+    assert!(tested.stdout().contains("bridge"), "{}", tested.transcript());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_goes_on_when_its_gateway_is_gone() {
+    let dockmaster = with_far("bridge").await;
+    let installed = run(&dockmaster, &["host", "install", "far"]);
+    assert_eq!(installed.code(), 0, "{}", installed.transcript());
+    let id = id(&dockmaster);
+    let name = format!("dockmaster.bridge-{id}");
+    assert!(installed.stdout().contains(&name), "{}", installed.transcript());
+    let again = run(&dockmaster, &["host", "install", "far"]);
+    assert!(
+        again.stderr().contains("there is a bridge on far already"),
+        "{}",
+        again.transcript()
+    );
+
+    let daemon = Daemon::here();
+    is_locked_down(&daemon, &name).await;
+
+    // A gateway that is killed takes nothing along.
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    assert_eq!(call(&client, "count").await, "call 1");
+    assert_eq!(call(&client, "given").await, "11 characters");
+    let made = containers("bridge").await;
+    assert_eq!(made.len(), 1);
+    assert_eq!(made[0]["Labels"]["dockmaster.made-by-bridge"], id.as_str());
+    let pid = rustix::process::Pid::from_raw(client.pid().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    drop(client);
+    assert_eq!(containers("bridge").await[0]["Id"], made[0]["Id"]);
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    assert_eq!(call(&client, "count").await, "call 2");
+
+    // What the rules deny is denied over there, too.
+    let mut config = fs_err::read_to_string(dockmaster.file("config.toml")).unwrap();
+    config.push_str("[policy]\ndeny = [\"bridge/given\"]\n");
+    fs_err::write(dockmaster.file("config.toml"), config).unwrap();
+    let called = dockmaster.run(&["tools", "call", "count"]);
+    assert_eq!(called.stdout(), "call 3\n", "{}", called.transcript());
+    let told = daemon
+        .get(&format!(
+            "/containers/{name}/archive?path=/var/lib/dockmaster/config.toml"
+        ))
+        .await
+        .ok()
+        .text();
+    assert!(told.contains("deny = [\"bridge/given\"]"), "{told}");
+
+    no_tool_gets_at_it(&dockmaster, &name);
+
+    // What it wrote down stands in the audit here, once, whoever looks.
+    assert_eq!(rows(&dockmaster.audit()), 3);
+    assert_eq!(rows(&dockmaster.audit()), 3);
+    let verified = dockmaster.run(&["audit", "verify"]);
+    assert_eq!(verified.code(), 0, "{}", verified.transcript());
+
+    is_shown(&dockmaster);
+    // It comes back when it is stopped with its engine.
+    client.close().await;
+    daemon
+        .post(&format!("/containers/{name}/restart"), &Value::Null)
+        .await
+        .ok();
+    let called = dockmaster.run(&["tools", "call", "count"]);
+    assert_eq!(called.stdout(), "call 1\n", "{}", called.transcript());
+
+    // An upgrade keeps what it knows, and makes a new key.
+    let before = record(&dockmaster);
+    let upgraded = run(&dockmaster, &["host", "upgrade", "far"]);
+    assert_eq!(upgraded.code(), 0, "{}", upgraded.transcript());
+    let after = record(&dockmaster);
+    assert_eq!(before["id"], after["id"]);
+    assert_ne!(before["key"], after["key"]);
+    let called = dockmaster.run(&["tools", "call", "count"]);
+    assert_eq!(called.stdout(), "call 1\n", "{}", called.transcript());
+    assert_eq!(rows(&dockmaster.audit()), 5);
+
+    let uninstalled = run(&dockmaster, &["host", "uninstall", "far"]);
+    assert_eq!(uninstalled.code(), 0, "{}", uninstalled.transcript());
+    gone("bridge").await;
+    assert_eq!(left(&id).await, Vec::<String>::new());
+    assert!(!dockmaster.file("bridges/far.json").exists());
+    // The gateway runs it by itself again.
+    let called = dockmaster.run(&["tools", "call", "count"]);
+    assert_eq!(called.stdout(), "call 1\n", "{}", called.transcript());
+    gone("bridge").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_one_that_does_not_work_gives_way() {
+    let dockmaster = with_far("steady").await;
+    let installed = run(&dockmaster, &["host", "install", "far"]);
+    assert_eq!(installed.code(), 0, "{}", installed.transcript());
+    let id = id(&dockmaster);
+
+    let source = dockmaster.file("no.c");
+    fs_err::write(&source, "int main(void) { return 3; }").unwrap();
+    let wrong = dockmaster.file("no");
+    let compiled = Command::new("cc")
+        .arg("-static")
+        .arg("-o")
+        .args([&wrong, &source])
+        .status();
+    assert!(compiled.unwrap().success(), "the C compiler links statically");
+    let upgraded = run(
+        &dockmaster,
+        &["host", "upgrade", "far", "--executable", wrong.to_str().unwrap()],
+    );
+    assert_eq!(upgraded.code(), 1, "{}", upgraded.transcript());
+    assert!(
+        upgraded.stderr().contains("the one before is back"),
+        "{}",
+        upgraded.transcript()
+    );
+    let called = dockmaster.run(&["tools", "call", "count"]);
+    assert_eq!(called.stdout(), "call 1\n", "{}", called.transcript());
+
+    // One of another time says what to do.
+    let path = dockmaster.file("bridges/far.json");
+    let mut told = record(&dockmaster);
+    for (version, wanted) in [
+        ("9.9.0", "upgrade this Dockmaster"),
+        ("x", "`dockmaster host upgrade far`"),
+    ] {
+        told["version"] = version.into();
+        fs_err::write(&path, told.to_string()).unwrap();
+        let refused = dockmaster.run(&["tools", "call", "count"]);
+        assert!(
+            format!("{}{}", refused.stdout(), refused.stderr()).contains(wanted),
+            "{}",
+            refused.transcript()
+        );
+    }
+    let upgraded = run(&dockmaster, &["host", "upgrade", "far"]);
+    assert_eq!(upgraded.code(), 0, "{}", upgraded.transcript());
+    assert_eq!(dockmaster.run(&["tools", "call", "count"]).stdout(), "call 1\n");
+
+    // A key that is old is replaced by the next connection, and nothing breaks.
+    let mut told = record(&dockmaster);
+    let old = told["key"].clone();
+    told["key_made"] = 0.into();
+    fs_err::write(&path, told.to_string()).unwrap();
+    assert_eq!(dockmaster.run(&["tools", "call", "count"]).stdout(), "call 2\n");
+    assert_ne!(record(&dockmaster)["key"], old);
+
+    let uninstalled = run(&dockmaster, &["host", "uninstall", "far"]);
+    assert_eq!(uninstalled.code(), 0, "{}", uninstalled.transcript());
+    gone("steady").await;
+    assert_eq!(left(&id).await, Vec::<String>::new());
+}
