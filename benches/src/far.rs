@@ -1,8 +1,9 @@
-//! Hosts behind SSH: the first call and the later ones, beside `ssh` itself and the docker CLI; and through a wire of
-//! 40 ms, what a call and a list over ten hosts wait for.
+//! A host behind SSH: the first call and the later ones, beside `ssh` itself and the docker CLI. What distance does is in
+//! `distance`.
 
 use crate::Place;
-use crate::figures::{Series, milliseconds};
+use crate::distance;
+use crate::figures::Series;
 use crate::front::Home;
 use crate::http::Connection;
 use crate::machine::socket;
@@ -11,36 +12,30 @@ use crate::stdio::Server;
 use anyhow::{Result, ensure};
 use serde_json::json;
 use std::fmt::Write as _;
-use std::io::{Read, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
 use testkit::Sshd;
 
 const FIRSTS: usize = 30;
 const CALLS: usize = 300;
-const FAR_CALLS: usize = 40;
-const HOSTS: usize = 10;
-/// From one end of the wire to the other.
-const ONE_WAY: Duration = Duration::from_millis(20);
 
 pub(crate) fn measure(page: &mut Page, place: &Place) -> Result<()> {
     let sshd = place.runtime.block_on(Sshd::start(""));
     firsts(page, place, &sshd)?;
-    wire(page, place, &sshd)
+    distance::wire(page, place, &sshd)?;
+    distance::server(page, place, &sshd)?;
+    distance::cut(page, place)
 }
 
 /// How the gateway is started, with these ports as hosts and the keys of somebody who may log in.
-struct Hosts {
+pub(crate) struct Hosts {
     home: Home,
     environment: Vec<(String, String)>,
 }
 
 impl Hosts {
-    fn new(sshd: &Sshd, ports: &[u16]) -> Result<Self> {
+    pub(crate) fn new(sshd: &Sshd, ports: &[u16], further: &str) -> Result<Self> {
         let mut config = String::new();
         let mut known = String::new();
         let key = sshd.read("host_key.pub");
@@ -54,13 +49,13 @@ impl Hosts {
             write!(known, "[127.0.0.1]:{port} {key}")?;
         }
         fs_err::write(sshd.home().join(".ssh/known_hosts"), known)?;
-        let home = Home::new(&config)?;
+        let home = Home::new(&(config + further))?;
         let mut environment = home.environment();
         environment.push(("HOME".to_owned(), sshd.home().display().to_string()));
         Ok(Self { home, environment })
     }
 
-    fn gateway(&self, dockmaster: &str) -> Result<Server> {
+    pub(crate) fn gateway(&self, dockmaster: &str) -> Result<Server> {
         ensure!(self.home.path().is_dir(), "the configuration is gone");
         let command = [dockmaster, "gateway", "run"].map(str::to_owned);
         Server::start(&command, &self.environment)
@@ -113,7 +108,7 @@ fn firsts(page: &mut Page, place: &Place, sshd: &Sshd) -> Result<()> {
         ),
         "| what | ms |",
     );
-    let hosts = Hosts::new(sshd, &[sshd.port()])?;
+    let hosts = Hosts::new(sshd, &[sshd.port()], "")?;
     let path = systems_ssh(sshd)?;
     let ping = json!({ "host": "far0" });
     let (mut ssh, mut first, mut cli) = (Series::default(), Series::default(), Series::default());
@@ -152,105 +147,5 @@ fn firsts(page: &mut Page, place: &Place, sshd: &Sshd) -> Result<()> {
         &format!("{ratio:.2} ×"),
         ratio <= 1.2,
     );
-    Ok(())
-}
-
-fn wire(page: &mut Page, place: &Place, sshd: &Sshd) -> Result<()> {
-    let trip = 2 * ONE_WAY;
-    eprintln!("{HOSTS} hosts, {} ms away", trip.as_millis());
-    page.section(
-        &format!("Hosts {} ms away", trip.as_millis()),
-        &format!(
-            "The same sshd {HOSTS} times, each through a wire of its own that holds every byte up for {} ms. The \
-             connections are there. Over a round trip: what is left of the median.",
-            ONE_WAY.as_millis()
-        ),
-        "| what | calls | ms | over a round trip, ms |",
-    );
-    let wires: Vec<u16> = (0..HOSTS).map(|_| delayed(sshd.port())).collect::<Result<_>>()?;
-    let hosts = Hosts::new(sshd, &wires)?;
-    let mut server = hosts.gateway(place.dockmaster)?;
-    let trip = trip.as_secs_f64() * 1e3;
-    let mut row = |page: &mut Page, what: &str, tool: &str, host: &str| {
-        let arguments = json!({ "host": host });
-        for _ in 0..2 {
-            server.call(tool, &arguments)?;
-        }
-        let mut times = Series::default();
-        for _ in 0..FAR_CALLS {
-            times.time(|| server.call(tool, &arguments))?;
-        }
-        let median = times.median();
-        page.row(&[
-            what,
-            &FAR_CALLS.to_string(),
-            &times.cell(),
-            &milliseconds(median - trip),
-        ]);
-        anyhow::Ok(median)
-    };
-    let one = row(page, "one host (`ping_engine`)", "ping_engine", "far0")?;
-    let list = row(
-        page,
-        "all hosts, side by side (`list_containers`)",
-        "list_containers",
-        "*",
-    )?;
-    let over = one - trip;
-    page.target(
-        "each later call, over a network round trip",
-        "≤ 1 ms",
-        &format!("{} ms", milliseconds(over)),
-        over <= 1.0,
-    );
-    let trips = list / trip;
-    page.target(
-        "a list over ten hosts that are 40 ms away",
-        "≤ 2 round trips",
-        &format!("{trips:.2}"),
-        trips <= 2.0,
-    );
-    Ok(())
-}
-
-/// A port whose connections go to `port`, each byte late. It lives as long as this process.
-fn delayed(port: u16) -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let own = listener.local_addr()?.port();
-    std::thread::spawn(move || {
-        for near in listener.incoming().flatten() {
-            let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else {
-                continue;
-            };
-            // One that can't be set up is closed, and the measurement fails.
-            let _ = late(&near, &far).and_then(|()| late(&far, &near));
-        }
-    });
-    Ok(own)
-}
-
-/// Takes what comes from one end to the other, late.
-fn late(from: &TcpStream, to: &TcpStream) -> Result<()> {
-    from.set_nodelay(true)?;
-    let (mut from, mut to) = (from.try_clone()?, to.try_clone()?);
-    let (sender, receiver) = mpsc::channel::<(Instant, Vec<u8>)>();
-    std::thread::spawn(move || {
-        for (due, bytes) in receiver {
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            if to.write_all(&bytes).is_err() {
-                break;
-            }
-        }
-        to.shutdown(Shutdown::Write).ok();
-    });
-    std::thread::spawn(move || {
-        let mut bytes = vec![0; 64 << 10];
-        while let Ok(count @ 1..) = from.read(&mut bytes) {
-            let part = bytes.get(..count).unwrap_or_default().to_vec();
-            if sender.send((Instant::now() + ONE_WAY, part)).is_err() {
-                break;
-            }
-        }
-    });
     Ok(())
 }

@@ -10,6 +10,7 @@
 mod attach;
 mod client;
 mod container;
+mod distance;
 mod echo;
 mod far;
 mod figures;

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use base::KnownSecrets;
 use base::names::ServerName;
 use catalog::plan::{Build, Container, Plan, Target};
@@ -44,7 +44,7 @@ pub(crate) async fn prepare(settings: &Settings, store: &Store, plan: &Plan) -> 
     if wanted.is_empty() {
         return Ok(());
     }
-    on_engine_of(settings, store, Some(plan), async |instances| {
+    on_engine_of(settings, store, plan, async |instances| {
         for container in wanted {
             match container.build.as_ref().filter(|build| build.version.is_none()) {
                 Some(build) => of_newest(&instances, store, &plan.server, container, build).await?,
@@ -56,33 +56,17 @@ pub(crate) async fn prepare(settings: &Settings, store: &Store, plan: &Plan) -> 
     .await
 }
 
-/// Does what needs the engine at hand, and ends what was started for it.
-pub(crate) async fn on_engine<T>(
+/// Does what needs the engine that a plan is placed on, and ends what was started for it.
+pub(crate) async fn on_engine_of<T>(
     settings: &Settings,
     store: &Store,
-    work: impl AsyncFnOnce(Instances) -> Result<T>,
-) -> Result<T> {
-    on_engine_of(settings, store, None, work).await
-}
-
-/// The same on the host that a plan is placed on.
-async fn on_engine_of<T>(
-    settings: &Settings,
-    store: &Store,
-    plan: Option<&Plan>,
+    plan: &Plan,
     work: impl AsyncFnOnce(Instances) -> Result<T>,
 ) -> Result<T> {
     let (engine, _) = engines::local(settings)?;
     let hosts = engines::hosts(settings, Some(&engine), &Hosts::default(), |_| false);
     let fleet = Fleet::open(settings, Some(&engine), hosts, store, KnownSecrets::default())?;
-    let done = async {
-        let instances = match plan {
-            Some(plan) => fleet.runner_of(plan).await?,
-            None => fleet.runner().context("there is no engine")?,
-        };
-        work(instances).await
-    }
-    .await;
+    let done = async { work(fleet.runner_of(plan).await?).await }.await;
     fleet.close(assemble::SHUTDOWN).await;
     done
 }

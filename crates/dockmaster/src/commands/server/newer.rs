@@ -32,7 +32,7 @@ const SHOWN: usize = 120;
 pub(super) struct Offer {
     pub(super) server: ServerName,
     container: Container,
-    plan: Plan,
+    pub(super) plan: Plan,
     /// An image as the catalog or the user names it, with a tag and without a digest; or the name of a package.
     pub(super) what: String,
     pin: Pin,
@@ -104,7 +104,7 @@ pub(super) async fn offer(
             return Ok(None);
         }
         let old = pins.get(VERSION, &build.pin())?.map(|pin| pin.text);
-        let new = images::on_engine(desk.settings, &desk.store, async |instances| {
+        let new = images::on_engine_of(desk.settings, &desk.store, &plan, async |instances| {
             Ok(images::newest(&instances, name, build).await?)
         })
         .await?;

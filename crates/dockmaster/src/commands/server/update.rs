@@ -95,9 +95,9 @@ pub(super) async fn update(
     })
 }
 
-/// Fetches or makes it, checked as any image is, and pins it.
+/// Fetches or makes it where its server is placed, checked as any image is, and pins it.
 async fn take(settings: &Settings, desk: &Desk<'_>, offer: &Offer) -> Result<()> {
-    images::on_engine(settings, &desk.store, async |instances| {
+    images::on_engine_of(settings, &desk.store, &offer.plan, async |instances| {
         Ok(images::get(&instances, &offer.server, &offer.taken()).await?)
     })
     .await?;

@@ -1,9 +1,11 @@
 //! An MCP server that is placed on another host, when the link, the daemons and the configuration change beneath it.
 
-use serde_json::json;
-use testkit::Daemon;
+use std::process::{Command, Stdio};
 
-use super::{Far, recovers};
+use serde_json::{Value, json};
+use testkit::{Daemon, Registry, Scope};
+
+use super::{Far, links, recovers};
 use crate::servers::SCRIPT;
 
 /// The containers of a server on a host.
@@ -69,4 +71,97 @@ async fn on_hosts_a_server_comes_back_after_whatever_befell_its_host() {
         containers(&daemon, name).await.is_empty().then_some(())
     })
     .await;
+}
+
+/// A newer image is fetched where its server is placed, from a registry that both machines call by the same name.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_hosts_an_update_is_fetched_where_the_server_runs() {
+    let registry = Registry::start().await;
+    let image = format!("{}/placed:1", registry.authority());
+    let further = format!(
+        "[servers.moving]\nimage = \"{image}\"\nargs = [\"sh\", \"-c\", '''{SCRIPT}''']\n[profiles.default.servers.moving]\nhost = 'two'\n"
+    );
+    let Some(far) = Far::new("", "", &further) else {
+        return;
+    };
+    let (there, scope) = (far.daemon("two"), Scope::new("placed"));
+    let _tunnel = tunnel(&far, &registry).await;
+    for change in ["FIRST=1", "SECOND=1"] {
+        let id = scope
+            .create(&change.to_lowercase().replace('=', "-"), json!({}))
+            .await;
+        let (repository, tag) = image.rsplit_once(':').unwrap();
+        let path = format!("/commit?container={id}&repo={repository}&tag={tag}&changes=ENV%20{change}");
+        scope.daemon().post(&path, &Value::Null).await.ok();
+        let pushed = scope
+            .daemon()
+            .push(&format!("/images/{repository}/push?tag={tag}"), "e30=")
+            .await
+            .ok();
+        assert!(!pushed.text().contains("error"), "{}", pushed.text());
+        scope.daemon().delete(&format!("/images/{image}")).await.ok();
+        let command: &[&str] = if change == "FIRST=1" {
+            &["server", "enable", "moving", "--yes"]
+        } else {
+            &["server", "update", "--yes"]
+        };
+        let done = far.dockmaster.run(command);
+        assert_eq!(done.code(), 0, "{}", done.transcript());
+        let images = there.get("/images/json").await.ok().json();
+        let mut has = false;
+        for image in images.as_array().unwrap() {
+            let id = image["Id"].as_str().unwrap();
+            let seen = there.get(&format!("/images/{id}/json")).await.ok().json();
+            has |= seen["Config"]["Env"].to_string().contains(change);
+        }
+        assert!(
+            has,
+            "two has no image with {change}: {images}; {}",
+            done.transcript()
+        );
+        let called = far.dockmaster.run(&["tools", "call", "whoami"]);
+        assert!(called.stdout().contains("uid "), "{}", called.transcript());
+    }
+    scope.finish().await;
+}
+
+/// Ends with its value.
+struct Tunnel(std::process::Child);
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The registry's port on the loopback of `two`, too.
+async fn tunnel(far: &Far, registry: &Registry) -> Tunnel {
+    let config = fs_err::read_to_string(far.ssh("config")).unwrap();
+    let (address, authority) = (links::address(&config, "two"), registry.authority());
+    let child = Command::new("ssh")
+        .args(["-N", "-F", "none", "-R", &format!("{authority}:{authority}")])
+        .args(["-i", &far.ssh("id_ed25519").display().to_string()])
+        .args([
+            "-o",
+            &format!("UserKnownHostsFile={}", far.ssh("known_hosts").display()),
+        ])
+        .arg(format!("deploy@{address}"))
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let tunnel = Tunnel(child);
+    let port = authority.rsplit_once(':').unwrap().1.to_owned();
+    testkit::eventually("the tunnel", async || {
+        let open = far.run(&[
+            "sh",
+            "two",
+            "bash",
+            "-c",
+            &format!("(: </dev/tcp/127.0.0.1/{port}) 2>/dev/null && echo open; :"),
+        ]);
+        (open == "open").then_some(())
+    })
+    .await;
+    tunnel
 }
