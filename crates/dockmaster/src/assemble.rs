@@ -145,7 +145,7 @@ fn ours(
     }
     let instances = fleet.and_then(|fleet| fleet.runner());
     servers.extend(files::server(settings, hosts)?);
-    servers.extend(shell::server(settings, engine, instances, store)?);
+    servers.extend(shell::servers(settings, engine, (instances, hosts), store)?);
     Ok(servers)
 }
 

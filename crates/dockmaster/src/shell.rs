@@ -10,18 +10,19 @@ use catalog::plan::{Limits, Network, Root};
 use engine::Engine;
 use engine::guard::Guard;
 use gateway::{Describe, Server, Sharing};
+use hosts::Hosts;
 use instances::{Instances, Terms};
 use policy::Effect;
 use serde_json::Value;
 use server_kit::Service;
 use shell_server::rules::{Rules, Scripts};
 use shell_server::runner::Runner;
-use shell_server::{Containers, Options, ShellServer};
+use shell_server::{Containers, Options, Place as At, ShellServer};
 use store::Store;
 
 use crate::assemble::within;
 use crate::exit::{Exit, Failure};
-use crate::settings::{Place, Reach, Settings, Shell};
+use crate::settings::{LOCAL, Place, Reach, Settings, Shell};
 use crate::signatures;
 
 /// Its name, by where its commands run: permissions and every row of the audit say which it was.
@@ -56,59 +57,90 @@ pub(crate) fn needs_engine(settings: &Settings) -> bool {
     shell.enabled && shell.runner == Place::Container
 }
 
-/// The name of the server, if it is switched on.
-pub(crate) fn name(settings: &Settings) -> Option<&'static str> {
+/// The names of the servers that are switched on.
+pub(crate) fn names(settings: &Settings) -> impl Iterator<Item = &'static str> {
     let shell = &settings.config.shell;
-    shell.enabled.then_some(match shell.runner {
-        Place::Container => IN_CONTAINERS,
-        Place::Host => ON_HOST,
-    })
+    let in_containers = shell.runner == Place::Container;
+    let on_hosts = !in_containers || away(settings).next().is_some();
+    let names = [(IN_CONTAINERS, in_containers), (ON_HOST, on_hosts)];
+    names
+        .into_iter()
+        .filter_map(|(name, is_on)| (shell.enabled && is_on).then_some(name))
 }
 
-/// The server, if it is switched on. `instances` make its containers.
-pub(crate) fn server(
+/// The other hosts on which commands run.
+fn away(settings: &Settings) -> impl Iterator<Item = (&str, &crate::settings::Host)> {
+    let all = settings.config.hosts.all();
+    all.filter(|(name, host)| *name != LOCAL && host.shell.runner.is_some())
+}
+
+/// The servers that are switched on: one for containers, one for what runs on hosts themselves. `instances` make the
+/// containers.
+pub(crate) fn servers(
     settings: &Settings,
     engine: Option<&Engine>,
-    instances: Option<Instances>,
+    (instances, hosts): (Option<Instances>, &Hosts),
     store: &Store,
-) -> Result<Option<Server>> {
+) -> Result<Vec<Server>> {
     let shell = &settings.config.shell;
     if !shell.enabled {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let mut profiles = settings.config.profiles.values();
-    if let Some(name) = name(settings)
-        && profiles.any(|profile| profile.servers.keys().any(|other| other.as_str() == name))
-    {
-        let fault = format!(
-            "shell.enabled: a server of a profile is called {name}, too; define that one under another name"
-        );
-        return Err(Failure::new(Exit::Faulty, fault).into());
+    for name in names(settings) {
+        let mut profiles = settings.config.profiles.values();
+        if profiles.any(|profile| profile.servers.keys().any(|other| other.as_str() == name)) {
+            let fault = format!(
+                "shell.enabled: a server of a profile is called {name}, too; define that one under another name"
+            );
+            return Err(Failure::new(Exit::Faulty, fault).into());
+        }
     }
-    let roots: Vec<Root> = shell
-        .roots
-        .iter()
-        .map(|root| Root {
-            path: root.path.clone(),
-            write: root.write,
-        })
-        .collect();
-    let (name, runner) = match shell.runner {
+    let roots = roots(&shell.roots);
+    let elsewhere = elsewhere(settings, hosts);
+    let mut servers = Vec::new();
+    match shell.runner {
         Place::Container => {
             let needs = "the shell server needs a Docker Engine";
             let (engine, instances) = (engine.context(needs)?, instances.context(needs)?);
             let runner: Arc<dyn Runner> =
                 Arc::new(containers(settings, engine, &instances, store, roots.clone())?);
-            (IN_CONTAINERS, runner)
+            servers.push(server(
+                settings,
+                IN_CONTAINERS,
+                Some(At { runner, roots }),
+                Vec::new(),
+            )?);
+            if !elsewhere.is_empty() {
+                servers.push(server(settings, ON_HOST, None, elsewhere)?);
+            }
         }
-        Place::Host => (ON_HOST, on_host(settings)?),
-    };
-    let destroys = shell.runner == Place::Host || roots.iter().any(|root| root.write);
+        Place::Host => {
+            let runner = on_host(settings)?;
+            servers.push(server(settings, ON_HOST, Some(At { runner, roots }), elsewhere)?);
+        }
+    }
+    Ok(servers)
+}
+
+fn server(
+    settings: &Settings,
+    name: &'static str,
+    here: Option<At>,
+    elsewhere: Vec<(String, At)>,
+) -> Result<Server> {
+    let shell = &settings.config.shell;
+    let writes = here.iter().any(|here| here.roots.iter().any(|root| root.write));
     let tools = Tools {
-        place: runner.place(),
-        worst: if destroys { Effect::Destroy } else { Effect::Change },
+        place: here.as_ref().map(|here| here.runner.place()),
+        worst: if name == ON_HOST || writes {
+            Effect::Destroy
+        } else {
+            Effect::Change
+        },
     };
     let options = Options {
+        here,
+        elsewhere,
         rules: Rules {
             allow: shell.allow.clone(),
             deny: shell.deny.clone(),
@@ -119,21 +151,61 @@ pub(crate) fn server(
             },
         },
         variables: shell.allow.as_ref().map(|_| shell.variables.clone()),
-        roots: roots.clone(),
         timeout: shell.timeout.duration(),
         answer_tokens: settings.config.docker.answer_tokens as usize,
-        runner,
     };
-    let instructions = shell_server::instructions(&*options.runner, &roots);
+    let instructions = shell_server::instructions(&options);
     let server = within(name, instructions, move || {
         ShellServer::new(options.clone()).over_mcp(name)
     })?;
-    Ok(Some(Server {
+    Ok(Server {
         // Commands of one are none of another's business.
         sharing: Sharing::Principal,
         describe: Arc::new(tools),
         ..server
-    }))
+    })
+}
+
+fn roots(roots: &[engine::guard::Root]) -> Vec<Root> {
+    let fit = |root: &engine::guard::Root| Root {
+        path: root.path.clone(),
+        write: root.write,
+    };
+    roots.iter().map(fit).collect()
+}
+
+/// The other hosts, each with what runs commands there. Nothing is connected before somebody wants one.
+fn elsewhere(settings: &Settings, hosts: &Hosts) -> Vec<(String, At)> {
+    let shell = &settings.config.shell;
+    let there = away(settings).map(|(name, host)| {
+        let (hosts, of) = (hosts.clone(), name.to_owned());
+        let find = move || {
+            let host = hosts.get(&of).map_err(|error| error.to_string())?;
+            match host.ssh()? {
+                Some(ssh::Client::Own(client)) => Ok(client),
+                Some(ssh::Client::System(_)) => Err(format!(
+                    "{of} is reached by the system's ssh, and commands need our own client: leave out `ssh` of its table"
+                )),
+                None => Err(format!("its endpoint is not ssh://, and commands on {of} need that")),
+            }
+        };
+        let mut env = shell.environment.clone();
+        for (name, value) in [("LANG", "C.UTF-8"), ("TERM", "dumb")] {
+            env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        }
+        let roots = roots(&host.shell.roots);
+        let runner = shell_server::Far {
+            name: name.to_owned(),
+            host: Arc::new(find),
+            path: shell.path.clone(),
+            env,
+            dir: roots.first().map(|root| root.path.to_string_lossy().into_owned()),
+            keeping: shell_server::Keeping::default(),
+        };
+        let runner: Arc<dyn Runner> = Arc::new(runner);
+        (name.to_owned(), At { runner, roots })
+    });
+    there.collect()
 }
 
 /// The roots are the user's word as those of the guard are, for these containers alone. What the guard calls sensitive
@@ -210,7 +282,8 @@ fn on_host(_: &Settings) -> Result<Arc<dyn Runner>> {
 
 /// What the tools do, which depends on where commands run.
 struct Tools {
-    place: String,
+    /// Where a command runs that names no host.
+    place: Option<String>,
     /// The worst that a command does.
     worst: Effect,
 }
@@ -221,7 +294,7 @@ impl Describe for Tools {
     }
 
     fn effect(&self, tool: &str, arguments: &Value) -> Effect {
-        match ShellServer::table().effect(tool, arguments) {
+        match ShellServer::effect(tool, arguments) {
             // A name that nobody knows is judged by nobody.
             Effect::Destroy if ShellServer::table().find(tool).is_some() => self.worst,
             effect => effect,
@@ -229,8 +302,12 @@ impl Describe for Tools {
     }
 
     fn about(&self, tool: &str, arguments: &Value) -> String {
-        let about = ShellServer::table().about(tool, arguments);
-        format!("{}: {about}", self.place)
+        let about = ShellServer::about(tool, arguments);
+        match (&self.place, server_kit::hosts::named(arguments)) {
+            (Some(place), None) => format!("{place}: {about}"),
+            // It names the host itself.
+            _ => about,
+        }
     }
 
     fn data_loss(&self, _tool: &str, _arguments: &Value) -> Option<String> {

@@ -73,6 +73,12 @@ impl Hosts {
                     "the files of this machine are those of [files]".to_owned(),
                 ));
             }
+            if name == LOCAL && host.shell != HostShell::default() {
+                return Err((
+                    key("shell"),
+                    "where commands of this machine run is said in [shell]".to_owned(),
+                ));
+            }
             if host.guard_file.is_some() && host.guard != engine::guard::Policy::default() {
                 let fault = "goes without the table `guard`: one of them is the guard";
                 return Err((key("guard_file"), fault.to_owned()));
@@ -134,6 +140,23 @@ pub(crate) struct Host {
     pub(crate) guard_file: Option<PathBuf>,
     pub(crate) guard: engine::guard::Policy,
     pub(crate) files: HostFiles,
+    pub(crate) shell: HostShell,
+}
+
+/// `[hosts.NAME.shell]`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct HostShell {
+    pub(crate) runner: Option<There>,
+    pub(crate) roots: Vec<engine::guard::Root>,
+}
+
+/// Where commands run on another host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum There {
+    /// On the host itself, over SSH.
+    Host,
 }
 
 /// `[hosts.NAME.files]`.

@@ -68,6 +68,10 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
         "For another host (`[hosts.NAME.files]`): which of its files the files server works on; see [files](files.md#on-other-hosts).",
     ),
     (
+        "hosts.local.shell",
+        "For another host (`[hosts.NAME.shell]`): whether the shell server runs commands there; see [shell](shell.md#on-other-hosts).",
+    ),
+    (
         "hosts.local.guard",
         "What requests to the engine may ask for, in the modes `read-only`, `no-destroy` and `guarded`; see [guard](guard.md). Everything is shut by default; each refusal names the line that would allow it.",
     ),
@@ -220,6 +224,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     found("hosts.local.guard_file", "none", "A file with what the table `guard` would hold, instead of that table; several hosts can share one. Relative paths are beside this file."),
     setting("hosts.local.files.roots", "[]", "For another host, reached by `ssh://`: its directories beneath which the [files](files.md) server reads, and changes where `write` says so: `[{ path = \"/srv/www\", write = true }]`. Those of this machine are `files.roots`."),
     setting("hosts.local.files.hard_links", "false", "For another host: its files with several names (hard links) are read, although another name may be outside of the roots."),
+    found("hosts.local.shell.runner", "no commands run there", "For another host, reached by `ssh://`: `\"host\"` runs commands on it, over SSH, as the user that logs in there and without any sandbox; `shell.enabled` has to be on, and the rules of `[shell]` hold."),
+    setting("hosts.local.shell.roots", "[]", "For another host: folders that working directories lie in, anywhere if there are none. They confine nothing else."),
     setting("hosts.local.guard.privileged", "false", "Containers with `Privileged`, which are root on the host."),
     setting("hosts.local.guard.namespaces", "[]", "Namespaces that may be the host's or another container's: `pid`, `network`, `ipc`, `uts`, `user`, `cgroup`."),
     setting("hosts.local.guard.capabilities", "[]", "Capabilities that may be added beyond Docker's default set."),

@@ -138,6 +138,58 @@ async fn commands_on_this_host() {
     assert_eq!(rows.len(), 2);
 }
 
+/// On another host, over SSH: a server of its own beside that for containers, each call asked about and written down.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_on_another_host() {
+    let sshd = testkit::Sshd::start("").await;
+    let toml = |policy: &str| {
+        format!(
+            "[docker]\nenabled = false\n[policy]\nask = \"{policy}\"\n[shell]\nenabled = true\nrunner = \"host\"\nscripts = true\n\
+             [hosts.far]\nendpoint = \"{{endpoint}}\"\n[hosts.far.shell]\nrunner = \"host\"\nroots = [{{ path = \"/usr\" }}]\n"
+        )
+    };
+    let dockmaster = crate::files::with_far(&sshd, &toml("never"));
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    let run = json!({"script": "pwd; echo $TERM", "host": "far"});
+    let text = client.call("run_command", run.clone()).await.ok().text();
+    assert!(
+        text.contains("/usr\ndumb\n") && text.contains("exit 0") && text.contains("[host far]"),
+        "{text}"
+    );
+    let outside = json!({"command": ["id"], "workdir": "/etc", "host": "far"});
+    let refused = client.call("run_command", outside).await.failure();
+    assert!(
+        refused.contains("is in no folder that commands have"),
+        "{refused}"
+    );
+    let long = format!("{}", 6_000_000 + std::process::id());
+    let script = format!("(setsid sleep {long} &); sleep {long}");
+    client
+        .call("start_command", json!({"script": script, "host": "far"}))
+        .await
+        .ok();
+    testkit::eventually("the command", async || is_running(&long).then_some(())).await;
+    // Nobody tells the far side but the end of the connection.
+    kill(client.pid());
+    client.close().await;
+    testkit::eventually("its end", async || (!is_running(&long)).then_some(())).await;
+    let rows = dockmaster.audit();
+    assert!(
+        rows.iter()
+            .all(|row| row["server"] == "host-shell" && row["arguments"]["host"] == "far"),
+        "{rows:?}"
+    );
+
+    let dockmaster = crate::files::with_far(&sshd, &toml("destroy"));
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    let refused = client.call("run_command", run).await.failure();
+    assert!(refused.contains("on host far"), "{refused}");
+    client.close().await;
+}
+
 /// On the host a command can do anything, so a person is asked before each, and told where.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]

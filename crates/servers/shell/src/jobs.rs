@@ -47,6 +47,8 @@ struct State {
 pub(crate) struct Job {
     number: u64,
     pub(crate) shown: String,
+    /// Where it runs, in words.
+    pub(crate) place: String,
     pub(crate) since: Instant,
     pub(crate) outputs: Mutex<Outputs>,
     news: watch::Sender<News>,
@@ -139,6 +141,7 @@ impl std::str::FromStr for Cursor {
 pub(crate) struct Wanted {
     pub(crate) command: Command,
     pub(crate) shown: String,
+    pub(crate) place: String,
     pub(crate) limit: Option<Duration>,
 }
 
@@ -159,6 +162,7 @@ impl Jobs {
         let job = Arc::new(Job {
             number: state.last,
             shown: wanted.shown,
+            place: wanted.place,
             since: Instant::now(),
             outputs: Mutex::default(),
             news: watch::channel(News::default()).0,

@@ -1,8 +1,9 @@
-//! The shell server: commands, in containers made for one each or on this host, and what the configuration says of them.
+//! The shell server: commands, in containers made for one each, on this host or on others, and what the configuration says of them.
 //!
 //! Deliberately absent: permissions and confirmation (they are the gateway's), audit, reading the environment.
 
 mod container;
+mod far;
 #[cfg(target_os = "linux")]
 mod host;
 mod jobs;
@@ -14,7 +15,8 @@ mod signal;
 mod tools;
 
 pub use container::Containers;
+pub use far::{Far, FindHost, Keeping};
 #[cfg(target_os = "linux")]
 pub use host::{Host, KEEPER, KeeperError, run_keeper};
-pub use server::{Ctx, Options, ShellServer, instructions};
+pub use server::{Ctx, Options, Place, ShellServer, instructions};
 pub use signal::{Signal, UnknownSignal};

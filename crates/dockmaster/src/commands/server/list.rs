@@ -32,7 +32,7 @@ pub(super) async fn list(settings: &Settings, profile: &InProfile, json: Json) -
             about: "Docker Engine".to_owned(),
         });
     }
-    if let Some(name) = crate::shell::name(settings) {
+    for name in crate::shell::names(settings) {
         rows.push(Row {
             name: name.to_owned(),
             kind: "built-in".to_owned(),

@@ -44,6 +44,9 @@ pub(crate) fn shown(argv: &[String]) -> String {
     base::redact::text(&text).into_owned()
 }
 
+/// Those that start a command, and so are for a host.
+pub(crate) const STARTING: &[&str] = &["run_command", "start_command"];
+
 fn room(ctx: &Ctx) -> usize {
     ctx.state.core.pages.budget().saturating_sub(FRAME)
 }
@@ -126,7 +129,7 @@ fn summary(ctx: &Ctx, job: &Job) -> (Answer, bool) {
     }
     let cursor = hole(&holes, outputs.stdout.total(), outputs.stderr.total());
     drop(outputs);
-    let mut answer = framed(ctx, text, binary);
+    let mut answer = framed(job, text, binary);
     if let Some((what, cursor)) = &cursor {
         answer = answer.note(format!(
             "{what} left out; read_output with command {} and cursor {cursor} reads on from there",
@@ -181,7 +184,7 @@ fn after(ctx: &Ctx, job: &Job, from: Cursor) -> (Answer, Cursor, bool) {
         push(&mut text, name, &piece(part));
     }
     let binary = is_binary(&stdout.bytes) || is_binary(&stderr.bytes);
-    (framed(ctx, text, binary), next, is_all)
+    (framed(job, text, binary), next, is_all)
 }
 
 fn piece(part: &Part) -> String {
@@ -203,14 +206,11 @@ fn push(text: &mut String, name: &str, part: &str) {
     text.push_str(part);
 }
 
-fn framed(ctx: &Ctx, text: String, binary: bool) -> Answer {
+fn framed(job: &Job, text: String, binary: bool) -> Answer {
     if text.is_empty() {
         return Answer::text("no output");
     }
-    let answer = Answer::text(text).untrusted(format!(
-        "output of a command {}",
-        ctx.state.options.runner.place()
-    ));
+    let answer = Answer::text(text).untrusted(format!("output of a command {}", job.place));
     if binary {
         return answer
             .note("some of it is no text: bytes without a character are left out or shown as \u{fffd}");

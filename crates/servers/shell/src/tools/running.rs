@@ -45,13 +45,22 @@ impl Call<Ctx> for ListCommands {
                 base::text::bytes(total),
                 base::text::bytes(unread)
             );
-            vec![job.id(), job.shown.clone(), status(job), output]
+            vec![
+                job.id(),
+                job.shown.clone(),
+                job.place.clone(),
+                status(job),
+                output,
+            ]
         };
         let rows: Vec<_> = ctx.state.jobs.all().iter().map(row).collect();
         if rows.is_empty() {
             return Ok(Answer::text("no command is running"));
         }
-        Ok(Answer::table(&["id", "command", "status", "output"], rows))
+        Ok(Answer::table(
+            &["id", "command", "where", "status", "output"],
+            rows,
+        ))
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use server_kit::Service;
 use shell_server::rules::{Rule, Rules, Scripts};
 use shell_server::runner::Runner;
-use shell_server::{Containers, Options, ShellServer};
+use shell_server::{Containers, Options, Place, ShellServer};
 use tempfile::TempDir;
 use testkit::{IMAGE, Scope};
 
@@ -36,10 +36,10 @@ pub(crate) fn allow(rules: &[&str]) -> Rules {
 pub(crate) fn server(runner: Arc<dyn Runner>, rules: Rules, roots: Vec<Root>) -> ShellServer {
     let variables = rules.allow.is_some().then(|| vec!["APP_*".to_owned()]);
     ShellServer::new(Options {
-        runner,
+        here: Some(Place { runner, roots }),
+        elsewhere: Vec::new(),
         rules,
         variables,
-        roots,
         timeout: Duration::from_mins(1),
         answer_tokens: 4_000,
     })

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests fail loudly")]
 
 mod containers;
+mod far;
 mod here;
 mod host;
 mod tools;

@@ -1,0 +1,304 @@
+//! Commands on another host, over a real sshd on the loopback.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use shell_server::rules::Rules;
+use shell_server::{Far, Keeping, Options, Place, ShellServer};
+use testkit::Sshd;
+
+use crate::here::{allow, call, failed, free, said};
+use crate::host::{is_gone, is_running};
+
+struct There {
+    server: ShellServer,
+    host: Arc<ssh::Host>,
+    _sshd: Sshd,
+}
+
+async fn there(rules: Rules) -> There {
+    over(Sshd::start("MaxSessions 4").await, rules)
+}
+
+fn over(sshd: Sshd, rules: Rules) -> There {
+    let target = ssh::Target {
+        user: None,
+        host: "127.0.0.1".into(),
+        port: Some(sshd.port()),
+    };
+    let options = ssh::Options {
+        files: ssh::Files {
+            user: None,
+            system: None,
+            home: sshd.home(),
+            user_name: Sshd::user(),
+            variables: ssh::Variables::default(),
+        },
+        agent: None,
+        ask: Arc::new(ssh::Nobody),
+        limits: ssh::Limits::default(),
+    };
+    let host = Arc::new(ssh::Host::new(target, options));
+    let kept = Arc::clone(&host);
+    let runner = Far {
+        name: "far".to_owned(),
+        host: Arc::new(move || Ok(Arc::clone(&kept))),
+        path: "/usr/local/bin:/usr/bin:/bin".to_owned(),
+        env: BTreeMap::from([("LANG".to_owned(), "C.UTF-8".to_owned())]),
+        dir: Some("/".to_owned()),
+        keeping: Keeping::default(),
+    };
+    let place = Place {
+        runner: Arc::new(runner),
+        roots: Vec::new(),
+    };
+    let server = ShellServer::new(Options {
+        here: None,
+        elsewhere: vec![("far".to_owned(), place)],
+        variables: rules.allow.is_some().then(Vec::new),
+        rules,
+        timeout: Duration::from_mins(1),
+        answer_tokens: 4_000,
+    });
+    There {
+        server,
+        host,
+        _sshd: sshd,
+    }
+}
+
+/// A number of seconds that no other process sleeps for.
+fn long(number: u32) -> String {
+    format!("{}{number}", 5_000_000 + std::process::id())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_run_there() {
+    let there = there(free()).await;
+    let run = async |arguments: serde_json::Value| {
+        let mut arguments = arguments;
+        arguments["host"] = json!("far");
+        said(&there.server, "run_command", arguments).await
+    };
+    let odd = "it's $HOME `id`\n\"$n\" \\ é *";
+    let text = run(json!({"command": ["printf", "%s|", odd, "", "-n"]})).await;
+    assert_eq!(text, format!("{odd}||-n|\nexit 0"));
+    let text =
+        run(json!({"script": "cat; echo err >&2; pwd; exit 3", "stdin": "in\n", "workdir": "/usr"})).await;
+    assert_eq!(text, "in\n/usr\nstderr:\nerr\nexit 3");
+    let text = run(json!({"script": "env | sort | cut -d= -f1", "env": {"OWN": "a\nb"}})).await;
+    let names: Vec<&str> = text.lines().collect();
+    let expected = [
+        "DOCKMASTER_COMMAND",
+        "HOME",
+        "LANG",
+        "LOGNAME",
+        "OLDPWD",
+        "OWN",
+        "PATH",
+        "PWD",
+        "SHELL",
+        "USER",
+    ];
+    assert!(
+        names.iter().filter(|name| expected.contains(name)).count() >= 9,
+        "{text}"
+    );
+    assert!(!names.contains(&"SSH_CONNECTION"), "{text}");
+    let text = run(json!({"script": "kill -9 $$"})).await;
+    assert!(
+        text.starts_with("no output\nended by SIGKILL (exit 137)"),
+        "{text}"
+    );
+    // Much of it, both ways.
+    let input = "x".repeat(300_000);
+    let text = run(json!({"command": ["wc", "-c"], "stdin": input})).await;
+    assert!(text.starts_with("300000\n"), "{text}");
+    for (arguments, expected) in [
+        (
+            json!({"command": ["no-such-program"]}),
+            "there is no program \"no-such-program\" on host far",
+        ),
+        (
+            json!({"command": ["id"], "workdir": "/no/such"}),
+            "the working directory /no/such is no folder on host far",
+        ),
+        (json!({"command": ["-x"]}), "begins with a dash"),
+        (
+            json!({"command": ["id"], "env": {"A-B": "x"}}),
+            "a shell has no variable",
+        ),
+    ] {
+        let mut arguments = arguments;
+        arguments["host"] = json!("far");
+        let text = failed(&there.server, "run_command", arguments).await;
+        assert!(text.contains(expected), "{text}");
+    }
+    let text = failed(&there.server, "run_command", json!({"command": ["id"]})).await;
+    assert!(
+        text.contains("parameter host is missing") && text.contains("name one of far"),
+        "{text}"
+    );
+    let text = failed(
+        &there.server,
+        "run_command",
+        json!({"command": ["id"], "host": "fra"}),
+    )
+    .await;
+    assert!(text.contains("did you mean far?"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_hold_there() {
+    let there = there(allow(&["id"])).await;
+    let text = failed(
+        &there.server,
+        "run_command",
+        json!({"command": ["ls"], "host": "far"}),
+    )
+    .await;
+    assert!(
+        text.contains("not run on host far: no rule of [shell] allow covers it"),
+        "{text}"
+    );
+}
+
+/// At its time limit, and whatever outlives a command that has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_tree_ends() {
+    let there = there(free()).await;
+    let (one, two, three) = (long(1), long(2), long(3));
+    let script = format!(
+        "(setsid sh -c 'trap \"\" TERM HUP; sleep {one}; sleep {one}' &); sleep {two} & sleep {three}"
+    );
+    let (text, has_failed) = call(
+        &there.server,
+        "run_command",
+        json!({"script": script, "host": "far", "timeout": "1s"}),
+    )
+    .await;
+    assert!(
+        has_failed && text.contains("its time of 1.0 s was over"),
+        "{text}"
+    );
+    for word in [&one, &two, &three] {
+        is_gone(word).await;
+    }
+    let script = format!("(setsid sleep {one} >/dev/null 2>&1 &); sleep {two} & echo done");
+    let began = Instant::now();
+    let text = said(
+        &there.server,
+        "run_command",
+        json!({"script": script, "host": "far"}),
+    )
+    .await;
+    assert!(text.starts_with("done\nexit 0"), "{text}");
+    assert!(began.elapsed() < Duration::from_secs(20));
+    is_gone(&one).await;
+    is_gone(&two).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_in_the_background() {
+    let there = there(free()).await;
+    let script = "trap 'echo caught; exit 5' USR1; echo ready; while read line; do echo got $line; done; while :; do sleep 0.1; done";
+    let text = said(
+        &there.server,
+        "start_command",
+        json!({"script": script, "host": "far", "wait": "20s"}),
+    )
+    .await;
+    assert!(text.starts_with("ready\n"), "{text}");
+    let text = said(
+        &there.server,
+        "send_input",
+        json!({"command": "c1", "input": "x\n", "eof": true, "wait": "20s"}),
+    )
+    .await;
+    assert!(text.starts_with("got x\n"), "{text}");
+    let list = said(&there.server, "list_commands", json!({})).await;
+    assert!(list.contains("\ton host far\trunning for"), "{list}");
+    said(
+        &there.server,
+        "signal_command",
+        json!({"command": "c1", "signal": "USR1"}),
+    )
+    .await;
+    let text = said(
+        &there.server,
+        "read_output",
+        json!({"command": "c1", "wait": "20s"}),
+    )
+    .await;
+    assert!(text.contains("caught"), "{text}");
+    let word = long(4);
+    said(
+        &there.server,
+        "start_command",
+        json!({"command": ["sleep", word], "host": "far"}),
+    )
+    .await;
+    testkit::eventually("the command", async || is_running(&word).then_some(())).await;
+    let text = said(&there.server, "end_command", json!({"command": "c2"})).await;
+    assert!(text.contains("ended by SIGTERM"), "{text}");
+    is_gone(&word).await;
+}
+
+/// More at a time than the host takes (`MaxSessions 4`) wait for each other.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_at_a_time() {
+    let there = there(free()).await;
+    let mut all = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let server = there.server.clone();
+        all.spawn(async move {
+            said(
+                &server,
+                "run_command",
+                json!({"script": format!("sleep 0.2; echo {number}"), "host": "far"}),
+            )
+            .await
+        });
+    }
+    let texts = all.join_all().await;
+    assert!(texts.iter().all(|text| text.contains("exit 0")), "{texts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_when_the_connection_goes() {
+    let there = there(free()).await;
+    let (one, two) = (long(5), long(6));
+    let script = format!("(setsid sleep {one} &); sleep {two}");
+    said(
+        &there.server,
+        "start_command",
+        json!({"script": script, "host": "far"}),
+    )
+    .await;
+    testkit::eventually("the command", async || is_running(&two).then_some(())).await;
+    there.host.close().await;
+    is_gone(&one).await;
+    is_gone(&two).await;
+    let list = said(&there.server, "list_commands", json!({})).await;
+    assert!(list.contains("nobody knows how"), "{list}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_shell_says_so() {
+    let there = over(
+        Sshd::start("ForceCommand /bin/echo This account is not available >&2").await,
+        free(),
+    );
+    let text = failed(
+        &there.server,
+        "run_command",
+        json!({"command": ["id"], "host": "far"}),
+    )
+    .await;
+    assert!(
+        text.contains("id can't be started on host far: the login over there runs no POSIX shell for it"),
+        "{text}"
+    );
+}
