@@ -108,10 +108,7 @@ async fn commands_run_there() {
     );
     assert!(!names.contains(&"SSH_CONNECTION"), "{text}");
     let text = run(json!({"script": "kill -9 $$"})).await;
-    assert!(
-        text.starts_with("no output\nended by SIGKILL (exit 137)"),
-        "{text}"
-    );
+    assert!(text.contains("ended by SIGKILL (exit 137)"), "{text}");
     // Much of it, both ways.
     let input = "x".repeat(300_000);
     let text = run(json!({"command": ["wc", "-c"], "stdin": input})).await;
