@@ -90,6 +90,14 @@ fn config_show() {
     mode = "guarded"  # default
     labels = []  # default
     # guard_file = (none)  # default
+
+    [hosts.local.files]
+    roots = []  # default
+    hard_links = false  # default
+
+    [hosts.local.shell]
+    # runner = (no commands run there)  # default
+    roots = []  # default
     "#);
     // What it prints is a configuration that says the same.
     let again = Dockmaster::new().configured(&shown.stdout());
