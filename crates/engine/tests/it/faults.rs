@@ -16,6 +16,8 @@ use testkit::{DaemonDouble, Reply};
 fn daemon(reply: Reply) -> DaemonDouble {
     DaemonDouble::start(move |seen| match seen.path() {
         "/_ping" => Reply::ping("1.41"),
+        // The guard asks whose it is.
+        "/exec/ab12/json" => Reply::json(200, &json!({"ContainerID": "web"})),
         _ => reply.clone(),
     })
 }
