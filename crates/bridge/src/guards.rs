@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use engine::guard::{BRIDGE_LABEL, Guard, Label, Mode, Policy};
+use engine::guard::{BRIDGE_LABEL, Guard, Label, Mode, Policy, Symlinks};
 
 /// The label of what a bridge makes for its servers; its value is the bridge's id.
 pub const MADE_BY: &str = "dockmaster.made-by-bridge";
@@ -12,6 +12,8 @@ pub const MADE_BY: &str = "dockmaster.made-by-bridge";
 pub(crate) fn of_bridge(user: &Guard, id: &str, socket: Option<&str>) -> Guard {
     let policy = Policy {
         sockets: socket.map(PathBuf::from).into_iter().collect(),
+        // The socket is meant wherever links over there lead to; nothing else is mounted from the host.
+        symlinks: Symlinks::Lexical,
         // It is the one that this very guard let be made.
         exec_into_unsafe: true,
         ..labelled(user, BRIDGE_LABEL, id)

@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use serde_json::Value;
-use testkit::{Daemon, McpClient};
+use testkit::{Daemon, McpClient, Sshd};
 
 use crate::harness::{Dockmaster, EXECUTABLE, Ended};
+use crate::remote::socket;
 use crate::servers::{containers, gone, store_secret};
 
 const VERSION: &str = "2025-11-25";
@@ -29,10 +30,9 @@ while read -r line; do
 done
 "#;
 
-/// Two names of one engine; the server `NAME` is placed on `far`.
-async fn with_far(name: &str) -> Dockmaster {
+/// Two names of one engine, the other at `engine`; the server `NAME` is placed on `far`.
+async fn with_far(name: &str, engine: &str) -> Dockmaster {
     let image = testkit::image().await;
-    let engine = testkit::endpoint();
     let dockmaster = Dockmaster::new().configured(&format!(
         "[hosts.far]\nendpoint = '{engine}'\n[servers.{name}]\nimage = \"{image}\"\nargs = [\"sh\", \"-c\", '''{COUNTER}''']\n\
          secrets = {{ TOKEN = \"counter.token\" }}\n[profiles.default.servers.{name}]\nhost = 'far'\n"
@@ -163,7 +163,14 @@ fn is_shown(dockmaster: &Dockmaster) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bridge_goes_on_when_its_gateway_is_gone() {
-    let dockmaster = with_far("bridge").await;
+    // Behind a real sshd, as hosts are.
+    let sshd = Sshd::start("").await;
+    let engine = format!("ssh://{}@127.0.0.1:{}{}", Sshd::user(), sshd.port(), socket());
+    let dockmaster = with_far("bridge", &engine).await;
+    fs_err::create_dir_all(dockmaster.home().join(".ssh")).unwrap();
+    for file in [".ssh/id_ed25519", ".ssh/known_hosts"] {
+        fs_err::copy(sshd.home().join(file), dockmaster.home().join(file)).unwrap();
+    }
     let installed = run(&dockmaster, &["host", "install", "far"]);
     assert_eq!(installed.code(), 0, "{}", installed.transcript());
     let id = id(&dockmaster);
@@ -252,7 +259,7 @@ async fn a_bridge_goes_on_when_its_gateway_is_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_one_that_does_not_work_gives_way() {
-    let dockmaster = with_far("steady").await;
+    let dockmaster = with_far("steady", &testkit::endpoint()).await;
     let installed = run(&dockmaster, &["host", "install", "far"]);
     assert_eq!(installed.code(), 0, "{}", installed.transcript());
     let id = id(&dockmaster);
