@@ -21,8 +21,14 @@ async fn what_a_killed_process_left_is_brought_over() {
     let left = spools(&folder);
     assert_eq!(left.len(), 1);
     drop(killed);
-    // Half a row, which nobody was told of.
     let mut file = fs_err::OpenOptions::new().append(true).open(&left[0]).unwrap();
+    // Here nobody was killed, and its lock goes when its thread has ended.
+    let began = std::time::Instant::now();
+    while file.file().try_lock().is_err() {
+        assert!(began.elapsed().as_secs() < 20, "the spool stays locked");
+        tokio::task::yield_now().await;
+    }
+    // Half a row, which nobody was told of.
     std::io::Write::write_all(&mut file, b"4 00aa").unwrap();
     drop(file);
     let next = Store::open(&folder.path);
