@@ -46,6 +46,14 @@ pub enum Error {
     /// It does not answer.
     #[error("the bridge does not answer: {0}")]
     Silent(String),
+    /// It did not come up, and some of it could not be removed again.
+    #[error("{error}; of what had been made there is left: {stuck}; remove that by hand on the host")]
+    Remains {
+        /// Why it did not come up.
+        error: Box<Error>,
+        /// What is left, and why.
+        stuck: String,
+    },
     /// The new one does not work; the one before goes on.
     #[error("the new bridge does not work ({0}); the one before is back")]
     Restored(Box<Error>),

@@ -91,7 +91,8 @@ impl Bridge {
     /// one that failed is removed.
     ///
     /// # Errors
-    /// The host is of another kind, its engine refuses, or the bridge does not come up.
+    /// The host is of another kind, its engine refuses, or the bridge does not come up; [`Error::Remains`] where some of it
+    /// could not be removed again.
     pub async fn install(
         &self,
         executable: &Executable,
@@ -105,10 +106,16 @@ impl Bridge {
             self.wait_until_it_answers().await
         };
         let installed = installed.await;
-        if installed.is_err() {
-            drop(self.uninstall().await);
+        match installed {
+            Ok(said) => Ok(said),
+            Err(error) => match self.uninstall().await.stuck {
+                stuck if stuck.is_empty() => Err(error),
+                stuck => Err(Error::Remains {
+                    error: Box::new(error),
+                    stuck: stuck.join("; "),
+                }),
+            },
         }
-        installed
     }
 
     /// Replaces the container by one of another executable, with the same state. `is_well` is asked once the new one
@@ -294,11 +301,7 @@ impl Bridge {
         let tag = |text: &str| ImageRef::parse(text).map_err(|error| Error::Silent(error.to_string()));
         let reference = tag(&format!("{}:{}", self.name(), place.version.replace('+', "-")))?;
         let import = Import {
-            reference: Some(tag(&format!(
-                "{}:{}",
-                self.name(),
-                place.version.replace('+', "-")
-            ))?),
+            reference: Some(reference.clone()),
             message: Some("a bridge of Dockmaster".to_owned()),
             changes: container::changes(&self.shared.id, !executable.libraries.is_empty()),
             platform: None,
