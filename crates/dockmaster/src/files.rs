@@ -25,6 +25,7 @@ pub(crate) fn server(settings: &Settings, hosts: &Hosts) -> Result<Option<Server
         roots: roots(&config.roots),
         hard_links: config.hard_links,
         answer_tokens: settings.config.docker.answer_tokens as usize,
+        client_roots: config.client_roots,
         elsewhere: elsewhere(settings, hosts)?,
     };
     if options.roots.is_empty() && options.elsewhere.is_empty() {

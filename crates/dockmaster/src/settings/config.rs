@@ -136,12 +136,24 @@ impl Default for Docker {
 }
 
 /// `[files]`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Files {
     pub(crate) enabled: bool,
     pub(crate) roots: Vec<engine::guard::Root>,
     pub(crate) hard_links: bool,
+    pub(crate) client_roots: bool,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            roots: Vec::new(),
+            hard_links: false,
+            client_roots: true,
+        }
+    }
 }
 
 /// `[instances]`.

@@ -1,6 +1,9 @@
 //! The files server in the executable: the whole way of a call, on real files.
 
-use serde_json::json;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
 use testkit::Sshd;
 
 use crate::harness::Dockmaster;
@@ -226,4 +229,144 @@ fn roots_of_hosts_that_do_not_fit() {
             faulty.transcript()
         );
     }
+}
+
+/// The answer of a client that has this directory open.
+fn open(folder: &Path) -> Value {
+    json!({ "roots": [{ "uri": format!("file://{}", folder.display()), "name": "work" }] })
+}
+
+/// A configured root with the folders `one` and `two`, each with a file `name`.
+fn two_folders() -> (Dockmaster, tempfile::TempDir) {
+    let (dockmaster, work) = configured(true);
+    for folder in ["one", "two"] {
+        fs_err::create_dir(work.path().join(folder)).unwrap();
+        fs_err::write(work.path().join(folder).join("name"), folder).unwrap();
+    }
+    (dockmaster, work)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_legacy_client_is_confined_to_the_folders_that_it_has_open() {
+    let (dockmaster, work) = two_folders();
+    let (one, two) = (work.path().join("one"), work.path().join("two"));
+    // One without such folders is not asked.
+    let plain = dockmaster.client(&[]);
+    plain.initialize("2025-11-25").await;
+    let read = |folder: &Path| json!({ "path": folder.join("name") });
+    plain.call("read_file", read(&one)).await.ok();
+    assert_eq!(plain.server_requests(), Vec::<Value>::new());
+    plain.close().await;
+
+    for version in ["2024-11-05", "2025-11-25"] {
+        let client = dockmaster.client(&[]);
+        let says = Arc::new(Mutex::new(open(&one)));
+        let answer = Arc::clone(&says);
+        client.respond(move |method, _| (method == "roots/list").then(|| answer.lock().unwrap().clone()));
+        let roots = json!({ "roots": { "listChanged": true } });
+        client.initialize_with(version, roots).await;
+        let text = client.call("read_file", read(&one)).await.ok().text();
+        assert!(text.contains("\none\n"), "{version}: {text}");
+        let refused = client.call("read_file", read(&two)).await.failure();
+        assert!(
+            refused.contains("in none of the roots that this client shares"),
+            "{version}: {refused}"
+        );
+        // With progress the call goes another way to the server.
+        let with_progress = |folder: &Path| {
+            json!({
+                "name": "search_content",
+                "arguments": { "path": folder, "pattern": "o" },
+                "_meta": { "progressToken": 1 },
+            })
+        };
+        let found = client.request("tools/call", with_progress(&one)).await.unwrap();
+        assert!(
+            found.to_string().contains("1 line in 1 file"),
+            "{version}: {found}"
+        );
+        let found = client.request("tools/call", with_progress(&two)).await.unwrap();
+        assert_eq!(found["isError"], true, "{version}: {found}");
+        // What it opens counts from the next call on.
+        *says.lock().unwrap() = open(&two);
+        client.notify("notifications/roots/list_changed", json!({})).await;
+        let text = client.call("read_file", read(&two)).await.ok().text();
+        assert!(text.contains("\ntwo\n"), "{version}: {text}");
+        client.call("read_file", read(&one)).await.failure();
+        *says.lock().unwrap() = json!({ "roots": [] });
+        let refused = client.call("read_file", read(&one)).await.failure();
+        assert!(refused.contains("own roots (none)"), "{version}: {refused}");
+        *says.lock().unwrap() = json!("nonsense");
+        let refused = client.call("read_file", read(&one)).await.failure();
+        assert!(refused.contains("answer to roots/list"), "{version}: {refused}");
+        let asked = client.server_requests();
+        assert!(
+            asked.iter().all(|asked| asked["method"] == "roots/list"),
+            "{asked:?}"
+        );
+        client.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_modern_client_is_confined_to_the_folders_that_it_has_open() {
+    let (dockmaster, work) = two_folders();
+    let (one, two) = (work.path().join("one"), work.path().join("two"));
+    let client = dockmaster.client(&[]);
+    client.modern("2026-07-28", &json!({ "roots": {}, "elicitation": {} }));
+    // Calls until there is an answer, with what is wanted on the way; gives the methods of that, too.
+    let call = async |tool: &str, arguments: Value| {
+        let (mut asked, mut params) = (Vec::new(), json!({ "name": tool, "arguments": arguments }));
+        loop {
+            let result = client.request("tools/call", params.clone()).await.unwrap();
+            if result["resultType"] != "input_required" {
+                return (asked, result);
+            }
+            let wanted = result["inputRequests"].as_object().unwrap();
+            let answers = wanted.iter().map(|(key, request)| {
+                let method = request["method"].as_str().unwrap();
+                asked.push(method.to_owned());
+                if method == "roots/list" {
+                    return (key.clone(), open(&one));
+                }
+                let properties = request["params"]["requestedSchema"]["properties"].as_object();
+                let filled = properties.into_iter().flatten().map(|(name, schema)| {
+                    let is_yes = schema["type"] == "boolean";
+                    let answer = if is_yes {
+                        json!(true)
+                    } else {
+                        json!(arguments["path"])
+                    };
+                    (name.clone(), answer)
+                });
+                let content = filled.collect::<serde_json::Map<_, _>>();
+                (key.clone(), json!({ "action": "accept", "content": content }))
+            });
+            params["inputResponses"] = Value::Object(answers.collect());
+            params["requestState"] = result["requestState"].clone();
+        }
+    };
+    let path = |folder: &Path| json!({ "path": folder.join("name") });
+    let (asked, read) = call("read_file", path(&one)).await;
+    assert_eq!(asked, ["roots/list"], "{read}");
+    assert!(
+        read["content"][0]["text"].as_str().unwrap().contains("\none\n"),
+        "{read}"
+    );
+    let (_, refused) = call("read_file", path(&two)).await;
+    assert_eq!(refused["isError"], true, "{refused}");
+    // After a person's yes it is asked for its folders all the same.
+    let gone = |folder: &Path| json!({ "path": folder.join("name"), "permanent": true });
+    let (asked, refused) = call("delete_file", gone(&two)).await;
+    assert_eq!(asked, ["elicitation/create", "roots/list"], "{refused}");
+    assert!(
+        refused["isError"] == true && two.join("name").exists(),
+        "{refused}"
+    );
+    let (_, deleted) = call("delete_file", gone(&one)).await;
+    assert!(
+        deleted["isError"] != true && !one.join("name").exists(),
+        "{deleted}"
+    );
+    client.close().await;
 }

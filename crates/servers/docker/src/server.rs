@@ -22,7 +22,7 @@ use server_kit::rmcp::model::{
 };
 use server_kit::rmcp::service::{RequestContext, SubscriptionContext};
 use server_kit::rmcp::{RoleServer, ServerHandler};
-use server_kit::{Answer, Core, Progress, ServeError, Service, Table, Toolset};
+use server_kit::{Answer, Beside, Core, Progress, ServeError, Service, Table, Toolset};
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -164,10 +164,10 @@ impl Service for DockerServer {
     async fn work(
         &self,
         tool: &'static Tool,
-        progress: Option<Progress>,
+        beside: Beside,
         mut arguments: JsonObject,
     ) -> Result<Answer, ToolError> {
-        let ctx = self.ctx(progress);
+        let ctx = self.ctx(beside.progress);
         match elsewhere::whither(self.state.options.elsewhere.as_ref(), tool, &mut arguments)? {
             Whither::Here => server_kit::done(tool, ctx, arguments).await,
             Whither::One(host) => elsewhere::on(tool, &ctx, host, arguments).await,
@@ -220,10 +220,7 @@ impl ServerHandler for DockerServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let arguments = request.arguments.unwrap_or_default();
-        let progress = Progress::of(&context);
-        let result = self.call(&request.name, arguments, progress, &context.ct).await?;
-        Ok(result.into())
+        self.called(request, &context).await
     }
 
     async fn list_resources(

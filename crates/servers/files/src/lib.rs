@@ -6,9 +6,10 @@
 //! later, so no link and no race leads out. What a place of files has to offer is `place::Place`: this machine's disks,
 //! and those of other hosts by SFTP, which has less to offer (`remote`).
 //!
-//! Deliberately absent: permissions and confirmation (they are the gateway's), running anything, following the roots
-//! that a client names, and any reading of the environment.
+//! Deliberately absent: permissions and confirmation (they are the gateway's), running anything, and any reading of the
+//! environment.
 
+mod confine;
 mod copy;
 mod diff;
 mod fault;

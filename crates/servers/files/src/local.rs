@@ -3,7 +3,8 @@
 //! Everything begins at a handle of the root. A path to read is opened in one step beneath it. To change something, its
 //! directory is opened beneath the root first, and then one name in that directory is changed, so that a link put in the
 //! way in between changes nothing. The root's own path is the configuration's, and opened anew each time: roots may be
-//! mounted, unmounted and made again while the server lives.
+//! mounted, unmounted and made again while the server lives. Only one that a client's roots have narrowed is held open, for its
+//! one call (`confine`).
 
 use crate::fault::Fault;
 use crate::place::{Entry, Kind, Links, Place, Replace, Source, Stat, Visitor, Walk};
@@ -21,16 +22,33 @@ const MOST_THREADS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Local {
     root: PathBuf,
+    /// The root itself, where it was opened before.
+    held: Option<Dir>,
     /// Whether files with several names are read.
     hard_links: bool,
 }
 
 impl Local {
     pub(crate) fn new(root: PathBuf, hard_links: bool) -> Self {
-        Self { root, hard_links }
+        Self {
+            root,
+            held: None,
+            hard_links,
+        }
+    }
+
+    /// One that is open already, and whose path is no more than its name.
+    pub(crate) fn held(root: PathBuf, dir: Dir, hard_links: bool) -> Self {
+        Self {
+            held: Some(dir),
+            ..Self::new(root, hard_links)
+        }
     }
 
     fn dir(&self) -> Result<Dir, Fault> {
+        if let Some(held) = &self.held {
+            return Ok(held.try_clone()?);
+        }
         Ok(Dir::open_ambient_dir(&self.root, ambient_authority())?)
     }
 
@@ -195,7 +213,7 @@ impl Place for Local {
             }
             let entry = entry?;
             let name = entry.file_name();
-            if at.as_os_str().is_empty() && name == crate::trash::FOLDER {
+            if name == crate::trash::FOLDER {
                 continue;
             }
             match entry.metadata() {

@@ -30,7 +30,14 @@ pub(crate) fn parse(text: &str) -> Result<PathBuf, BadPath> {
     if text.is_empty() {
         return Err(BadPath::Empty);
     }
-    let path = PathBuf::from(unescape(text));
+    plain(Path::new(&unescape(text)))
+}
+
+/// The same of what is a path already.
+///
+/// # Errors
+/// It can't be the path of anything here.
+pub(crate) fn plain(path: &Path) -> Result<PathBuf, BadPath> {
     let bytes = path.as_os_str().as_encoded_bytes();
     if bytes.len() > LONGEST {
         return Err(BadPath::Long);

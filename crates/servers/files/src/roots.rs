@@ -1,5 +1,6 @@
 //! The roots that the configuration names, and which of them a caller's path is in.
 
+use crate::confine::Part;
 use crate::fault::Fault;
 use crate::local::Local;
 use crate::names;
@@ -21,16 +22,28 @@ pub struct Root {
 /// All of one host.
 #[derive(Debug)]
 pub(crate) struct Roots {
-    roots: Vec<Open>,
+    all: Vec<Open>,
     /// The table of the configuration that names them: `files`, `hosts.prod.files`.
     table: String,
+    /// Whether files with several names are read.
+    hard_links: bool,
+    /// Where a client has roots of its own: what it was confined from.
+    confined: Option<Confined>,
+}
+
+#[derive(Debug)]
+struct Confined {
+    /// The client's roots, as it says.
+    client: String,
+    /// The configured ones.
+    whole: String,
 }
 
 #[derive(Debug)]
 struct Open {
     root: Root,
-    /// Its true path, if it had another when the server was made.
-    canonical: Option<PathBuf>,
+    /// Other paths that mean the same: its true one, if it had another when the server was made.
+    others: Vec<PathBuf>,
     place: Arc<dyn Place>,
 }
 
@@ -53,42 +66,94 @@ pub(crate) enum Access {
 impl Roots {
     pub(crate) fn new(roots: Vec<Root>, hard_links: bool) -> Self {
         let open = |root: Root| Open {
-            canonical: std::fs::canonicalize(&root.path)
+            others: std::fs::canonicalize(&root.path)
                 .ok()
-                .filter(|canonical| *canonical != root.path),
+                .filter(|canonical| *canonical != root.path)
+                .into_iter()
+                .collect(),
             place: Arc::new(Local::new(root.path.clone(), hard_links)),
             root,
         };
-        Self::of("files".to_owned(), roots.into_iter().map(open).collect())
+        let roots = roots.into_iter().map(open).collect();
+        Self::of("files".to_owned(), roots, hard_links)
+    }
+
+    /// These parts of them, for a client whose own roots have these addresses.
+    pub(crate) fn confined(&self, parts: Vec<Part>, client: &[String]) -> Self {
+        let open = |part: Part| Open {
+            others: part.others,
+            place: Arc::new(Local::held(part.root.path.clone(), part.dir, self.hard_links)),
+            root: part.root,
+        };
+        let roots = parts.into_iter().map(open).collect();
+        Self {
+            confined: Some(Confined {
+                client: some(client.iter().map(String::as_str)),
+                whole: some(self.all().map(|root| names::shown(&root.path))),
+            }),
+            ..Self::of(self.table.clone(), roots, self.hard_links)
+        }
     }
 
     /// Those of another host.
     pub(crate) fn far(host: &str, roots: Vec<Root>, hard_links: bool, way: &Arc<dyn Way>) -> Self {
         let open = |root: Root| Open {
-            canonical: None,
+            others: Vec::new(),
             place: Arc::new(Remote::new(root.path.clone(), hard_links, Arc::clone(way))),
             root,
         };
         Self::of(
             format!("hosts.{host}.files"),
             roots.into_iter().map(open).collect(),
+            hard_links,
         )
     }
 
-    fn of(table: String, mut roots: Vec<Open>) -> Self {
+    fn of(table: String, mut roots: Vec<Open>, hard_links: bool) -> Self {
         // A root in a root comes first, so that what it permits holds there.
         roots.sort_by_key(|open| std::cmp::Reverse(open.root.path.components().count()));
-        Self { roots, table }
+        Self {
+            all: roots,
+            table,
+            hard_links,
+            confined: None,
+        }
     }
 
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.roots.is_empty()
+        self.all.is_empty()
     }
 
     /// The roots as they are configured.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Root> {
-        self.roots.iter().rev().map(|open| &open.root)
+    pub(crate) fn all(&self) -> impl ExactSizeIterator<Item = &Root> {
+        self.all.iter().rev().map(|open| &open.root)
+    }
+
+    /// The root of this path.
+    pub(crate) fn named(&self, path: &Path) -> Option<&Root> {
+        self.all().find(|root| root.path == path)
+    }
+
+    /// What a client that is confined has to know of it.
+    pub(crate) fn remark(&self) -> Option<String> {
+        let Confined { client, whole } = self.confined.as_ref()?;
+        Some(if self.is_empty() {
+            format!(
+                "the client's own roots ({client}) and those of the configuration ({whole}) have nothing in common"
+            )
+        } else {
+            "this is what the client's own roots and those of the configuration have in common".to_owned()
+        })
+    }
+
+    /// That a client reaches nothing, if it is so.
+    pub(crate) fn nothing(&self) -> Option<ToolError> {
+        let Confined { whole, .. } = self.confined.as_ref().filter(|_| self.is_empty())?;
+        let cause = format!("no files can be reached, for {}", self.remark()?);
+        Some(ToolError::new(Code::Refused, cause).fix(format!(
+            "have the person open a folder in the client that lies in {whole}; where the client is on another machine than its              files, the owner of the configuration can write `client_roots = false` under [files]"
+        )))
     }
 
     /// What a caller's path means. A relative one is taken from the root, if there is but one.
@@ -101,7 +166,7 @@ impl Roots {
                 .fix("give the path from / on, in one of the directories of list_allowed_directories")
         })?;
         let (open, at) = self.holding(&path).ok_or_else(|| self.outside(&path))?;
-        if at.starts_with(crate::trash::FOLDER) {
+        if at.iter().any(|name| name == crate::trash::FOLDER) {
             return Err(Fault::Trash.during("use", &names::shown(&path)));
         }
         if access == Access::Write && !open.root.write {
@@ -120,7 +185,7 @@ impl Roots {
 
     /// The roots that may be written, each as a spot.
     pub(crate) fn writable(&self) -> impl Iterator<Item = Spot> {
-        self.roots.iter().filter(|open| open.root.write).map(|open| Spot {
+        self.all.iter().filter(|open| open.root.write).map(|open| Spot {
             place: Arc::clone(&open.place),
             at: PathBuf::new(),
             root: open.root.path.clone(),
@@ -129,16 +194,14 @@ impl Roots {
 
     fn holding(&self, path: &Path) -> Option<(&Open, PathBuf)> {
         if path.is_relative() {
-            return match self.roots.as_slice() {
+            return match self.all.as_slice() {
                 [only] => Some((only, path.to_owned())),
                 _ => None,
             };
         }
-        self.roots.iter().find_map(|open| {
-            let bases = [Some(&open.root.path), open.canonical.as_ref()];
-            let at = bases
-                .into_iter()
-                .flatten()
+        self.all.iter().find_map(|open| {
+            let at = std::iter::once(&open.root.path)
+                .chain(&open.others)
                 .find_map(|base| path.strip_prefix(base).ok())?;
             Some((open, at.to_owned()))
         })
@@ -150,14 +213,37 @@ impl Roots {
         let shown = base::text::cut(&shown, 200);
         let cause = if path.is_relative() {
             format!("{shown} is relative, and there are several roots")
+        } else if self.confined.is_some() {
+            format!("{shown} is in none of the roots that this client shares with the configuration")
         } else {
             format!("{shown} is in none of the roots")
         };
-        ToolError::new(Code::Refused, cause).fix(format!(
-            "use a path in {}; only the owner of the configuration can add to `[{}] roots`",
-            roots.join(", "),
-            self.table
-        ))
+        let more = match &self.confined {
+            Some(Confined { whole, .. }) => format!("the person can open more in the client, of {whole}"),
+            None => format!(
+                "only the owner of the configuration can add to `[{}] roots`",
+                self.table
+            ),
+        };
+        ToolError::new(Code::Refused, cause).fix(format!("use a path in {}; {more}", roots.join(", ")))
+    }
+}
+
+/// Some names in words: "a, b and 3 more", "none".
+fn some(names: impl ExactSizeIterator<Item = impl AsRef<str>>) -> String {
+    const SHOWN: usize = 8;
+    let more = names.len().saturating_sub(SHOWN);
+    let shown: Vec<String> = names
+        .take(SHOWN)
+        .map(|name| {
+            let name = base::text::clean(base::text::cut(name.as_ref(), 120)).into_owned();
+            name.replace(['\n', '\t'], " ").trim().to_owned()
+        })
+        .collect();
+    match (shown.is_empty(), more) {
+        (true, _) => "none".to_owned(),
+        (_, 0) => shown.join(", "),
+        (_, more) => format!("{} and {more} more", shown.join(", ")),
     }
 }
 

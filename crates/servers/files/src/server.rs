@@ -1,5 +1,6 @@
 //! The server: its options, what its tools get, and what models are told about it.
 
+use crate::confine;
 use crate::place::Limit;
 use crate::remote::Way;
 use crate::roots::{Root, Roots};
@@ -10,7 +11,8 @@ use server_kit::hosts::{self, HOST, LOCAL};
 use server_kit::params::Synonym;
 use server_kit::rmcp::model::{JsonObject, Tool as Listed};
 use server_kit::{
-    Answer, Code, Context, Core, Plain, Progress, Service, Table, Tool, ToolError, done, reference as entries,
+    Answer, Beside, Code, Context, Core, Plain, Progress, Service, Table, Tool, ToolError, done,
+    reference as entries,
 };
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
+/// How long looking at a client's roots may take.
+const LOOKING: Duration = Duration::from_secs(30);
 /// Walks at once; each has several threads.
 const MOST_WALKS: usize = 2;
 
@@ -30,6 +34,8 @@ pub struct Options {
     pub hard_links: bool,
     /// Tokens (of 4 bytes) that one answer may have; what is over comes by cursor.
     pub answer_tokens: usize,
+    /// Whether a client that has roots of its own (`roots/list`) is confined to what they and [`Self::roots`] have in common.
+    pub client_roots: bool,
     /// Other hosts whose files may be worked on, by name.
     pub elsewhere: Vec<Elsewhere>,
 }
@@ -152,6 +158,7 @@ struct State {
     core: Core,
     /// This machine.
     here: Arc<Site>,
+    client_roots: bool,
     others: Vec<Arc<Site>>,
     walks: Semaphore,
 }
@@ -188,6 +195,7 @@ impl Files {
         let state = State {
             core: Core::new(options.answer_tokens),
             here: Arc::new(here),
+            client_roots: options.client_roots,
             others: others.map(Arc::new).collect(),
             walks: Semaphore::new(MOST_WALKS),
         };
@@ -225,6 +233,8 @@ const INSTRUCTIONS: &str = "Reads and changes files beneath the directories that
 impl Service for Files {
     type Ctx = Ctx;
 
+    const TAKES_HOST: bool = true;
+
     fn core(&self) -> &Core {
         &self.state.core
     }
@@ -236,26 +246,17 @@ impl Service for Files {
     fn ctx(&self, progress: Option<Progress>) -> Ctx {
         Ctx {
             state: Arc::clone(&self.state),
+            here: Arc::clone(&self.state.here),
             site: None,
             progress: progress.map(Arc::new),
         }
     }
 
-    fn effect(tool: &str, arguments: &Value) -> Effect {
-        let others = hosts::without(arguments);
-        tools::TABLE.effect(tool, others.as_ref().unwrap_or(arguments))
-    }
-
-    fn about(tool: &str, arguments: &Value) -> String {
-        match hosts::without(arguments) {
-            None => tools::TABLE.about(tool, arguments),
-            Some(others) => tools::TABLE.about(tool, &others) + &hosts::about(arguments),
-        }
-    }
-
-    fn data_loss(tool: &str, arguments: &Value) -> Option<String> {
-        let others = hosts::without(arguments);
-        tools::TABLE.data_loss(tool, others.as_ref().unwrap_or(arguments))
+    /// Those of a client are directories of this machine.
+    fn wants_roots(&self, arguments: &JsonObject) -> bool {
+        let host = arguments.get(HOST).and_then(Value::as_str);
+        let is_here = host.is_none_or(|host| host == LOCAL);
+        self.state.client_roots && is_here && !self.state.here.roots.is_empty()
     }
 
     fn listed(&self, tool: &Tool<Ctx>) -> Listed {
@@ -269,18 +270,26 @@ impl Service for Files {
     async fn work(
         &self,
         tool: &'static Tool<Ctx>,
-        progress: Option<Progress>,
+        beside: Beside,
         mut arguments: JsonObject,
     ) -> Result<Answer, ToolError> {
         let named = hosts::taken(&mut arguments);
-        let mut ctx = self.ctx(progress);
-        let site = self.state.site(named.as_deref())?;
+        let mut ctx = self.ctx(beside.progress);
+        if let Some(addresses) = beside.roots {
+            ctx.here = ctx.confined(addresses).await?;
+        }
+        let site = ctx.site(named.as_deref())?;
         // With others about, an answer that changes something says where it did.
         let is_told = named.is_some() || self.state.has_others() && tool.spec.effect != Effect::Read;
         if named.is_some() {
-            ctx.site = Some(Arc::clone(site));
+            ctx.site = Some(Arc::clone(&site));
         }
-        let answer = done(tool, ctx, arguments).await;
+        // Which directories there are can be asked even where there are none.
+        let asks_which = tool.spec.name == tools::WHICH && named.is_none();
+        let answer = match ctx.roots().nothing().filter(|_| !asks_which) {
+            Some(nothing) => Err(nothing),
+            None => done(tool, ctx, arguments).await,
+        };
         if !is_told {
             return answer;
         }
@@ -295,34 +304,14 @@ impl State {
     fn has_others(&self) -> bool {
         !self.others.is_empty()
     }
-
-    /// The hosts with roots.
-    fn sites(&self) -> impl Iterator<Item = &Arc<Site>> {
-        let all = std::iter::once(&self.here).chain(&self.others);
-        all.filter(|site| !site.roots.is_empty())
-    }
-
-    /// The host that a call is for.
-    fn site(&self, given: Option<&str>) -> Result<&Arc<Site>, ToolError> {
-        let name = given.unwrap_or(LOCAL);
-        self.sites().find(|site| site.host == name).ok_or_else(|| {
-            let names: Vec<&str> = self.sites().map(|site| site.host.as_str()).collect();
-            if given.is_none() {
-                return ToolError::arguments(
-                    "parameter host is missing: no files of this machine are served",
-                )
-                .fix(format!("name one of {}", hosts::shown(&names)));
-            }
-            let more = "a person adds others with `[hosts.NAME.files] roots`";
-            hosts::unknown(name, &names, more)
-        })
-    }
 }
 
 /// Handed to a tool with each call.
 #[derive(Debug, Clone)]
 pub struct Ctx {
     state: Arc<State>,
+    /// This machine, with what of its roots this client reaches.
+    here: Arc<Site>,
     /// The host that was named.
     site: Option<Arc<Site>>,
     progress: Option<Arc<Progress>>,
@@ -384,13 +373,50 @@ impl Context for Ctx {
 impl Ctx {
     /// The roots of the host that the call is for.
     pub(crate) fn roots(&self) -> &Roots {
-        &self.site.as_ref().unwrap_or(&self.state.here).roots
+        &self.site.as_ref().unwrap_or(&self.here).roots
+    }
+
+    /// The hosts with roots.
+    fn sites(&self) -> impl Iterator<Item = &Arc<Site>> {
+        let is_served = !self.state.here.roots.is_empty();
+        let here = is_served.then_some(&self.here);
+        let others = self.state.others.iter().filter(|site| !site.roots.is_empty());
+        here.into_iter().chain(others)
+    }
+
+    /// The host that a call is for.
+    fn site(&self, given: Option<&str>) -> Result<Arc<Site>, ToolError> {
+        let name = given.unwrap_or(LOCAL);
+        let site = self.sites().find(|site| site.host == name);
+        site.cloned().ok_or_else(|| {
+            let names: Vec<&str> = self.sites().map(|site| site.host.as_str()).collect();
+            if given.is_none() {
+                return ToolError::arguments(
+                    "parameter host is missing: no files of this machine are served",
+                )
+                .fix(format!("name one of {}", hosts::shown(&names)));
+            }
+            let more = "a person adds others with `[hosts.NAME.files] roots`";
+            hosts::unknown(name, &names, more)
+        })
+    }
+
+    /// This machine for a client with these roots.
+    async fn confined(&self, addresses: Vec<String>) -> Result<Arc<Site>, ToolError> {
+        let whole = Arc::clone(&self.here);
+        self.blocking(LOOKING, move |_| {
+            Ok(Arc::new(Site {
+                host: whole.host.clone(),
+                roots: confine::to(&whole.roots, &addresses),
+            }))
+        })
+        .await
     }
 
     /// All hosts with roots, where the call names none and there are several.
     pub(crate) fn all_sites(&self) -> Option<impl Iterator<Item = &Arc<Site>>> {
         let is_for_all = self.site.is_none() && self.state.has_others();
-        is_for_all.then(|| self.state.sites())
+        is_for_all.then(|| self.sites())
     }
 
     /// Bytes of text that a tool may answer with, so that its own remarks fit beside it.

@@ -241,7 +241,7 @@ impl<F: Folders> Work<'_, F> {
     }
 
     fn passes_over(&self, folder: &Folder<F::Dir>, name: &OsStr, kind: Kind) -> bool {
-        if folder.path.as_os_str().is_empty() && name == crate::trash::FOLDER {
+        if name == crate::trash::FOLDER {
             return true;
         }
         if self.walk.all {

@@ -3,13 +3,18 @@
 use crate::answer::Answer;
 use crate::core::Core;
 use crate::error::{Code, ToolError};
+use crate::hosts;
 use crate::pages::Pages;
 use crate::progress::Progress;
+use crate::roots::{self, Said};
 use crate::table::Table;
 use crate::tool::{Context, Tool, Toolset};
 use policy::Effect;
 use rmcp::RoleServer;
-use rmcp::model::{CallToolResult, ContentBlock, ErrorData, JsonObject, ListToolsResult, ProtocolVersion};
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, JsonObject,
+    ListToolsResult, ProtocolVersion,
+};
 use rmcp::service::RequestContext;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,10 +26,22 @@ use tokio_util::sync::CancellationToken;
 /// How long a client may keep the list of tools, which changes only with the program.
 const LIST_TTL: Duration = Duration::from_hours(1);
 
+/// What comes with a call beside its arguments.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// Where the client hears how far it is, if it wants to.
+    pub progress: Option<Progress>,
+    /// The addresses of the client's roots, if the client has such and [`Service::wants_roots`] for the call.
+    pub roots: Option<Vec<String>>,
+}
+
 /// A server, as far as all servers are alike. A clone is the same server.
 pub trait Service: Clone + Send + Sync + 'static {
     /// What its tools get.
     type Ctx: Context;
+
+    /// Whether its tools take a host ([`hosts`]), of which they themselves know nothing.
+    const TAKES_HOST: bool = false;
 
     /// What all its calls share.
     fn core(&self) -> &Core;
@@ -42,17 +59,27 @@ pub trait Service: Clone + Send + Sync + 'static {
 
     /// What a call does at worst, as [`Table::effect`] says unless the server knows more.
     fn effect(tool: &str, arguments: &Value) -> Effect {
-        Self::table().effect(tool, arguments)
+        let others = without_host::<Self>(arguments);
+        Self::table().effect(tool, others.as_ref().unwrap_or(arguments))
     }
 
-    /// One line for the person who is asked, as [`Table::about`].
+    /// One line for the person who is asked, as [`Table::about`], and on which host, where one is named.
     fn about(tool: &str, arguments: &Value) -> String {
-        Self::table().about(tool, arguments)
+        match without_host::<Self>(arguments) {
+            None => Self::table().about(tool, arguments),
+            Some(others) => Self::table().about(tool, &others) + &hosts::about(arguments),
+        }
     }
 
     /// The name of what is lost for good, as [`Table::data_loss`].
     fn data_loss(tool: &str, arguments: &Value) -> Option<String> {
-        Self::table().data_loss(tool, arguments)
+        let others = without_host::<Self>(arguments);
+        Self::table().data_loss(tool, others.as_ref().unwrap_or(arguments))
+    }
+
+    /// Whether a call is to know the client's roots, if the client has such.
+    fn wants_roots(&self, _arguments: &JsonObject) -> bool {
+        false
     }
 
     /// A tool as it stands in the list.
@@ -64,10 +91,10 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn work(
         &self,
         tool: &'static Tool<Self::Ctx>,
-        progress: Option<Progress>,
+        beside: Beside,
         arguments: JsonObject,
     ) -> impl Future<Output = Result<Answer, <Self::Ctx as Context>::Error>> + Send {
-        done(tool, self.ctx(progress), arguments)
+        done(tool, self.ctx(beside.progress), arguments)
     }
 
     /// Answers the `params` of a `tools/call` without a stream, for a host in the same process: as on a stream in the
@@ -78,9 +105,11 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn answer(&self, params: &RawValue) -> impl Future<Output = Result<Box<RawValue>, Box<RawValue>>> + Send {
         async move {
             let answer = match serde_json::from_str::<Params>(params.get()) {
-                Ok(Params { name, arguments }) => {
-                    let (arguments, never) = (arguments.unwrap_or_default(), CancellationToken::new());
-                    self.call(&name, arguments, None, &never).await
+                Ok(params) => {
+                    let arguments = params.arguments.unwrap_or_default();
+                    let said = || Said::within(params.meta, params.responses);
+                    let never = CancellationToken::new();
+                    call(self, &params.name, arguments, None, &said, &never).await
                 }
                 Err(error) => Err(ErrorData::invalid_params(
                     format!("params of tools/call: {error}"),
@@ -88,29 +117,29 @@ pub trait Service: Clone + Send + Sync + 'static {
                 )),
             };
             match answer {
-                Ok(result) => Ok(raw(&result)),
+                Ok(CallToolResponse::Complete(result)) => Ok(raw(&result)),
+                Ok(CallToolResponse::InputRequired(wanted)) => Ok(raw(&wanted)),
+                // No task is made of a call here.
+                Ok(_) => Err(raw(&ErrorData::internal_error("an answer of another kind", None))),
                 Err(error) => Err(raw(&error)),
             }
         }
     }
 
-    /// Calls a tool. What it fails with is a result as well.
+    /// Answers a call that came by a stream.
     ///
     /// # Errors
     /// There is no such tool.
-    fn call(
+    fn called(
         &self,
-        name: &str,
-        arguments: JsonObject,
-        progress: Option<Progress>,
-        cancelled: &CancellationToken,
-    ) -> impl Future<Output = Result<CallToolResult, ErrorData>> + Send {
+        mut request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> impl Future<Output = Result<CallToolResponse, ErrorData>> + Send {
         async move {
-            let tool = Self::table().called(name)?;
-            // Tracked, because nobody waits for a handler when its stream ends.
-            // Boxed, like all work below: it is moved several times on its way, and has room for each kind of work.
-            let work = Box::pin(run(self, tool, arguments, progress, cancelled));
-            Ok(self.core().tasks.track_future(work).await)
+            let arguments = request.arguments.take().unwrap_or_default();
+            let progress = Progress::of(context);
+            let said = || Said::by_stream(&context.meta, &request);
+            call(self, &request.name, arguments, progress, &said, &context.ct).await
         }
     }
 
@@ -150,36 +179,67 @@ pub async fn done<X: Context>(
     }
 }
 
+/// Calls a tool. What it fails with is a result as well, and so is that the client is to say its roots first; `said` is what
+/// it has said of them.
+async fn call<S: Service>(
+    service: &S,
+    name: &str,
+    arguments: JsonObject,
+    progress: Option<Progress>,
+    said: &(dyn Fn() -> Said + Sync),
+    cancelled: &CancellationToken,
+) -> Result<CallToolResponse, ErrorData> {
+    let tool = S::table().called(name)?;
+    let is_page = page_cursor(&arguments).is_some();
+    let roots = match (!is_page && service.wants_roots(&arguments)).then(said) {
+        None | Some(Said::Nothing) => None,
+        Some(Said::Declared) => return Ok(roots::wanted().into()),
+        Some(Said::Answered(answer)) => match roots::read(answer) {
+            Ok(roots) => Some(roots),
+            Err(error) => return Ok(failed(service.core(), &error).into()),
+        },
+    };
+    let beside = Beside { progress, roots };
+    // Tracked, because nobody waits for a handler when its stream ends.
+    // Boxed, like all work below: it is moved several times on its way, and has room for each kind of work.
+    let work = Box::pin(run(service, tool, arguments, beside, cancelled));
+    Ok(service.core().tasks.track_future(work).await.into())
+}
+
 async fn run<S: Service>(
     service: &S,
     tool: &'static Tool<S::Ctx>,
     arguments: JsonObject,
-    progress: Option<Progress>,
+    beside: Beside,
     cancelled: &CancellationToken,
 ) -> CallToolResult {
     let core = service.core();
     let answer = match core.begin() {
-        Ok(_permit) => dispatch(service, tool, arguments, progress, cancelled).await,
+        Ok(_permit) => dispatch(service, tool, arguments, beside, cancelled).await,
         Err(error) => Err(error),
     };
     match answer {
         Ok(content) => CallToolResult::success(content),
-        Err(error) => CallToolResult::error(vec![ContentBlock::text(core.error_text(&error))]),
+        Err(error) => failed(core, &error),
     }
+}
+
+fn failed(core: &Core, error: &ToolError) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(core.error_text(error))])
 }
 
 async fn dispatch<S: Service>(
     service: &S,
     tool: &'static Tool<S::Ctx>,
     arguments: JsonObject,
-    progress: Option<Progress>,
+    beside: Beside,
     cancelled: &CancellationToken,
 ) -> Result<Vec<ContentBlock>, ToolError> {
     let core = service.core();
     if let Some(cursor) = page_cursor(&arguments) {
         return Ok(vec![ContentBlock::text(core.pages.next(cursor)?)]);
     }
-    let work = service.work(tool, progress, arguments);
+    let work = service.work(tool, beside, arguments);
     let result = tokio::select! {
         result = work => result,
         () = cancelled.cancelled() => Err(ToolError::new(Code::Cancelled, "the client cancelled this request").into()),
@@ -202,6 +262,19 @@ struct Params<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
     arguments: Option<JsonObject>,
+    #[serde(borrow, rename = "_meta")]
+    meta: Option<&'a RawValue>,
+    #[serde(borrow, rename = "inputResponses")]
+    responses: Option<&'a RawValue>,
+}
+
+/// The arguments as the tools of a server know them, where they name a host; see [`Service::TAKES_HOST`].
+fn without_host<S: Service>(arguments: &Value) -> Option<Value> {
+    if S::TAKES_HOST {
+        hosts::without(arguments)
+    } else {
+        None
+    }
 }
 
 fn raw(value: &impl Serialize) -> Box<RawValue> {

@@ -2,7 +2,7 @@
 //! that offers nothing but tools.
 
 use crate::answer::Answer;
-use crate::calls::Service;
+use crate::calls::{Beside, Service};
 use crate::error::{Code, ToolError};
 use crate::pages::Pages;
 use crate::progress::Progress;
@@ -171,6 +171,8 @@ impl<S: Service> Plain<S> {
 impl<S: Service> Service for Plain<S> {
     type Ctx = S::Ctx;
 
+    const TAKES_HOST: bool = S::TAKES_HOST;
+
     fn core(&self) -> &Core {
         self.service.core()
     }
@@ -199,6 +201,10 @@ impl<S: Service> Service for Plain<S> {
         S::data_loss(tool, arguments)
     }
 
+    fn wants_roots(&self, arguments: &JsonObject) -> bool {
+        self.service.wants_roots(arguments)
+    }
+
     fn listed(&self, tool: &Tool<Self::Ctx>) -> rmcp::model::Tool {
         self.service.listed(tool)
     }
@@ -206,10 +212,10 @@ impl<S: Service> Service for Plain<S> {
     fn work(
         &self,
         tool: &'static Tool<Self::Ctx>,
-        progress: Option<Progress>,
+        beside: Beside,
         arguments: JsonObject,
     ) -> impl Future<Output = Result<Answer, <Self::Ctx as Context>::Error>> + Send {
-        self.service.work(tool, progress, arguments)
+        self.service.work(tool, beside, arguments)
     }
 }
 
@@ -233,10 +239,7 @@ impl<S: Service> ServerHandler for Plain<S> {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let arguments = request.arguments.unwrap_or_default();
-        let progress = Progress::of(&context);
-        let result = self.call(&request.name, arguments, progress, &context.ct).await?;
-        Ok(result.into())
+        self.called(request, &context).await
     }
 
     fn get_tool(&self, name: &str) -> Option<rmcp::model::Tool> {

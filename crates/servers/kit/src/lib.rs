@@ -19,6 +19,7 @@ pub mod params;
 mod progress;
 pub mod random;
 pub mod reference;
+mod roots;
 pub mod schema;
 mod table;
 pub mod tool;
@@ -26,7 +27,7 @@ pub mod values;
 
 pub use crate::core::{Core, Plain, ServeError, Undo, serve};
 pub use answer::Answer;
-pub use calls::{Service, done};
+pub use calls::{Beside, Service, done};
 pub use error::{Code, ToolError};
 pub use progress::Progress;
 pub use rmcp;

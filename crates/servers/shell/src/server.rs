@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::plan::Root;
-use policy::Effect;
-use serde_json::Value;
 use server_kit::hosts::{self, HOST, LOCAL};
 use server_kit::rmcp::model::{JsonObject, Tool as Listed};
 use server_kit::tool::Context;
-use server_kit::{Answer, Code, Core, Plain, Progress, Service, Table, Tool, ToolError, done};
+use server_kit::{Answer, Beside, Code, Core, Plain, Progress, Service, Table, Tool, ToolError, done};
 
 use crate::jobs::{Job, Jobs, Wanted};
 use crate::rules::{Program, Refused, Rules};
@@ -100,6 +98,8 @@ impl fmt::Debug for ShellServer {
 impl Service for ShellServer {
     type Ctx = Ctx;
 
+    const TAKES_HOST: bool = true;
+
     fn core(&self) -> &Core {
         &self.state.core
     }
@@ -116,18 +116,6 @@ impl Service for ShellServer {
         }
     }
 
-    fn effect(tool: &str, arguments: &Value) -> Effect {
-        let others = hosts::without(arguments);
-        tools::ALL.effect(tool, others.as_ref().unwrap_or(arguments))
-    }
-
-    fn about(tool: &str, arguments: &Value) -> String {
-        match hosts::without(arguments) {
-            None => tools::ALL.about(tool, arguments),
-            Some(others) => tools::ALL.about(tool, &others) + &hosts::about(arguments),
-        }
-    }
-
     fn listed(&self, tool: &Tool<Ctx>) -> Listed {
         if self.state.options.elsewhere.is_empty() || !tools::STARTING.contains(&tool.spec.name) {
             return tool.listed();
@@ -138,10 +126,10 @@ impl Service for ShellServer {
     async fn work(
         &self,
         tool: &'static Tool<Ctx>,
-        progress: Option<Progress>,
+        beside: Beside,
         mut arguments: JsonObject,
     ) -> Result<Answer, ToolError> {
-        let mut ctx = self.ctx(progress);
+        let mut ctx = self.ctx(beside.progress);
         if !tools::STARTING.contains(&tool.spec.name) {
             // Other tools take the id of a command, which is somewhere already.
             return done(tool, ctx, arguments).await;

@@ -112,7 +112,6 @@ impl Place for Remote {
         far.wait(async {
             let (path, _) = far.find(at, Links::Follow).await?;
             let (names, whole) = far.list(&path, most).await?;
-            let is_ours = |entry: &Entry| path.as_os_str().is_empty() && entry.name == crate::trash::FOLDER;
             let mut entries: Vec<Entry> = names
                 .into_iter()
                 .map(|name| Entry {
@@ -120,7 +119,7 @@ impl Place for Remote {
                     name: find::path(&name.name).into_os_string(),
                 })
                 .collect();
-            entries.retain(|entry| !is_ours(entry));
+            entries.retain(|entry| entry.name != crate::trash::FOLDER);
             Ok((entries, whole))
         })
     }

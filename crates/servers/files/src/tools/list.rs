@@ -9,6 +9,7 @@ use crate::server::Ctx;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use server_kit::answer::Digest;
+use server_kit::hosts::LOCAL;
 use server_kit::{Answer, Call, Spec, ToolError, Toolset};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -293,7 +294,7 @@ pub(super) struct ListAllowedDirectories {}
 impl Call<Ctx> for ListAllowedDirectories {
     const SPEC: Spec = Spec::new(
         Toolset::Standard,
-        "list_allowed_directories",
+        super::WHICH,
         "The roots: directories beneath which files can be reached.",
     )
     .reads();
@@ -304,10 +305,16 @@ impl Call<Ctx> for ListAllowedDirectories {
 
     async fn run(self, ctx: Ctx) -> Result<Answer, ToolError> {
         let access = |root: &Root| if root.write { "read and write" } else { "read" };
+        let remarked = |answer: Answer, remark: Option<String>| match remark {
+            Some(remark) => answer.note(format!("[{remark}]")),
+            None => answer,
+        };
         let Some(sites) = ctx.all_sites() else {
             let row = |root: &Root| vec![names::shown(&root.path), access(root).to_owned()];
-            return Ok(Answer::table(&["path", "access"], ctx.roots().all().map(row)));
+            let answer = Answer::table(&["path", "access"], ctx.roots().all().map(row));
+            return Ok(remarked(answer, ctx.roots().remark()));
         };
+        let remark = ctx.roots().remark();
         let rows = sites.flat_map(|site| {
             let row = |root: &Root| {
                 vec![
@@ -318,6 +325,10 @@ impl Call<Ctx> for ListAllowedDirectories {
             };
             site.roots.all().map(row).collect::<Vec<_>>()
         });
-        Ok(Answer::table(&["host", "path", "access"], rows))
+        let answer = Answer::table(&["host", "path", "access"], rows);
+        Ok(remarked(
+            answer,
+            remark.map(|remark| format!("{LOCAL}, {remark}")),
+        ))
     }
 }

@@ -12,6 +12,9 @@ use crate::server::Ctx;
 use server_kit::{Table, Tool};
 use std::time::{Duration, SystemTime};
 
+/// The tool that lists the roots.
+pub(crate) const WHICH: &str = "list_allowed_directories";
+
 /// Every tool that can be called.
 pub(crate) static TABLE: Table<Ctx> = Table(&[&[
     Tool::of::<read::ReadFile>(),

@@ -1,6 +1,6 @@
 //! Ways out of a root, none of which leads anywhere.
 
-use super::{Over, call, error, text};
+use super::{Over, SECRET, call, error, place, text};
 use serde_json::json;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,18 +9,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-const SECRET: &str = "the secret outside";
-
-/// A folder with `root`, the root, and `outside` beside it.
-fn place() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    fs_err::create_dir_all(dir.path().join("root/sub")).unwrap();
-    fs_err::create_dir(dir.path().join("outside")).unwrap();
-    fs_err::write(dir.path().join("outside/secret"), SECRET).unwrap();
-    fs_err::write(dir.path().join("root/sub/inside"), "inside").unwrap();
-    dir
-}
 
 fn unchanged(dir: &Path) {
     assert_eq!(

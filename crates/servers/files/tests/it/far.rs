@@ -34,6 +34,7 @@ async fn the_host_that_is_named() {
         roots: root(near.path()),
         hard_links: false,
         answer_tokens: 8_000,
+        client_roots: true,
         elsewhere: vec![Elsewhere {
             host: "far".to_owned(),
             roots: root(there.path()),

@@ -19,6 +19,7 @@ macro_rules! both {
     };
 }
 
+mod confined;
 mod escapes;
 mod far;
 mod large;
@@ -34,6 +35,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::Sshd;
+
+const SECRET: &str = "the secret outside";
+
+/// A folder with `root`, the root, and `outside` beside it.
+fn place() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs_err::create_dir_all(dir.path().join("root/sub")).unwrap();
+    fs_err::create_dir(dir.path().join("outside")).unwrap();
+    fs_err::write(dir.path().join("outside/secret"), SECRET).unwrap();
+    fs_err::write(dir.path().join("root/sub/inside"), "inside").unwrap();
+    dir
+}
 
 /// How files are reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +79,7 @@ impl Over {
                     roots,
                     hard_links,
                     answer_tokens: 8_000,
+                    client_roots: true,
                     elsewhere: Vec::new(),
                 }),
                 host: None,
@@ -88,6 +102,7 @@ fn far(roots: Vec<Root>, hard_links: bool, way: Arc<dyn Way>) -> FilesServer {
         roots: Vec::new(),
         hard_links: false,
         answer_tokens: 8_000,
+        client_roots: true,
         elsewhere: vec![Elsewhere {
             host: "far".to_owned(),
             roots,

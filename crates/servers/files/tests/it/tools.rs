@@ -317,6 +317,7 @@ fn roots_that_do_not_fit() {
                 .collect(),
             hard_links: false,
             answer_tokens: 1_000,
+            client_roots: true,
             elsewhere: Vec::new(),
         };
         options
@@ -345,6 +346,7 @@ fn roots_that_do_not_fit() {
         roots: Vec::new(),
         hard_links: false,
         answer_tokens: 1_000,
+        client_roots: true,
         elsewhere: Vec::new(),
     }));
 }
