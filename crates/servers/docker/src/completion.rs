@@ -1,11 +1,15 @@
-//! Completion: names of containers, images, networks and volumes for the arguments of prompts and templates.
+//! Completion: names of hosts, and of a host's containers, images, networks and volumes, for the arguments of prompts and
+//! templates.
 
 use crate::ctx::Ctx;
+use crate::elsewhere::{self, LOCAL};
 use crate::pick;
+use crate::resources::{self, OfHost};
 use engine::ops::containers::ContainerQuery;
 use engine::ops::images::ImageQuery;
 use engine::{Error, Filters};
-use server_kit::rmcp::model::{CompletionInfo, Reference};
+use server_kit::hosts::HOST;
+use server_kit::rmcp::model::{CompleteRequestParams, CompletionInfo, Reference};
 use std::time::Duration;
 
 /// Somebody waits at a keyboard.
@@ -21,39 +25,71 @@ enum Names {
     Projects,
 }
 
-/// The names that begin like `typed`, then those that contain it.
-pub(crate) async fn complete(
-    ctx: &Ctx,
-    reference: &Reference,
-    argument: &str,
-    typed: &str,
-) -> CompletionInfo {
-    let Some(wanted) = wanted(reference, argument) else {
+/// What is to be completed, and on which host.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted<'a> {
+    Hosts,
+    Names(Names, OfHost<'a>),
+}
+
+/// The names that begin like what was typed, then those that contain it. A host that can't be reached, or not in time, has
+/// none: that is what a keyboard can live with.
+pub(crate) async fn complete(ctx: &Ctx, request: &CompleteRequestParams) -> CompletionInfo {
+    let Some(wanted) = wanted(&request.r#ref, &request.argument.name) else {
         return CompletionInfo::default();
     };
-    let Ok(Ok(names)) = tokio::time::timeout(PATIENCE, names(ctx, wanted)).await else {
-        // No names is what a keyboard can live with.
-        return CompletionInfo::default();
+    let found = match wanted {
+        Wanted::Hosts => elsewhere::names(ctx.state().options.elsewhere.as_ref()),
+        Wanted::Names(names, host) => {
+            let context = request.context.as_ref();
+            let host = match host {
+                OfHost::Local => Some(LOCAL),
+                OfHost::Fixed(host) => Some(host),
+                OfHost::Argument => context
+                    .and_then(|context| context.get_argument(HOST))
+                    .map(|host| host.trim())
+                    .filter(|host| !host.is_empty()),
+            };
+            // Of a prompt it may be left out.
+            let host = host.or_else(|| matches!(request.r#ref, Reference::Prompt(_)).then_some(LOCAL));
+            names_on(ctx, host, names).await.unwrap_or_default()
+        }
     };
-    let mut fitting = fitting(names, typed);
+    let mut fitting = fitting(found, &request.argument.value);
     let total = u32::try_from(fitting.len()).ok();
     let more = fitting.len() > CompletionInfo::MAX_VALUES;
     fitting.truncate(CompletionInfo::MAX_VALUES);
     CompletionInfo::with_pagination(fitting, total, more).unwrap_or_default()
 }
 
-fn wanted(reference: &Reference, argument: &str) -> Option<Names> {
-    match (reference, argument) {
-        (Reference::Resource(template), "name") if template.uri.starts_with("docker://containers/") => {
-            Some(Names::Containers)
+fn wanted<'a>(reference: &'a Reference, argument: &str) -> Option<Wanted<'a>> {
+    let names = match (reference, argument) {
+        (Reference::Resource(template), "name") => {
+            let host = resources::names_containers(&template.uri)?;
+            return Some(Wanted::Names(Names::Containers, host));
         }
-        (Reference::Prompt(_), "container") => Some(Names::Containers),
-        (Reference::Prompt(_), "image") => Some(Names::Images),
-        (Reference::Prompt(_), "network") => Some(Names::Networks),
-        (Reference::Prompt(_), "volume") => Some(Names::Volumes),
-        (Reference::Prompt(_), "project") => Some(Names::Projects),
-        _ => None,
-    }
+        (Reference::Resource(template), HOST) => {
+            return resources::names_host(&template.uri).then_some(Wanted::Hosts);
+        }
+        (Reference::Prompt(_), HOST) => return Some(Wanted::Hosts),
+        (Reference::Prompt(_), "container") => Names::Containers,
+        (Reference::Prompt(_), "image") => Names::Images,
+        (Reference::Prompt(_), "network") => Names::Networks,
+        (Reference::Prompt(_), "volume") => Names::Volumes,
+        (Reference::Prompt(_), "project") => Names::Projects,
+        _ => return None,
+    };
+    Some(Wanted::Names(names, OfHost::Argument))
+}
+
+/// The names on this host; `None` if it can't say them in time.
+async fn names_on(ctx: &Ctx, host: Option<&str>, wanted: Names) -> Option<Vec<String>> {
+    let host = elsewhere::one(ctx.state().options.elsewhere.as_ref(), host?).ok()?;
+    let ctx = ctx.on(host);
+    tokio::time::timeout(PATIENCE, names(&ctx, wanted))
+        .await
+        .ok()?
+        .ok()
 }
 
 async fn names(ctx: &Ctx, wanted: Names) -> Result<Vec<String>, Error> {
@@ -133,13 +169,29 @@ mod tests {
 
     #[test]
     fn arguments_that_can_be_completed() {
-        let template = Reference::for_resource("docker://containers/{name}/logs");
+        let here = Reference::for_resource("docker://containers/{name}/logs");
+        let there = Reference::for_resource("docker://{host}/containers/{name}/logs");
+        let half = Reference::for_resource("docker://prod/containers/{name}/logs");
+        let events = Reference::for_resource("docker://{host}/events");
         let prompt = Reference::for_prompt("triage_container");
+        let containers = |host| Some(Wanted::Names(Names::Containers, host));
         for (reference, argument, expected) in [
-            (&template, "name", Some(Names::Containers)),
-            (&template, "other", None),
-            (&prompt, "container", Some(Names::Containers)),
-            (&prompt, "project", Some(Names::Projects)),
+            (&here, "name", containers(OfHost::Local)),
+            (&here, "host", None),
+            (&here, "other", None),
+            (&there, "name", containers(OfHost::Argument)),
+            (&there, "host", Some(Wanted::Hosts)),
+            (&half, "name", containers(OfHost::Fixed("prod"))),
+            (&half, "host", None),
+            (&events, "host", Some(Wanted::Hosts)),
+            (&events, "name", None),
+            (&prompt, "host", Some(Wanted::Hosts)),
+            (&prompt, "container", containers(OfHost::Argument)),
+            (
+                &prompt,
+                "project",
+                Some(Wanted::Names(Names::Projects, OfHost::Argument)),
+            ),
             (&prompt, "goal", None),
         ] {
             assert_eq!(wanted(reference, argument), expected, "{argument}");

@@ -56,6 +56,12 @@ impl Ctx {
         }
     }
 
+    /// The host beside the local one that the call is for.
+    pub(crate) fn other_host(&self) -> Option<&str> {
+        let host = self.host.as_ref()?;
+        host.far.as_ref().map(|_| host.name.as_str())
+    }
+
     /// The host that the call is for.
     pub(crate) fn host(&self) -> &str {
         self.host.as_ref().map_or(LOCAL, |host| &host.name)

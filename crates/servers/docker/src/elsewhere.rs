@@ -1,8 +1,7 @@
 //! The other hosts: which one a call is for (`host`), and the calls that are for all of them (`host = "*"`).
 //!
 //! A server that knows no other host costs nothing here: what a call is for is looked up only where `host` was given. How
-//! hosts are reached is whose who brings them ([`Elsewhere`]). *Absent:* resources, prompts and completions, which are the
-//! local host's.
+//! hosts are reached is whose who brings them ([`Elsewhere`]). Resources and prompts that name a host find it here as well.
 
 use crate::ctx::Ctx;
 use crate::error::{Code, ToolError};
@@ -98,46 +97,62 @@ pub(crate) fn whither(
             Some(_) => Whither::One(local()),
         });
     };
-    match (name.as_str(), elsewhere) {
-        (LOCAL, _) => Ok(Whither::One(local())),
-        (ALL, _) => {
-            if !WIDE.contains(&tool.spec.name) {
-                let error = ToolError::arguments(format!("{} is for one host at a time", tool.spec.name));
-                return Err(error.fix(format!("name the host; \"{ALL}\" is for {}", WIDE.join(", "))));
-            }
-            let (mut hosts, mut faults) = (vec![local()], Vec::new());
-            for name in elsewhere.map(|elsewhere| elsewhere.names()).unwrap_or_default() {
-                match elsewhere.map(|elsewhere| elsewhere.host(&name)) {
-                    Some(Ok(far)) => hosts.push(Arc::new(Named { name, far: Some(far) })),
-                    Some(Err(why)) => faults.push(fault(&name, &why)),
-                    None => {}
-                }
-            }
-            Ok(Whither::All(hosts, faults))
-        }
-        (_, Some(elsewhere)) => match elsewhere.host(&name) {
-            Ok(far) => Ok(Whither::One(Arc::new(Named { name, far: Some(far) }))),
-            Err(why) => {
-                let names = elsewhere.names();
-                let error = ToolError::new(Code::NotFound, why);
-                if names.contains(&name) {
-                    return Err(
-                        error.fix("ask a person to mend the host's configuration: dockmaster host test")
-                    );
-                }
-                let near = near::nearest(&name, names.iter().map(String::as_str), 2);
-                Err(error.fix(match near.as_slice() {
-                    [] => "name one of these, or leave host out for the local one".to_owned(),
-                    near => format!("did you mean {}?", near.join(" or ")),
-                }))
-            }
-        },
-        (_, None) => Err(ToolError::new(
-            Code::NotFound,
-            format!("there is no host {:?}, only {LOCAL}", base::text::cut(&name, 80)),
-        )
-        .fix("leave host out; a person makes others known with `dockmaster host add`")),
+    if name != ALL {
+        return one(elsewhere, &name).map(Whither::One);
     }
+    if !WIDE.contains(&tool.spec.name) {
+        let error = ToolError::arguments(format!("{} is for one host at a time", tool.spec.name));
+        return Err(error.fix(format!("name the host; \"{ALL}\" is for {}", WIDE.join(", "))));
+    }
+    let (mut hosts, mut faults) = (vec![local()], Vec::new());
+    for name in elsewhere.map(|elsewhere| elsewhere.names()).unwrap_or_default() {
+        match elsewhere.map(|elsewhere| elsewhere.host(&name)) {
+            Some(Ok(far)) => hosts.push(Arc::new(Named { name, far: Some(far) })),
+            Some(Err(why)) => faults.push(fault(&name, &why)),
+            None => {}
+        }
+    }
+    Ok(Whither::All(hosts, faults))
+}
+
+/// The host of this name. Nothing is connected by that.
+///
+/// # Errors
+/// There is no such host, or it can't be used; which there are, and what to do.
+pub(crate) fn one(elsewhere: Option<&Arc<dyn Elsewhere>>, name: &str) -> Result<Arc<Named>, ToolError> {
+    if name == LOCAL {
+        return Ok(local());
+    }
+    let Some(elsewhere) = elsewhere else {
+        let error = ToolError::new(
+            Code::NotFound,
+            format!("there is no host {:?}, only {LOCAL}", base::text::cut(name, 80)),
+        );
+        return Err(error.fix("leave host out; a person makes others known with `dockmaster host add`"));
+    };
+    let why = match elsewhere.host(name) {
+        Ok(far) => {
+            let name = name.to_owned();
+            return Ok(Arc::new(Named { name, far: Some(far) }));
+        }
+        Err(why) => why,
+    };
+    let names = elsewhere.names();
+    let error = ToolError::new(Code::NotFound, why);
+    if names.iter().any(|known| known == name) {
+        return Err(error.fix("ask a person to mend the host's configuration: dockmaster host test"));
+    }
+    let near = near::nearest(name, names.iter().map(String::as_str), 2);
+    Err(error.fix(match near.as_slice() {
+        [] => "name one of these, or leave host out for the local one".to_owned(),
+        near => format!("did you mean {}?", near.join(" or ")),
+    }))
+}
+
+/// What all hosts are called, the local one first.
+pub(crate) fn names(elsewhere: Option<&Arc<dyn Elsewhere>>) -> Vec<String> {
+    let others = elsewhere.map(|elsewhere| elsewhere.names()).unwrap_or_default();
+    std::iter::once(LOCAL.to_owned()).chain(others).collect()
 }
 
 fn local() -> Arc<Named> {

@@ -11,34 +11,59 @@ use engine::ops::containers::ContainerQuery;
 use serde_json::Value;
 use server_kit::Toolset;
 use server_kit::answer::fence;
+use server_kit::hosts::HOST;
 use server_kit::rmcp::model::{JsonObject, Prompt, PromptArgument};
 use std::fmt::Write as _;
 
 /// Longest text of an argument; a goal, not a book.
 const MAX_ARGUMENT: usize = 4_000;
 
-/// The prompts.
-pub(crate) fn listed() -> Vec<Prompt> {
+/// The prompts; with an argument for the host where there are others.
+pub(crate) fn listed(has_others: bool) -> Vec<Prompt> {
     let argument = |name: &str, description: &str| {
         PromptArgument::new(name)
             .with_description(description)
             .with_required(true)
     };
+    let prompt = |name: &str, description: &str, mut arguments: Vec<PromptArgument>| {
+        if has_others {
+            let host = PromptArgument::new(HOST).with_description("Where; local if left out");
+            arguments.push(host.with_required(false));
+        }
+        Prompt::new(name, Some(description), Some(arguments))
+    };
     vec![
-        Prompt::new(
+        prompt(
             "deploy_containers",
-            Some("Deploy a set of containers that belong together, by a plan that you see first."),
-            Some(vec![
+            "Deploy a set of containers that belong together, by a plan that you see first.",
+            vec![
                 argument("project", "Name of the set; goes before all names"),
                 argument("goal", "What is to run, in your words"),
-            ]),
+            ],
         ),
-        Prompt::new(
+        prompt(
             "triage_container",
-            Some("Find out why a container is down or unwell, and what to do."),
-            Some(vec![argument("container", "Its name or id")]),
+            "Find out why a container is down or unwell, and what to do.",
+            vec![argument("container", "Its name or id")],
         ),
     ]
+}
+
+/// The host that the arguments name. Clients send an empty one for what was left out.
+pub(crate) fn host(arguments: &JsonObject) -> Option<&str> {
+    let host = arguments.get(HOST)?.as_str()?.trim();
+    Some(host).filter(|host| !host.is_empty())
+}
+
+/// Where it is, and what that means for calls; nothing for the local host.
+fn place(ctx: &Ctx) -> (String, String) {
+    match ctx.other_host() {
+        None => (String::new(), String::new()),
+        Some(host) => (
+            format!(" on the host {host}"),
+            format!("Give {HOST}={host} with every call of a Docker tool.\n"),
+        ),
+    }
 }
 
 /// The text of a prompt.
@@ -96,8 +121,10 @@ async fn deploy(ctx: &Ctx, project: &str, goal: &str) -> Result<String, ToolErro
              3. Tell me how each is reached. If a step fails, stop and show me what was done and what was not."
         ),
     };
+    let (place, with_host) = place(ctx);
     Ok(format!(
-        "Deploy this with Docker, as project {project}:\n\n{goal}\n\nHow:\n{how}\n\nWhat there is now:\n{state}"
+        "Deploy this with Docker{place}, as project {project}:\n\n{goal}\n\nHow:\n{with_host}{how}\n\nWhat there is \
+         now:\n{state}"
     ))
 }
 
@@ -152,9 +179,10 @@ async fn triage(ctx: &Ctx, container: &str) -> Result<String, ToolError> {
         Toolset::Standard => "monitor_container_logs, inspect_container and get_container_stats tell more.",
         Toolset::Compact => "manage-container starts, stops and restarts it.",
     };
+    let (place, with_host) = place(ctx);
     Ok(format!(
-        "Find out what is wrong with container {container}. Below is what the engine knows. Say what most probably \
+        "Find out what is wrong with container {container}{place}. Below is what the engine knows. Say what most probably \
          happened and why you think so, then what to do, least intrusive first. Change nothing before I agree. \
-         {more}\n\n{diagnosis}"
+         {more}\n{with_host}\n{diagnosis}"
     ))
 }

@@ -1,7 +1,7 @@
 //! The MCP side: an rmcp server over any stream, legacy or modern, whose tools come from the table.
 
 use crate::ctx::Ctx;
-use crate::elsewhere::{self, Elsewhere, Whither};
+use crate::elsewhere::{self, Elsewhere, Named, Whither};
 use crate::error::{Code, ToolError};
 use crate::exec::Sessions;
 use crate::plan::Plans;
@@ -9,6 +9,7 @@ use crate::resources::watch::{self, Audience, Watches};
 use crate::resources::{self, Resource};
 use crate::tools::{TABLE, Tool};
 use crate::{completion, describe, explain, prompts};
+use base::names::HostName;
 use engine::Engine;
 use policy::Effect;
 use serde_json::Value;
@@ -96,13 +97,18 @@ impl DockerServer {
         server_kit::serve(self, stream).await
     }
 
-    /// Work for a request that is no call of a tool. Its errors are errors of the protocol.
+    /// Work for a request that is no call of a tool, on the host that it names. Its errors are errors of the protocol.
     async fn in_time<T>(
         &self,
         context: &RequestContext<RoleServer>,
+        host: Option<Arc<Named>>,
         work: impl AsyncFnOnce(Ctx) -> Result<T, ToolError>,
     ) -> Result<T, ErrorData> {
         let ctx = Ctx::new(Arc::clone(&self.state), Progress::of(context));
+        let ctx = match &host {
+            Some(host) => ctx.on(Arc::clone(host)),
+            None => ctx,
+        };
         let engine = ctx.engine().clone();
         let work = self.state.core.tasks.track_future(Box::pin(work(ctx)));
         let error = tokio::select! {
@@ -114,12 +120,41 @@ impl DockerServer {
             () = self.state.core.closing.cancelled() => ToolError::new(Code::Cancelled, "the server is closing"),
         };
         let error = Box::pin(explain::improve(&engine, error)).await;
+        let error = match host {
+            Some(host) => error.during(format_args!("on host {}", host.name)),
+            None => error,
+        };
         let text = self.state.core.error_text(&error);
         Err(match error.code {
             Code::InvalidArguments => ErrorData::invalid_params(text, None),
             Code::NotFound => ErrorData::resource_not_found(text, None),
             _ => ErrorData::internal_error(text, None),
         })
+    }
+
+    /// The host that a request names, if it names one.
+    fn named(&self, host: Option<&str>) -> Result<Option<Arc<Named>>, ToolError> {
+        let others = self.state.options.elsewhere.as_ref();
+        host.map(|host| elsewhere::one(others, host)).transpose()
+    }
+
+    /// The resource of this address, and the host that it names.
+    fn resource(&self, uri: &str) -> Result<(Resource, Option<Arc<Named>>), ErrorData> {
+        // Resources, "Error Handling" (2026-07-28): the data names the URI.
+        let data = || Some(serde_json::json!({ "uri": uri }));
+        let resource = Resource::parse(uri).ok_or_else(|| {
+            let shown = base::text::cut(uri, 200);
+            let text = format!("there is no resource {shown:?}; resources/templates/list names the forms");
+            ErrorData::resource_not_found(text, data())
+        })?;
+        let host = self.named(resource.host.as_ref().map(HostName::as_str));
+        let host =
+            host.map_err(|error| ErrorData::resource_not_found(self.state.core.error_text(&error), data()))?;
+        Ok((resource, host))
+    }
+
+    fn has_others(&self) -> bool {
+        self.state.options.elsewhere.is_some()
     }
 }
 
@@ -178,15 +213,6 @@ impl Service for DockerServer {
     }
 }
 
-fn resource(uri: &str) -> Result<Resource, ErrorData> {
-    Resource::parse(uri).ok_or_else(|| {
-        let shown = base::text::cut(uri, 200);
-        let text = format!("there is no resource {shown:?}; resources/templates/list names the forms");
-        // Resources, "Error Handling" (2026-07-28): the data names the URI.
-        ErrorData::resource_not_found(text, Some(serde_json::json!({"uri": uri})))
-    })
-}
-
 impl ServerHandler for DockerServer {
     fn get_info(&self) -> ServerConfig {
         let capabilities = ServerCapabilities::builder()
@@ -236,7 +262,9 @@ impl ServerHandler for DockerServer {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Ok(ListResourceTemplatesResult::with_all_items(resources::templates()))
+        Ok(ListResourceTemplatesResult::with_all_items(resources::templates(
+            self.has_others(),
+        )))
     }
 
     async fn read_resource(
@@ -244,9 +272,9 @@ impl ServerHandler for DockerServer {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let resource = resource(&request.uri)?;
+        let (resource, host) = self.resource(&request.uri)?;
         let text = self
-            .in_time(&context, async |ctx| resource.read(&ctx).await)
+            .in_time(&context, host, async |ctx| resource.read(&ctx).await)
             .await?;
         Ok(ReadResourceResult::new(vec![ResourceContents::text(text, request.uri)]).into())
     }
@@ -256,9 +284,9 @@ impl ServerHandler for DockerServer {
         request: SubscribeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let resource = resource(&request.uri)?;
+        let (resource, host) = self.resource(&request.uri)?;
         let audience = Audience::Peer(context.peer.clone());
-        self.in_time(&context, async |ctx| {
+        self.in_time(&context, host, async |ctx| {
             self.state.watches.add(&ctx, resource, audience).await
         })
         .await
@@ -278,7 +306,7 @@ impl ServerHandler for DockerServer {
             .resource_subscriptions
             .iter()
             .flatten()
-            .filter(|uri| Resource::parse(uri).is_some());
+            .filter(|uri| self.resource(uri).is_ok());
         Some(
             SubscriptionFilter::builder()
                 .resource_subscriptions(known.cloned())
@@ -290,19 +318,17 @@ impl ServerHandler for DockerServer {
         // Ends all watches of this subscription when it ends, however it ends.
         let stop = self.state.core.closing.child_token();
         let _end = stop.clone().drop_guard();
-        for resource in context
+        let ctx = Ctx::new(Arc::clone(&self.state), None);
+        for (resource, host) in context
             .accepted()
             .resource_subscriptions
             .iter()
             .flatten()
-            .filter_map(|uri| Resource::parse(uri))
+            .filter_map(|uri| self.resource(uri).ok())
         {
-            watch::spawn(
-                &self.state,
-                resource,
-                Audience::Sink(context.sink().clone()),
-                stop.clone(),
-            );
+            let audience = Audience::Sink(context.sink().clone());
+            let ctx = host.map_or_else(|| ctx.clone(), |host| ctx.on(host));
+            watch::spawn(&ctx, resource, audience, stop.clone());
         }
         tokio::select! {
             () = context.cancelled() => {}
@@ -316,7 +342,9 @@ impl ServerHandler for DockerServer {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        Ok(ListPromptsResult::with_all_items(prompts::listed()))
+        Ok(ListPromptsResult::with_all_items(prompts::listed(
+            self.has_others(),
+        )))
     }
 
     async fn get_prompt(
@@ -325,8 +353,11 @@ impl ServerHandler for DockerServer {
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
         let arguments = request.arguments.unwrap_or_default();
+        let host = self.named(prompts::host(&arguments));
+        let host =
+            host.map_err(|error| ErrorData::invalid_params(self.state.core.error_text(&error), None))?;
         let text = self
-            .in_time(&context, async |ctx| {
+            .in_time(&context, host, async |ctx| {
                 prompts::text(&ctx, &request.name, &arguments).await
             })
             .await?;
@@ -339,9 +370,7 @@ impl ServerHandler for DockerServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
         let ctx = Ctx::new(Arc::clone(&self.state), Progress::of(&context));
-        let argument = &request.argument;
-        let found = completion::complete(&ctx, &request.r#ref, &argument.name, &argument.value);
-        let found = Box::pin(found).await;
+        let found = Box::pin(completion::complete(&ctx, &request)).await;
         Ok(CompleteResult::new(found))
     }
 

@@ -5,6 +5,7 @@
 mod daemons;
 mod full;
 mod links;
+mod offers;
 mod servers;
 mod tls;
 mod tools;

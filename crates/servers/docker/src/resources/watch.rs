@@ -1,11 +1,10 @@
 //! Watching resources: a client that subscribed is told that something is new, at most once a second, and reads it
 //! when it cares to.
 
-use super::Resource;
+use super::{Resource, What};
 use crate::ctx::Ctx;
 use crate::error::{Code, ToolError};
 use crate::pick;
-use crate::server::State;
 use base::names::ContainerRef;
 use engine::ops::containers::{LogQuery, Tail};
 use engine::ops::system::EventQuery;
@@ -16,7 +15,7 @@ use server_kit::rmcp::model::ResourceUpdatedNotificationParam;
 use server_kit::rmcp::service::{Peer, SubscriptionSink};
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -25,8 +24,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 const BETWEEN_UPDATES: Duration = Duration::from_secs(1);
 /// How often figures, which always change, are said to have changed.
 const BETWEEN_STATS: Duration = Duration::from_secs(5);
-/// How often a container that does not run is looked at.
+/// How often a container that does not run is looked at, and the first pause before an engine that did not answer is asked
+/// again.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// Resources that one client may watch.
 const MOST: usize = 32;
 
@@ -67,7 +69,7 @@ impl Watches {
         resource: Resource,
         audience: Audience,
     ) -> Result<(), ToolError> {
-        exists(ctx.engine(), &resource).await?;
+        exists(ctx.engine(), &resource.what).await?;
         let stop = ctx.state().core.closing.child_token();
         {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +82,7 @@ impl Watches {
             // The guard of an earlier subscription to the same ends it.
             open.insert(resource.to_string(), stop.clone().drop_guard());
         }
-        spawn(ctx.state(), resource, audience, stop);
+        spawn(ctx, resource, audience, stop);
         Ok(())
     }
 
@@ -93,10 +95,10 @@ impl Watches {
     }
 }
 
-/// Watches until `stop`, or until the audience or the container is gone.
-pub(crate) fn spawn(state: &Arc<State>, resource: Resource, audience: Audience, stop: CancellationToken) {
-    let engine = state.options.engine.clone();
-    state.core.tasks.spawn(async move {
+/// Watches until `stop`, or until the audience or the container is gone. An engine that can't be reached is asked again.
+pub(crate) fn spawn(ctx: &Ctx, resource: Resource, audience: Audience, stop: CancellationToken) {
+    let engine = ctx.engine().clone();
+    ctx.state().core.tasks.spawn(async move {
         tokio::select! {
             () = stop.cancelled() => {}
             () = watch(&engine, &resource, &audience) => {}
@@ -104,53 +106,91 @@ pub(crate) fn spawn(state: &Arc<State>, resource: Resource, audience: Audience, 
     });
 }
 
-async fn exists(engine: &Engine, resource: &Resource) -> Result<(), ToolError> {
-    match resource {
-        Resource::Logs(container) | Resource::Stats(container) => {
+async fn exists(engine: &Engine, what: &What) -> Result<(), ToolError> {
+    match what {
+        What::Logs(container) | What::Stats(container) => {
             engine.container_inspect(container).await?;
             Ok(())
         }
-        Resource::Events => Ok(()),
+        What::Events => Ok(()),
     }
 }
 
 async fn watch(engine: &Engine, resource: &Resource, audience: &Audience) {
-    match resource {
-        Resource::Events => {
-            let Ok(events) = engine.system_events(&EventQuery::default()).await else {
-                return;
-            };
-            tell(resource, audience, events.map(drop)).await;
+    let mut pause = BETWEEN_LOOKS;
+    let mut is_first = true;
+    loop {
+        match look(engine, resource, audience, !is_first).await {
+            Looked::Done => return,
+            // What ends in good order is begun anew at the usual pace, such as the log of a container that is restarted.
+            Looked::Again => pause = BETWEEN_LOOKS,
+            Looked::Failed => {}
         }
-        Resource::Stats(container) => {
-            while running(engine, container).await != Some(false) && audience.told(resource).await {
-                tokio::time::sleep(BETWEEN_STATS).await;
-            }
-        }
-        Resource::Logs(container) => {
-            // A container may be restarted; the watch ends with its removal.
-            loop {
-                match running(engine, container).await {
-                    Some(true) => {
-                        let Ok(log) = follow(engine, container).await else {
-                            return;
-                        };
-                        if !tell(resource, audience, log).await {
-                            return;
-                        }
-                    }
-                    Some(false) => tokio::time::sleep(BETWEEN_LOOKS).await,
-                    None => return,
-                }
-            }
-        }
+        is_first = false;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
-/// Whether it runs, `None` if it can't be told or it is gone.
-async fn running(engine: &Engine, container: &ContainerRef) -> Option<bool> {
-    let details = engine.container_inspect(container).await.ok()?;
-    Some(pick::yes(&details, "/State/Running"))
+/// How a look went that is over.
+enum Looked {
+    /// There is nobody to tell, or nothing to look at.
+    Done,
+    Again,
+    Failed,
+}
+
+/// `missed`: nobody looked for a while, in which there may have been news.
+async fn look(engine: &Engine, resource: &Resource, audience: &Audience, missed: bool) -> Looked {
+    match &resource.what {
+        What::Events => {
+            let Ok(events) = engine.system_events(&EventQuery::default()).await else {
+                return Looked::Failed;
+            };
+            told(resource, audience, events.map(drop), missed).await
+        }
+        What::Stats(container) => loop {
+            match is_running(engine, container).await {
+                Ok(true) => {}
+                // The figures of one that does not run stay as they are.
+                Ok(false) => return Looked::Again,
+                Err(looked) => return looked,
+            }
+            if !audience.told(resource).await {
+                return Looked::Done;
+            }
+            tokio::time::sleep(BETWEEN_STATS).await;
+        },
+        What::Logs(container) => match is_running(engine, container).await {
+            Ok(true) => match follow(engine, container).await {
+                Ok(log) => told(resource, audience, log, missed).await,
+                Err(_) => Looked::Failed,
+            },
+            Ok(false) => Looked::Again,
+            Err(looked) => looked,
+        },
+    }
+}
+
+async fn told(
+    resource: &Resource,
+    audience: &Audience,
+    changes: impl Stream<Item = ()>,
+    missed: bool,
+) -> Looked {
+    if tell(resource, audience, changes, missed).await {
+        Looked::Again
+    } else {
+        Looked::Done
+    }
+}
+
+async fn is_running(engine: &Engine, container: &ContainerRef) -> Result<bool, Looked> {
+    match engine.container_inspect(container).await {
+        Ok(details) => Ok(pick::yes(&details, "/State/Running")),
+        Err(Error::NotFound { .. }) => Err(Looked::Done),
+        Err(_) => Err(Looked::Failed),
+    }
 }
 
 async fn follow(engine: &Engine, container: &ContainerRef) -> Result<impl Stream<Item = ()> + use<>, Error> {
@@ -166,11 +206,15 @@ async fn follow(engine: &Engine, container: &ContainerRef) -> Result<impl Stream
 }
 
 /// Tells the audience of changes, the first at once, then at most once a second, and of the end. `false` when the
-/// audience is gone.
-async fn tell(resource: &Resource, audience: &Audience, changes: impl Stream<Item = ()>) -> bool {
+/// audience is gone. `news`: there is something to tell before the first change.
+async fn tell(
+    resource: &Resource,
+    audience: &Audience,
+    changes: impl Stream<Item = ()>,
+    mut news: bool,
+) -> bool {
     let mut changes = pin!(changes.chain(stream::once(std::future::ready(()))));
     let mut next = Instant::now();
-    let mut news = false;
     loop {
         tokio::select! {
             change = changes.next() => match change {

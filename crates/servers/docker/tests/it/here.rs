@@ -1,12 +1,13 @@
 //! The server under test, joined to a client by a stream in memory.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use docker_server::{DockerServer, Options, Toolset};
+use docker_server::{DockerServer, Elsewhere, Options, Toolset};
 use engine::credentials::Credentials;
 use engine::guard::{DaemonPlace, Guard, Mode, Policy, Root, Surroundings};
 use engine::{ApiVersion, Endpoint, Engine};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use testkit::{Daemon, McpClient, Scope, ToolAnswer};
 use tokio::task::JoinSet;
@@ -29,6 +30,8 @@ pub(crate) struct Setup {
     pub(crate) scope_label: Option<String>,
     /// Whether the guard lets containers have GPUs.
     pub(crate) gpus: bool,
+    /// Further hosts.
+    pub(crate) elsewhere: Option<Arc<dyn Elsewhere>>,
 }
 
 impl Default for Setup {
@@ -42,6 +45,7 @@ impl Default for Setup {
             timeout: Duration::from_mins(1),
             scope_label: None,
             gpus: false,
+            elsewhere: None,
         }
     }
 }
@@ -67,7 +71,8 @@ impl Setup {
         }
     }
 
-    pub(crate) fn options(self) -> Options {
+    pub(crate) fn options(mut self) -> Options {
+        let elsewhere = self.elsewhere.take();
         let roots = self
             .root
             .iter()
@@ -98,6 +103,7 @@ impl Setup {
             toolset: self.toolset,
             answer_tokens: self.answer_tokens,
             scope_label: self.scope_label,
+            elsewhere,
             ..Options::new(engine)
         }
     }

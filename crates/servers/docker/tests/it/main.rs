@@ -1,6 +1,7 @@
 //! The Docker server as a client sees it, on the real engine: JSON-RPC in, text out.
 
 mod here;
+mod hosts;
 
 mod builds;
 mod cancelling;
