@@ -47,7 +47,8 @@ pub enum Leave {
 }
 
 impl Engine {
-    /// Makes a network. Two networks of one name are an error, also where the daemon would permit them.
+    /// Makes a network. Two networks of one name are an error, also where the daemon would permit them. What the engine does
+    /// by itself has the time of any other request; a plugin, or a swarm, two minutes if that is more.
     pub async fn network_create(&self, network: &NetworkCreateRequest) -> Result<CreatedNetwork, Error> {
         let mut body = serde_json::to_value(network).map_err(|error| Error::Request {
             what: "POST /networks/create".to_owned(),
@@ -56,12 +57,17 @@ impl Engine {
         // Up to API 1.43 the daemon makes a second network of the same name unless it is told not to. Newer
         // models have lost the field, newer daemons never do it.
         body["CheckDuplicate"] = Value::Bool(true);
-        self.json(
-            Request::post(path!["networks", "create"])
-                .json(&body)
-                .deadline(CREATE),
-        )
-        .await
+        let request = Request::post(path!["networks", "create"]).json(&body);
+        let is_own = matches!(
+            network.driver.as_deref(),
+            None | Some("" | "bridge" | "macvlan" | "ipvlan")
+        );
+        let request = if is_own {
+            request
+        } else {
+            request.deadline(CREATE.max(self.options().timeout))
+        };
+        self.json(request).await
     }
 
     /// All networks in one request.

@@ -8,21 +8,24 @@ use serde_json::Value;
 
 use crate::{Engine, Error, Filters, Request, path};
 
-/// A driver that sets up storage elsewhere may need longer than a usual call, and so does removing much data.
+/// A plugin that sets up storage elsewhere may need longer than a usual call, and so does removing much data.
 const SLOW: Duration = Duration::from_mins(5);
 
 impl Engine {
-    /// Makes a volume and describes it. One that exists already, with the same driver, is left as it is.
+    /// Makes a volume and describes it. One that exists already, with the same driver, is left as it is. The engine's own
+    /// driver has the time of any other request, a plugin five minutes if that is more.
     ///
     /// # Errors
     /// [`Error::Conflict`] when it exists with another driver (up to Engine 20.10: a message that names the driver).
     pub async fn volume_create(&self, volume: &VolumeCreateRequest) -> Result<Value, Error> {
-        self.json(
-            Request::post(path!["volumes", "create"])
-                .json(volume)
-                .deadline(SLOW),
-        )
-        .await
+        let request = Request::post(path!["volumes", "create"]).json(volume);
+        let is_own = matches!(volume.driver.as_deref(), None | Some("" | "local"));
+        let request = if is_own {
+            request
+        } else {
+            request.deadline(SLOW.max(self.options().timeout))
+        };
+        self.json(request).await
     }
 
     /// Everything about one volume, without its size.

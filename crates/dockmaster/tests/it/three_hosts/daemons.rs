@@ -72,8 +72,36 @@ async fn on_hosts_a_host_that_never_answers_is_given_up_in_time() {
         said.contains("no answer to GET /volumes within 4 s; nothing has been changed"),
         "{said}"
     );
+    // Also for what changes something.
+    let scope = far.scope("two", "hangs");
+    let network = json!({"host": "two", "name": scope.name("net"), "labels": scope.labels()});
+    let unnamed = json!({"host": "two", "labels": scope.labels()});
+    let post = |path: &str| {
+        format!(
+            "no answer to POST {path} within 4 s; the action may have happened all the same: look before you repeat it"
+        )
+    };
+    for (tool, arguments, words) in [
+        (
+            "create_volume",
+            volume(&scope, "two", "data"),
+            format!(
+                "no answer to GET /volumes/{} within 4 s; nothing has been changed",
+                scope.name("data")
+            ),
+        ),
+        ("create_volume", unnamed, post("/volumes/create")),
+        ("create_network", network, post("/networks/create")),
+    ] {
+        let begun = Instant::now();
+        let said = client.call(tool, arguments).await.failure();
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(8), "{took:?}: {said}");
+        assert!(said.contains(&words), "{said}");
+    }
     client.call("list_volumes", json!({"host": "one"})).await.ok();
     far.run(&["signal", "two", "dockerd", "CONT"]);
     client.call("list_volumes", list).await.ok();
     client.close().await;
+    scope.finish().await;
 }

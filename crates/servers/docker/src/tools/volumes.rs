@@ -62,7 +62,12 @@ impl Call<Ctx> for CreateVolume {
         }
         // The engine does not say whether it made the volume or had it.
         let there = match &self.name {
-            Some(name) => ctx.engine().volume_inspect(name).await.is_ok(),
+            Some(name) => match ctx.engine().volume_inspect(name).await {
+                Ok(_) => true,
+                // It would not answer the next question, either.
+                Err(error @ (Error::Timeout { .. } | Error::Unreachable { .. })) => return Err(error.into()),
+                Err(_) => false,
+            },
             None => false,
         };
         let body = VolumeCreateRequest {
