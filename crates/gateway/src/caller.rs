@@ -99,6 +99,8 @@ pub(crate) struct Peer {
     pub(crate) view: View,
     /// `None`: a request that belongs to no session.
     pub(crate) session: Option<Lifeline>,
+    /// Where another gateway asks: for which of its clients.
+    pub(crate) behind: Option<Arc<str>>,
 }
 
 impl Peer {
@@ -108,6 +110,7 @@ impl Peer {
             principal,
             view,
             session: None,
+            behind: None,
         }
     }
 }
@@ -137,6 +140,8 @@ pub(crate) struct Side {
     pub(crate) identity: Option<Arc<Identity>>,
     /// From which level on it wants log messages.
     pub(crate) level: Option<Level>,
+    /// As in [`Peer::behind`].
+    pub(crate) behind: Option<Arc<str>>,
 }
 
 /// How a legacy client introduces itself to a modern server.
@@ -153,6 +158,7 @@ impl Caller {
             principal: self.principal.clone(),
             view: self.view.clone(),
             session: self.session.clone(),
+            behind: self.side.behind.clone(),
         }
     }
 }

@@ -100,6 +100,7 @@ fn caller(peer: &Peer, meta: &ModernMeta) -> Caller {
         side: Side {
             abilities: meta.capabilities,
             level: meta.log_level.as_deref().and_then(Level::parse),
+            behind: peer.behind.clone(),
             ..Side::default()
         },
     }

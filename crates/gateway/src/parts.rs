@@ -254,6 +254,8 @@ pub enum Wire {
         to_server: mpsc::Sender<ToServer>,
         /// Gives what the server sends.
         from_server: mpsc::Receiver<FromServer>,
+        /// See [`crate::Remote::speaks_for`].
+        speaks_for: Option<Arc<str>>,
     },
 }
 
@@ -266,8 +268,8 @@ pub type Calls = Arc<dyn Fn(Raw) -> BoxFuture<'static, Result<Raw, Raw>> + Send 
 pub struct ToServer {
     /// Its JSON text on one line, without a line end.
     pub line: Vec<u8>,
-    /// What HTTP mirrors of its body in the modern era: `Mcp-Name` and `Mcp-Param-…`. The transport adds
-    /// `Mcp-Method` and `MCP-Protocol-Version` itself.
+    /// What HTTP mirrors of its body in the modern era: `Mcp-Name` and `Mcp-Param-…`; and for whom it is, where another
+    /// gateway is told. The transport adds `Mcp-Method` and `MCP-Protocol-Version` itself.
     pub headers: Vec<(String, String)>,
 }
 

@@ -135,6 +135,7 @@ impl Session {
                 answers: can_ask.then(|| Arc::clone(self)),
                 identity: Some(hello.identity),
                 level: *lock(&self.level),
+                behind: self.peer.behind.clone(),
             },
         }
     }

@@ -99,8 +99,10 @@ impl Ways {
             "authorization",
             Secret::new(format!("Bearer {}", way.key.expose())),
         )];
+        let mut speaks_for = None;
         match sharing {
-            gateway::Sharing::Everyone => {}
+            // They share the server, and what it asks or tells in a call is still for the client of that call alone.
+            gateway::Sharing::Everyone => speaks_for = Some(Arc::from(self.run.as_str())),
             gateway::Sharing::Principal => {
                 headers.push(own("dockmaster-for", Secret::new(share.key.clone())));
             }
@@ -117,6 +119,7 @@ impl Ways {
             headers,
             client: way.client,
             limits: gateway::RemoteLimits::default(),
+            speaks_for,
         };
         Ok(remote.link()?)
     }

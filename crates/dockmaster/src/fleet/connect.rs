@@ -95,6 +95,7 @@ impl Fleet {
                         self.client.clone()
                     },
                     limits: gateway::RemoteLimits::default(),
+                    speaks_for: None,
                 };
                 Ok(remote.link()?)
             }

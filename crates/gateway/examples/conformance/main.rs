@@ -112,6 +112,7 @@ fn by_http(url: &str) -> Connect {
             ..Options::default()
         }),
         limits: RemoteLimits::default(),
+        speaks_for: None,
     };
     Box::new(move |_| {
         let link = remote.link().map_err(io::Error::other);

@@ -14,12 +14,16 @@ use crate::{Principal, seal};
 
 /// For whom of those that it speaks for another gateway asks; see [`Links`]. At most [`SHARE`] of `[a-z0-9-]`.
 const FOR: &str = "dockmaster-for";
-/// Most characters of it.
+/// Which of the clients of another gateway a request is for, where they share all the same: what a server asks or tells in
+/// the middle of a call is for the client of that call alone. Made as [`FOR`] is.
+pub(crate) const CLIENT: &str = "dockmaster-client";
+/// Most characters of either.
 const SHARE: usize = 80;
 
 /// Other gateways that may come in, by SHA-256 hashes of their tokens, which have to be random. Clones share the list,
 /// which may change while the gateway runs. Each speaks for several that may not share what is a principal's: the header
-/// `Dockmaster-For` says for which, and the principal of a request is its own name, a slash and that.
+/// `Dockmaster-For` says for which, and the principal of a request is its own name, a slash and that. `Dockmaster-Client`
+/// tells its clients apart where they share.
 #[derive(Clone, Default)]
 pub struct Links(Arc<RwLock<Vec<Link>>>);
 
@@ -38,23 +42,37 @@ impl Links {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = links;
     }
 
-    fn find(&self, token: &str, headers: &HeaderMap) -> Option<Principal> {
+    fn find(&self, token: &str, headers: &HeaderMap) -> Option<Visitor> {
         let given: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let links = self.0.read().unwrap_or_else(PoisonError::into_inner);
         // How many bytes of two hashes agree says nothing about a token that is random.
         let link = links.iter().find(|link| link.hash == given)?;
-        match headers.get(FOR) {
-            None => Some(Principal::new(&link.principal)),
-            Some(share) => {
-                let share = share.to_str().ok().filter(|share| {
-                    let is_plain =
-                        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-                    (1..=SHARE).contains(&share.len()) && share.bytes().all(is_plain)
-                })?;
-                Some(Principal::new(&format!("{}/{share}", link.principal)))
-            }
-        }
+        let principal = match share(headers, FOR).ok()? {
+            None => Principal::new(&link.principal),
+            Some(share) => Principal::new(&format!("{}/{share}", link.principal)),
+        };
+        let behind = share(headers, CLIENT).ok()?.map(Arc::from);
+        Some(Visitor { principal, behind })
     }
+}
+
+/// What a header names that says who shares; an error where it is there and names nobody.
+fn share<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ()> {
+    let Some(share) = headers.get(name) else {
+        return Ok(None);
+    };
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let share = share.to_str().map_err(drop)?;
+    let is_name = (1..=SHARE).contains(&share.len()) && share.bytes().all(is_plain);
+    is_name.then_some(Some(share)).ok_or(())
+}
+
+/// Who is let in.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    pub(crate) principal: Principal,
+    /// Where it is another gateway: for which of its clients it asks.
+    pub(crate) behind: Option<Arc<str>>,
 }
 
 impl fmt::Debug for Links {
@@ -133,7 +151,7 @@ impl Gate {
     }
 
     /// Finds out whose token it is, in the same time for every wrong one.
-    pub(crate) fn principal(&self, headers: &HeaderMap) -> Result<Principal, Refused> {
+    pub(crate) fn principal(&self, headers: &HeaderMap) -> Result<Visitor, Refused> {
         let token = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
@@ -145,7 +163,10 @@ impl Gate {
         for (principal, known) in &self.tags {
             // Tags are keyed hashes: how many of their bytes agree says nothing about the token.
             if *known == given && token.is_some() {
-                found = Some(principal.clone());
+                found = Some(Visitor {
+                    principal: principal.clone(),
+                    behind: None,
+                });
             }
         }
         let found = found.or_else(|| self.links.find(token?, headers));
@@ -293,7 +314,7 @@ mod tests {
                 headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
             }
             match gate(&[]).principal(&headers) {
-                Ok(principal) => assert_eq!(Some(principal.as_str()), wanted, "{value:?}"),
+                Ok(visitor) => assert_eq!(Some(visitor.principal.as_str()), wanted, "{value:?}"),
                 Err(refused) => {
                     assert_eq!(wanted, None, "{value:?}");
                     assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
@@ -323,7 +344,19 @@ mod tests {
                 headers.insert(FOR, HeaderValue::from_str(share).unwrap());
             }
             let found = gate.principal(&headers).ok();
-            assert_eq!(found.as_ref().map(Principal::as_str), wanted, "{token} {share:?}");
+            let principal = found.as_ref().map(|visitor| visitor.principal.as_str());
+            assert_eq!(principal, wanted, "{token} {share:?}");
+            assert_eq!(found.and_then(|visitor| visitor.behind), None);
+            // Which of its clients it is makes nobody else of it.
+            let given = share.unwrap_or("s-1");
+            headers.remove(FOR);
+            headers.insert(CLIENT, HeaderValue::from_str(given).unwrap());
+            let found = gate.principal(&headers).ok();
+            let behind = found.as_ref().and_then(|visitor| visitor.behind.as_deref());
+            let is_let_in = wanted.is_some();
+            assert_eq!(behind, is_let_in.then_some(given), "{token} {share:?}");
+            let principal = found.as_ref().map(|visitor| visitor.principal.as_str());
+            assert_eq!(principal, is_let_in.then_some("home"), "{token} {share:?}");
         };
         check("one", None, None);
         let link = |token: &str| Link {

@@ -36,6 +36,7 @@ use wire::{Fault, Message, code};
 
 pub(crate) use sessions::Sessions;
 
+pub(crate) use self::gate::CLIENT;
 use self::gate::Gate;
 pub use self::gate::{Link as GatewayLink, Links};
 use crate::Principal;
@@ -291,14 +292,19 @@ async fn passage(
         || is_endpoint && request.method() == Method::GET && sessions::id(request.headers()).is_none();
     if !is_open {
         match site.gate.principal(request.headers()) {
-            Ok(principal) => {
-                request.extensions_mut().insert(principal);
+            Ok(visitor) => {
+                request.extensions_mut().insert(visitor.principal);
+                request.extensions_mut().insert(Behind(visitor.behind));
             }
             Err(refused) => return refused.into_response(),
         }
     }
     next.run(request).await
 }
+
+/// For which of its clients another gateway asks.
+#[derive(Clone)]
+struct Behind(Option<Arc<str>>);
 
 /// `/mcp`, `/mcp/server/NAME`, `/mcp/profile/NAME`.
 fn is_endpoint(path: &str) -> bool {
@@ -340,7 +346,11 @@ async fn endpoint(site: &Arc<Site>, view: View, request: Request) -> Response {
         }
         .into_response();
     }
-    let peer = Peer::new(principal, view);
+    let behind = request.extensions().get::<Behind>();
+    let peer = Peer {
+        behind: behind.and_then(|behind| behind.0.clone()),
+        ..Peer::new(principal, view)
+    };
     match *request.method() {
         Method::POST => post::post(site, peer, request).await,
         Method::GET => sessions::get(site, &peer, request.headers()),

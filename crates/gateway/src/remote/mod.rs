@@ -44,6 +44,10 @@ pub struct Remote {
     pub client: fetch::Client,
     /// Bounds.
     pub limits: RemoteLimits,
+    /// The server is another gateway, which is told with each call for which client it is, so that it can tell them apart
+    /// as this one does. The text, of at most 40 characters of `[a-z0-9-]`, tells sessions here from those of other
+    /// gateways. `None`: it is told nothing.
+    pub speaks_for: Option<Arc<str>>,
 }
 
 /// How a server is spoken to.
@@ -127,6 +131,7 @@ impl Remote {
             wire: Wire::Messages {
                 to_server,
                 from_server,
+                speaks_for: self.speaks_for.clone(),
             },
             driver: Some(Box::pin(async move {
                 driver::run(shared, from_gateway).await;

@@ -13,6 +13,7 @@ use wire::{Fault, Id, Raw};
 use super::lock;
 use crate::Principal;
 use crate::caller::Caller;
+use crate::names::short_hash;
 
 /// Requests of one server that wait for clients at a time.
 const MOST: usize = 64;
@@ -53,19 +54,38 @@ pub(super) enum Group {
     Session(u64, Principal),
     /// Of no session (2026-07-28 over HTTP).
     Principal(Principal),
+    /// Of another gateway's client, by the name that that gives to it.
+    Behind(Principal, Arc<str>),
 }
 
 impl Group {
     pub(super) fn of(caller: &Caller) -> Self {
-        match &caller.session {
-            Some(session) => Self::Session(session.number, caller.principal.clone()),
-            None => Self::Principal(caller.principal.clone()),
+        let principal = caller.principal.clone();
+        match (&caller.session, &caller.side.behind) {
+            (Some(session), _) => Self::Session(session.number, principal),
+            (None, Some(client)) => Self::Behind(principal, Arc::clone(client)),
+            (None, None) => Self::Principal(principal),
         }
     }
 
-    fn principal(&self) -> &Principal {
+    /// Its name for another gateway: a principal's up to the first hyphen. `run` tells the sessions of this process from
+    /// those of others.
+    pub(super) fn text(&self, run: &str) -> String {
         match self {
-            Self::Session(_, principal) | Self::Principal(principal) => principal,
+            Self::Session(number, principal) => {
+                format!("{}-{run}-{number}", short_hash(principal.as_str()))
+            }
+            Self::Principal(principal) => short_hash(principal.as_str()),
+            // A gateway is behind this one, too.
+            Self::Behind(principal, client) => short_hash(&format!("{principal}/{client}")),
+        }
+    }
+
+    /// Whose it is, and for whom of those that a gateway speaks for.
+    fn person(&self) -> (&Principal, Option<&str>) {
+        match self {
+            Self::Session(_, principal) | Self::Principal(principal) => (principal, None),
+            Self::Behind(principal, client) => (principal, client.split('-').next()),
         }
     }
 }
@@ -108,7 +128,7 @@ pub(super) fn belongs(
         return Belongs::ToNone("no call of a client is at work that this request could belong to");
     };
     let of_another = |call: &AtWork| call.group != newest.group;
-    let of_somebody_else = |group: &Group| group.principal() != newest.group.principal();
+    let of_somebody_else = |group: &Group| group.person() != newest.group.person();
     if at_work.iter().any(of_another) || left.iter().any(of_somebody_else) {
         return Belongs::ToSeveral;
     }
@@ -242,6 +262,11 @@ mod tests {
         let check_left = |related: Option<u64>, at_work: &[(u64, u64)], left: &[u64], wanted: Option<u64>| {
             let group = |session| match session {
                 0 => Group::Principal(Principal::new("ann")),
+                // Clients of another gateway, ten of each person.
+                10.. => Group::Behind(
+                    Principal::new("gateway"),
+                    format!("{}-run-{session}", session / 10).into(),
+                ),
                 session => session_of(session),
             };
             let calls = at_work.iter().map(|(number, session)| AtWork {
@@ -271,6 +296,13 @@ mod tests {
         // By the name of its task.
         check(Some(99), &[(1, 7), (9, 8)], Some(9));
         check(Some(99), &[(1, 7)], None);
+        // Those of one gateway are not those of one client.
+        check(None, &[(1, 10), (2, 10)], Some(2));
+        check(None, &[(1, 10), (2, 11)], None);
+        check(Some(1), &[(1, 10), (2, 11)], Some(1));
+        check_left(None, &[(1, 10)], &[20], None);
+        check_left(None, &[(1, 10)], &[0], None);
+        check_left(None, &[(1, 10)], &[11], Some(1));
         // Beside calls that were given up.
         check_left(None, &[(1, 7)], &[8], None);
         check_left(None, &[(1, 7)], &[7], Some(1));

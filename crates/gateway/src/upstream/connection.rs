@@ -21,6 +21,7 @@ use super::listening::Listening;
 use super::reader::Reader;
 use super::{NoAnswer, Route, Sending, Surroundings, lock, set_meta};
 use crate::events::Level;
+use crate::http::CLIENT;
 use crate::outlet::write_lines;
 use crate::parts::{Calls, Link, ToServer, Wire};
 
@@ -41,6 +42,8 @@ pub(crate) struct Connection {
     pub(super) speech: Speech,
     /// Headers are wanted (HTTP).
     mirrors: bool,
+    /// It is told for which client each call is; see [`crate::Remote::speaks_for`].
+    speaks_for: Option<Arc<str>>,
     /// Answers calls of tools without the stream.
     calls: Option<Calls>,
     /// The level that a legacy server was told last; held while it is told another.
@@ -215,6 +218,10 @@ impl Connection {
             around: Arc::clone(around),
         };
         let mirrors = matches!(link.wire, Wire::Messages { .. });
+        let speaks_for = match &link.wire {
+            Wire::Messages { speaks_for, .. } => speaks_for.clone(),
+            Wire::Pipe(_) | Wire::Within { .. } => None,
+        };
         let calls = match &link.wire {
             Wire::Within { calls, .. } => Some(Arc::clone(calls)),
             Wire::Pipe(_) | Wire::Messages { .. } => None,
@@ -238,6 +245,7 @@ impl Connection {
             Wire::Messages {
                 to_server,
                 from_server,
+                speaks_for: _,
             } => {
                 let (queue, mut waiting) = mpsc::channel(QUEUE);
                 let shared = Arc::clone(&shared);
@@ -267,6 +275,7 @@ impl Connection {
                 instructions: None,
             },
             mirrors,
+            speaks_for,
             calls,
             level: tokio::sync::Mutex::default(),
             listening: Listening::default(),
@@ -375,9 +384,12 @@ impl Connection {
             set_meta(&mut params, |meta| meta.set(meta::PROGRESS_TOKEN, &id));
         }
         let (reply, answer) = oneshot::channel();
-        let caller = sending.caller.map(|caller| AtWork {
+        let group = sending.caller.map(Group::of);
+        let whose = group.as_ref().zip(self.speaks_for.as_deref());
+        let whose = whose.map(|(group, run)| (CLIENT.to_owned(), group.text(run)));
+        let caller = group.map(|group| AtWork {
             number: id,
-            group: Group::of(caller),
+            group,
             asker: sending.asker,
             task: match method {
                 method::TASKS_RESULT => params.text("taskId").map(Cow::into_owned),
@@ -399,11 +411,12 @@ impl Connection {
             // There is nothing to take back in a handshake, and some servers end at what they do not expect.
             quietly: matches!(method, method::DISCOVER | method::INITIALIZE),
         };
-        let headers = if self.is_mirrored() {
+        let mut headers = if self.is_mirrored() {
             mirrored(method, &params, sending.headers)
         } else {
             Vec::new()
         };
+        headers.extend(whose);
         let message = Message::Request(Request {
             id: id.into(),
             method: method.to_owned(),

@@ -38,6 +38,7 @@ pub(crate) fn remote(peer: &Peer) -> Remote {
             ..Options::default()
         }),
         limits: RemoteLimits::default(),
+        speaks_for: None,
     }
 }
 
@@ -48,6 +49,7 @@ impl Talk {
         let Wire::Messages {
             to_server,
             from_server,
+            ..
         } = link.wire
         else {
             panic!("a remote server takes messages");

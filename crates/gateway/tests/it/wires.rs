@@ -52,6 +52,7 @@ async fn messages_each_by_itself() {
             wire: Wire::Messages {
                 to_server,
                 from_server,
+                speaks_for: None,
             },
             driver: Some(Box::pin(async move {
                 serve(incoming, outgoing).await;
