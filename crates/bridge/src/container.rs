@@ -6,7 +6,7 @@ use base::names::ImageRef;
 use engine::guard::{BRIDGE_LABEL, BRIDGE_NAME};
 use engine::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountBindOptions,
-    MountBindOptionsPropagationEnum, MountType, MountVolumeOptions, RestartPolicy, RestartPolicyNameEnum,
+    MountBindOptionsPropagationEnum, MountType, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
 };
 
 use crate::ARGUMENT;
@@ -60,15 +60,26 @@ pub(crate) fn changes(id: &str, has_libraries: bool) -> Vec<String> {
     changes
 }
 
+/// The request for its volume, which stays as it is where it is there already. By itself, since Podman gives no labels to
+/// one that it makes for a container.
+pub(crate) fn volume(id: &str) -> VolumeCreateRequest {
+    VolumeCreateRequest {
+        name: Some(name(id)),
+        labels: Some(labels(id)),
+        ..VolumeCreateRequest::default()
+    }
+}
+
+fn labels(id: &str) -> HashMap<String, String> {
+    [(BRIDGE_LABEL, id), (MANAGED, "bridge")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
 /// The request for its container.
 pub(crate) fn request(id: &str, image: &ImageRef, place: &Place) -> ContainerCreateBody {
-    let labels: HashMap<String, String> = [
-        (BRIDGE_LABEL, id),
-        (MANAGED, "bridge"),
-        (VERSION, place.version.as_str()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .into();
+    let mut labels = labels(id);
+    labels.insert(VERSION.to_owned(), place.version.clone());
     let host = HostConfig {
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
@@ -78,7 +89,7 @@ pub(crate) fn request(id: &str, image: &ImageRef, place: &Place) -> ContainerCre
             "/tmp".to_owned(),
             "rw,noexec,nosuid,nodev,size=64m,mode=1777".to_owned(),
         )])),
-        mounts: Some(vec![socket(&place.socket), volume(id, &labels)]),
+        mounts: Some(vec![socket(&place.socket), home(id)]),
         memory: Some(MEMORY),
         memory_swap: Some(MEMORY),
         pids_limit: Some(PROCESSES),
@@ -129,15 +140,11 @@ fn socket(source: &str) -> Mount {
     }
 }
 
-fn volume(id: &str, labels: &HashMap<String, String>) -> Mount {
+fn home(id: &str) -> Mount {
     Mount {
         typ: Some(MountType::VOLUME),
         source: Some(name(id)),
         target: Some(HOME.to_owned()),
-        volume_options: Some(MountVolumeOptions {
-            labels: Some(labels.clone()),
-            ..MountVolumeOptions::default()
-        }),
         ..Mount::default()
     }
 }

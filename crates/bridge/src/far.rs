@@ -8,7 +8,7 @@ use base::names::{ContainerRef, ImageRef, NetworkRef, VolumeName};
 use bytes::Bytes;
 use engine::models::ExecConfig;
 use engine::ops::containers::{ContainerQuery, NewContainer, RemoveContainer, Stop};
-use engine::ops::images::{Import, RemoveImage};
+use engine::ops::images::{Import, RemoveImage, TransferEvent};
 use engine::ops::volumes::RemoveVolume;
 use engine::tarball::{Limits, Source, pack};
 use engine::{Engine, Filters, Tty};
@@ -309,11 +309,22 @@ impl Bridge {
         let failed = |cause| Error::engine("bring its image to the host", cause);
         let events = engine.image_import(&import, tar).await.map_err(failed)?;
         let mut events = std::pin::pin!(events);
+        let mut told = None;
         while let Some(event) = events.next().await {
-            event.map_err(failed)?;
+            if let TransferEvent::Status(said) | TransferEvent::Layer { status: said, .. } =
+                event.map_err(failed)?
+            {
+                told = ImageRef::parse(&said)
+                    .ok()
+                    .filter(|_| said.starts_with("sha256:"));
+            }
         }
-        // Engines differ in how they tell the id.
-        let made = engine.image_inspect(&reference).await.map_err(failed)?;
+        // Engines differ in how they tell the id; and Podman's looks at no tag, and names each image `latest`.
+        let made = match (engine.image_inspect(&reference).await, told) {
+            (Err(engine::Error::NotFound { .. }), Some(told)) => engine.image_inspect(&told).await,
+            (made, _) => made,
+        };
+        let made = made.map_err(failed)?;
         let id = made["Id"].as_str().unwrap_or_default();
         tag(if id.starts_with("sha256:") {
             id.to_owned()
@@ -333,6 +344,10 @@ impl Bridge {
             platform: None,
             body: container::request(&self.shared.id, image, place),
         };
+        engine
+            .volume_create(&container::volume(&self.shared.id))
+            .await
+            .map_err(|cause| Error::engine("make its volume", cause))?;
         engine
             .container_create(new)
             .await

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use base::KnownSecrets;
+use base::names::ServerName;
 use store::{Seq, Store};
 
 use super::parcel::{PORT, PROTOCOL, Parcel};
@@ -16,6 +18,7 @@ use crate::control::{self, Order, Reply};
 use crate::env::Environment;
 use crate::exit::{self, Exit};
 use crate::logging::{self, LogLevel};
+use crate::logs::Logs;
 use crate::settings::{Overrides, Settings};
 use crate::{output, serve};
 
@@ -47,6 +50,8 @@ pub(crate) fn asked_for() -> Option<ExitCode> {
         ["keys"] => keys(environment),
         ["tell"] => tell(),
         ["audit", from, most] => audit(environment, from, most),
+        ["logs", server, most] => logs(environment, server, most),
+        ["restart", server] => restart(environment, server),
         _ => Err(anyhow::anyhow!(
             "this is started by Dockmaster in its bridges, and by nobody else"
         )),
@@ -187,6 +192,34 @@ fn go_on(settings: &Settings) -> Result<Exit> {
     // Before the first parcel nobody listens.
     if replies.is_empty() && TcpStream::connect((Ipv4Addr::LOCALHOST, PORT)).is_ok() {
         bail!("the gateway in the bridge did not take it over");
+    }
+    for reply in replies {
+        if let Reply::Failed(why) = reply {
+            bail!("{why}");
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The last lines of a server's log.
+fn logs(environment: Environment, server: &str, most: &str) -> Result<Exit> {
+    let (server, settings) = (ServerName::parse(server)?, settings(environment)?);
+    let logs = Logs::new(settings.folders.state.join("logs"), KnownSecrets::default());
+    for line in logs.tail(server.as_str(), most.parse()?)? {
+        output::line(&line)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Has the gateway stop the instances of a server. One that it has no plan of does not run either.
+fn restart(environment: Environment, server: &str) -> Result<Exit> {
+    let (server, settings) = (ServerName::parse(server)?.to_string(), settings(environment)?);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let replies = runtime.block_on(control::ask(&settings, &Order::Restart { server }));
+    if replies.is_empty() {
+        bail!("the gateway in the bridge does not answer");
     }
     for reply in replies {
         if let Reply::Failed(why) = reply {

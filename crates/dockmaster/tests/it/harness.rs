@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -10,7 +11,7 @@ use testkit::McpClient;
 pub(crate) const EXECUTABLE: &str = env!("CARGO_BIN_EXE_dockmaster");
 
 pub(crate) struct Dockmaster {
-    home: TempDir,
+    home: Arc<TempDir>,
     engine: String,
 }
 
@@ -23,8 +24,16 @@ impl Dockmaster {
     /// On another engine.
     pub(crate) fn on(engine: &str) -> Self {
         Self {
-            home: TempDir::new().unwrap(),
+            home: Arc::new(TempDir::new().unwrap()),
             engine: engine.to_owned(),
+        }
+    }
+
+    /// The same surroundings, for who wants them as their own; they last as long as one of both.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            home: Arc::clone(&self.home),
+            engine: self.engine.clone(),
         }
     }
 

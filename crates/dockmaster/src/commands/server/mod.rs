@@ -18,6 +18,7 @@ use base::names::ServerName;
 use store::Store;
 
 use self::desk::Desk;
+use crate::bridges::errands;
 use crate::cli::{InProfile, Server};
 use crate::control::{self, Order, Reply};
 use crate::exit::{Exit, Failure};
@@ -25,6 +26,9 @@ use crate::logs::Logs;
 use crate::output;
 use crate::settings::Settings;
 use crate::shelf::Shelf;
+
+/// Characters of the time that a line of a log begins with: `2026-01-31T12:00:00Z`.
+const TIME: usize = 20;
 
 /// Does one of them.
 pub(crate) async fn run(settings: &Settings, command: Server) -> Result<Exit> {
@@ -60,7 +64,7 @@ pub(crate) async fn run(settings: &Settings, command: Server) -> Result<Exit> {
             yes,
             profile,
         } => setup::config(settings, &server, &values, &unset, yes, &profile).await,
-        Server::Logs { server, tail } => logs(settings, &server, tail),
+        Server::Logs { server, tail } => logs(settings, &server, tail).await,
         Server::Update {
             servers,
             yes,
@@ -100,11 +104,22 @@ async fn disable(settings: &Settings, servers: &[String], profile: &InProfile) -
     Ok(Exit::Done)
 }
 
-fn logs(settings: &Settings, server: &str, tail: usize) -> Result<Exit> {
+/// What it wrote here, and in bridges.
+async fn logs(settings: &Settings, server: &str, tail: usize) -> Result<Exit> {
     let server = ServerName::parse(server)?;
-    let lines = Logs::new(settings.folders.state.join("logs"), KnownSecrets::default())
+    let mut lines = Logs::new(settings.folders.state.join("logs"), KnownSecrets::default())
         .tail(server.as_str(), tail)?;
-    if lines.is_empty() {
+    let far = errands::logs(settings, &server, tail).await;
+    if !far.done.is_empty() {
+        lines.extend(far.done.into_iter().flat_map(|(_, lines)| lines));
+        // Each begins with its time; those of one time stay as they came.
+        lines.sort_by(|one, other| one.get(..TIME).cmp(&other.get(..TIME)));
+        lines.drain(..lines.len().saturating_sub(tail));
+    }
+    for fault in &far.faults {
+        output::note(&format!("what {server} wrote over there is not here: {fault}"))?;
+    }
+    if lines.is_empty() && far.faults.is_empty() {
         let store = Store::open(settings.database());
         if Shelf::open(settings, &store)?
             .find(server.as_str())?
@@ -122,14 +137,18 @@ fn logs(settings: &Settings, server: &str, tail: usize) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Has every gateway that runs stop its instances of a server.
+/// Has every gateway that runs, and every bridge, stop its instances of a server.
 async fn restart(settings: &Settings, server: &str) -> Result<Exit> {
     let server = ServerName::parse(server)?;
     let order = Order::Restart {
         server: server.to_string(),
     };
+    let far = errands::restart(settings, &server).await;
+    for fault in &far.faults {
+        output::note(&format!("{server} was not stopped over there: {fault}"))?;
+    }
     let replies = control::ask(settings, &order).await;
-    if replies.is_empty() {
+    if replies.is_empty() && far.done.is_empty() {
         let message = format!(
             "no gateway runs, so {server} does not either; what is configured now holds from the next `dockmaster gateway run`"
         );
@@ -144,18 +163,21 @@ async fn restart(settings: &Settings, server: &str) -> Result<Exit> {
             Reply::Failed(why) => bail!("{server}: {why}"),
         }
     }
-    if restarted == 0 {
+    if restarted == 0 && far.done.is_empty() {
         bail!(
             "none of the {asked} gateways that run has a server {server}; `dockmaster gateway status` shows which they have"
         );
     }
-    let count = if restarted == 1 {
-        "one gateway".to_owned()
-    } else {
-        format!("{restarted} gateways")
+    let here = match restarted {
+        0 => None,
+        1 => Some("one gateway".to_owned()),
+        _ => Some(format!("{restarted} gateways")),
     };
+    let there = far.done.iter().map(|(host, ())| format!("the bridge on {host}"));
+    let places: Vec<String> = here.into_iter().chain(there).collect();
     output::line(&format!(
-        "{server} was stopped in {count}; its next use starts it anew"
+        "{server} was stopped in {}; its next use starts it anew",
+        places.join(" and ")
     ))?;
     Ok(Exit::Done)
 }

@@ -1,23 +1,20 @@
-//! Bridges: this executable in a container of its own, on the engine under test as the engine of another host. Installed,
-//! called through, left alone, upgraded, and taken away.
+//! One bridge from its installation to its end: called through, left alone, upgraded, and taken away.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::process::Command;
 
 use serde_json::Value;
 use testkit::{Daemon, McpClient, Sshd};
 
-use crate::harness::{Dockmaster, EXECUTABLE, Ended};
+use super::{Bridged, VERSION};
+use crate::harness::Dockmaster;
 use crate::remote::socket;
 use crate::servers::{containers, gone, store_secret};
 
-const VERSION: &str = "2025-11-25";
-
 /// An MCP server that counts its calls: what it answers tells whether it is the same one still.
-const COUNTER: &str = r#"
+pub(super) const COUNTER: &str = r#"
 reply() { printf '{"jsonrpc":"2.0","id":%s,%s}\n' "$1" "$2"; }
 n=0
+echo "the counter is at nought" >&2
 while read -r line; do
   id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
   case $line in
@@ -31,45 +28,14 @@ done
 "#;
 
 /// Two names of one engine, the other at `engine`; the server `NAME` is placed on `far`.
-async fn with_far(name: &str, engine: &str) -> Dockmaster {
+async fn with_far(name: &str, engine: &str) -> Bridged {
     let image = testkit::image().await;
     let dockmaster = Dockmaster::new().configured(&format!(
         "[hosts.far]\nendpoint = '{engine}'\n[servers.{name}]\nimage = \"{image}\"\nargs = [\"sh\", \"-c\", '''{COUNTER}''']\n\
          secrets = {{ TOKEN = \"counter.token\" }}\n[profiles.default.servers.{name}]\nhost = 'far'\n"
     ));
     store_secret(&dockmaster, "counter.token", "eleven-long");
-    dockmaster
-}
-
-/// The executable without what debuggers want: a tenth of its size goes into the image.
-fn small() -> &'static PathBuf {
-    static SMALL: OnceLock<PathBuf> = OnceLock::new();
-    SMALL.get_or_init(|| {
-        let own = std::env::temp_dir().join(format!("dockmaster-small-{}", std::process::id()));
-        let stripped = Command::new("strip").arg("-o").arg(&own).arg(EXECUTABLE).status();
-        if !stripped.is_ok_and(|status| status.success()) {
-            fs_err::copy(EXECUTABLE, &own).unwrap();
-        }
-        own
-    })
-}
-
-/// A command of the small executable, in the same surroundings.
-fn run(dockmaster: &Dockmaster, arguments: &[&str]) -> Ended {
-    let of = dockmaster.command(arguments);
-    let mut command = Command::new(small());
-    command.args(arguments).env_clear().current_dir(dockmaster.home());
-    command.envs(of.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let output = command.stdin(Stdio::null()).output().unwrap();
-    Ended::new(output, dockmaster)
-}
-
-fn id(dockmaster: &Dockmaster) -> String {
-    record(dockmaster)["id"].as_str().unwrap().to_owned()
-}
-
-fn record(dockmaster: &Dockmaster) -> Value {
-    serde_json::from_str(&fs_err::read_to_string(dockmaster.file("bridges/far.json")).unwrap()).unwrap()
+    Bridged::new(dockmaster, name)
 }
 
 async fn call(client: &McpClient, tool: &str) -> String {
@@ -77,26 +43,6 @@ async fn call(client: &McpClient, tool: &str) -> String {
         Ok(answer) => answer.text(),
         Err(error) => format!("{error:?}; {}", client.stderr()),
     }
-}
-
-/// Everything that a bridge of this id, or its servers, left on the engine.
-async fn left(id: &str) -> Vec<String> {
-    let daemon = Daemon::here();
-    let mut left = Vec::new();
-    for (path, list, key) in [
-        ("/containers/json?all=1", "", "Names"),
-        ("/volumes", "Volumes", "Name"),
-        ("/images/json", "", "RepoTags"),
-    ] {
-        let answer = daemon.get(path).await.ok().json();
-        let list = if list.is_empty() { &answer } else { &answer[list] };
-        let named = list.as_array().into_iter().flatten().filter(|one| {
-            let text = format!("{}{}", one[key], one["Labels"]);
-            text.contains(id)
-        });
-        left.extend(named.map(|one| one[key].to_string()));
-    }
-    left
 }
 
 /// How many calls of `count` the bridge wrote down, as our own audit tells.
@@ -171,12 +117,11 @@ async fn a_bridge_goes_on_when_its_gateway_is_gone() {
     for file in [".ssh/id_ed25519", ".ssh/known_hosts"] {
         fs_err::copy(sshd.home().join(file), dockmaster.home().join(file)).unwrap();
     }
-    let installed = run(&dockmaster, &["host", "install", "far"]);
-    assert_eq!(installed.code(), 0, "{}", installed.transcript());
-    let id = id(&dockmaster);
+    let installed = dockmaster.install();
+    let id = dockmaster.id();
     let name = format!("dockmaster.bridge-{id}");
     assert!(installed.stdout().contains(&name), "{}", installed.transcript());
-    let again = run(&dockmaster, &["host", "install", "far"]);
+    let again = dockmaster.small(&["host", "install", "far"]);
     assert!(
         again.stderr().contains("there is a bridge on far already"),
         "{}",
@@ -236,20 +181,36 @@ async fn a_bridge_goes_on_when_its_gateway_is_gone() {
     assert_eq!(called.stdout(), "call 1\n", "{}", called.transcript());
 
     // An upgrade keeps what it knows, and makes a new key.
-    let before = record(&dockmaster);
-    let upgraded = run(&dockmaster, &["host", "upgrade", "far"]);
+    let before = dockmaster.record();
+    let upgraded = dockmaster.small(&["host", "upgrade", "far"]);
     assert_eq!(upgraded.code(), 0, "{}", upgraded.transcript());
-    let after = record(&dockmaster);
+    let after = dockmaster.record();
     assert_eq!(before["id"], after["id"]);
     assert_ne!(before["key"], after["key"]);
     let called = dockmaster.run(&["tools", "call", "count"]);
     assert_eq!(called.stdout(), "call 1\n", "{}", called.transcript());
     assert_eq!(rows(&dockmaster.audit()), 5);
 
-    let uninstalled = run(&dockmaster, &["host", "uninstall", "far"]);
-    assert_eq!(uninstalled.code(), 0, "{}", uninstalled.transcript());
+    // What it writes can be read here, and it can be stopped from here.
+    let logs = dockmaster.run(&["server", "logs", "bridge", "--tail", "2"]);
+    let lines: Vec<_> = logs.stdout().lines().map(str::to_owned).collect();
+    assert!(
+        lines.len() == 2 && lines[1].ends_with("Z the counter is at nought"),
+        "{}",
+        logs.transcript()
+    );
+    let restarted = dockmaster.run(&["server", "restart", "bridge"]);
+    assert_eq!(
+        restarted.stdout(),
+        "bridge was stopped in the bridge on far; its next use starts it anew\n",
+        "{}",
+        restarted.transcript()
+    );
+    let called = dockmaster.run(&["tools", "call", "count"]);
+    assert_eq!(called.stdout(), "call 1\n", "{}", called.transcript());
+
+    dockmaster.uninstall().await;
     gone("bridge").await;
-    assert_eq!(left(&id).await, Vec::<String>::new());
     assert!(!dockmaster.file("bridges/far.json").exists());
     // The gateway runs it by itself again.
     let called = dockmaster.run(&["tools", "call", "count"]);
@@ -260,9 +221,7 @@ async fn a_bridge_goes_on_when_its_gateway_is_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_one_that_does_not_work_gives_way() {
     let dockmaster = with_far("steady", &testkit::endpoint()).await;
-    let installed = run(&dockmaster, &["host", "install", "far"]);
-    assert_eq!(installed.code(), 0, "{}", installed.transcript());
-    let id = id(&dockmaster);
+    dockmaster.install();
 
     let source = dockmaster.file("no.c");
     fs_err::write(&source, "int main(void) { return 3; }").unwrap();
@@ -273,10 +232,7 @@ async fn a_new_one_that_does_not_work_gives_way() {
         .args([&wrong, &source])
         .status();
     assert!(compiled.unwrap().success(), "the C compiler links statically");
-    let upgraded = run(
-        &dockmaster,
-        &["host", "upgrade", "far", "--executable", wrong.to_str().unwrap()],
-    );
+    let upgraded = dockmaster.small(&["host", "upgrade", "far", "--executable", wrong.to_str().unwrap()]);
     assert_eq!(upgraded.code(), 1, "{}", upgraded.transcript());
     assert!(
         upgraded.stderr().contains("the one before is back"),
@@ -288,7 +244,7 @@ async fn a_new_one_that_does_not_work_gives_way() {
 
     // One of another time says what to do.
     let path = dockmaster.file("bridges/far.json");
-    let mut told = record(&dockmaster);
+    let mut told = dockmaster.record();
     for (version, wanted) in [
         ("9.9.0", "upgrade this Dockmaster"),
         ("x", "`dockmaster host upgrade far`"),
@@ -302,20 +258,18 @@ async fn a_new_one_that_does_not_work_gives_way() {
             refused.transcript()
         );
     }
-    let upgraded = run(&dockmaster, &["host", "upgrade", "far"]);
+    let upgraded = dockmaster.small(&["host", "upgrade", "far"]);
     assert_eq!(upgraded.code(), 0, "{}", upgraded.transcript());
     assert_eq!(dockmaster.run(&["tools", "call", "count"]).stdout(), "call 1\n");
 
     // A key that is old is replaced by the next connection, and nothing breaks.
-    let mut told = record(&dockmaster);
+    let mut told = dockmaster.record();
     let old = told["key"].clone();
     told["key_made"] = 0.into();
     fs_err::write(&path, told.to_string()).unwrap();
     assert_eq!(dockmaster.run(&["tools", "call", "count"]).stdout(), "call 2\n");
-    assert_ne!(record(&dockmaster)["key"], old);
+    assert_ne!(dockmaster.record()["key"], old);
 
-    let uninstalled = run(&dockmaster, &["host", "uninstall", "far"]);
-    assert_eq!(uninstalled.code(), 0, "{}", uninstalled.transcript());
+    dockmaster.uninstall().await;
     gone("steady").await;
-    assert_eq!(left(&id).await, Vec::<String>::new());
 }

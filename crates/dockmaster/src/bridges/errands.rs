@@ -1,0 +1,103 @@
+//! What commands have bridges do with one server: the end of its log, and its restart. Asked are the bridges of the hosts
+//! that it is placed on, side by side, each within a time limit; one that fails is a line of its own.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use base::names::ServerName;
+use bridge::Bridge;
+use catalog::Place;
+use futures_util::future::join_all;
+
+use super::Record;
+use crate::settings::Settings;
+use crate::{engines, fleet};
+
+/// How long one bridge may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Most lines that one is asked for.
+const LINES: usize = 10_000;
+
+/// What bridges said: by host what came, and what went wrong in words.
+pub(crate) struct Said<T> {
+    pub(crate) done: Vec<(String, T)>,
+    pub(crate) faults: Vec<String>,
+}
+
+/// The last lines that a server has written over there, each host's oldest first.
+pub(crate) async fn logs(settings: &Settings, server: &ServerName, lines: usize) -> Said<Vec<String>> {
+    let most = lines.min(LINES).to_string();
+    let said = ask_all(settings, server, &["logs", server.as_str(), &most]).await;
+    let lines_of = |text: Vec<u8>| {
+        let text = String::from_utf8_lossy(&text).into_owned();
+        // Cleaned over there, by whoever that is.
+        text.lines()
+            .map(|line| base::text::clean(line).replace('\n', " "))
+            .collect()
+    };
+    Said {
+        done: said
+            .done
+            .into_iter()
+            .map(|(host, text)| (host, lines_of(text)))
+            .collect(),
+        faults: said.faults,
+    }
+}
+
+/// Stops a server over there; its next use starts it anew.
+pub(crate) async fn restart(settings: &Settings, server: &ServerName) -> Said<()> {
+    let said = ask_all(settings, server, &["restart", server.as_str()]).await;
+    Said {
+        done: said.done.into_iter().map(|(host, _)| (host, ())).collect(),
+        faults: said.faults,
+    }
+}
+
+async fn ask_all(settings: &Settings, server: &ServerName, words: &[&str]) -> Said<Vec<u8>> {
+    let hosts = Record::hosts(settings).into_iter();
+    let asked = hosts
+        .filter(|host| may_run_on(settings, server, host))
+        .map(|host| async move {
+            let asking = async {
+                let record = Record::read(settings, &host)?.context("it was uninstalled just now")?;
+                super::versions::fit(&host, &record.version)?;
+                let (engine, _) = engines::of(settings, &host)?;
+                Ok(Bridge::new(&engine, &record.id).ask(words, &[]).await?)
+            };
+            let late = || {
+                Err(anyhow::anyhow!(
+                    "it did not answer within {} s",
+                    PATIENCE.as_secs()
+                ))
+            };
+            let said: Result<Vec<u8>> = tokio::time::timeout(PATIENCE, asking)
+                .await
+                .unwrap_or_else(|_| late());
+            (host, said)
+        });
+    let mut all = Said {
+        done: Vec::new(),
+        faults: Vec::new(),
+    };
+    for (host, said) in join_all(asked).await {
+        match said {
+            Ok(said) => all.done.push((host, said)),
+            Err(error) => all.faults.push(format!("the bridge on {host}: {error:#}")),
+        }
+    }
+    all
+}
+
+/// Whether some profile places the server on this host, or may.
+fn may_run_on(settings: &Settings, server: &ServerName, host: &str) -> bool {
+    let mut placed = fleet::enabled(settings).filter(|enabled| enabled.name == server);
+    placed.any(|enabled| match &enabled.setup.host {
+        None => false,
+        Some(Place::On(name)) => name.as_str() == host,
+        Some(Place::Where(wish)) => wish.label.as_ref().is_none_or(|label| {
+            let known = settings.config.hosts.get(host);
+            known.is_some_and(|host| host.labels.contains(label))
+        }),
+    })
+}
