@@ -126,7 +126,7 @@ pub(crate) fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>)
 
 /// Whether anything runs in containers, or elsewhere, by the fleet.
 fn runs(settings: &Settings) -> bool {
-    settings.is_bridge() || fleet::enabled(settings).next().is_some() || shell::needs_engine(settings)
+    settings.is_bridge() || fleet::enabled(settings).next().is_some() || shell::in_containers(settings)
 }
 
 /// The servers of our own that are switched on.
@@ -143,9 +143,8 @@ fn ours(
     {
         servers.push(docker(settings, engine.clone(), toolset, hosts)?);
     }
-    let instances = fleet.and_then(|fleet| fleet.runner());
     servers.extend(files::server(settings, hosts)?);
-    servers.extend(shell::servers(settings, engine, (instances, hosts), store)?);
+    servers.extend(shell::servers(settings, engine, (fleet, hosts), store)?);
     Ok(servers)
 }
 

@@ -13,7 +13,7 @@ use ssh::Sftp;
 
 use crate::assemble::within;
 use crate::engines;
-use crate::settings::{LOCAL, Settings};
+use crate::settings::{Host, LOCAL, Settings};
 
 /// The server, where it is switched on.
 pub(crate) fn server(settings: &Settings, hosts: &Hosts) -> Result<Option<Server>> {
@@ -41,10 +41,28 @@ pub(crate) fn server(settings: &Settings, hosts: &Hosts) -> Result<Option<Server
     within("files", instructions, move || Files::server(options.clone())).map(Some)
 }
 
-fn elsewhere(settings: &Settings, hosts: &Hosts) -> Result<Vec<Elsewhere>> {
+/// Whose files, in words.
+pub(crate) fn about(settings: &Settings) -> String {
+    let here = (!settings.config.files.roots.is_empty()).then_some("this machine");
+    let places: Vec<&str> = here
+        .into_iter()
+        .chain(away(settings).map(|(name, _)| name))
+        .collect();
+    match places.split_last() {
+        Some((last, [])) => format!("Files of {last}"),
+        Some((last, others)) => format!("Files of {} and {last}", others.join(", ")),
+        None => "Files, but no roots are configured".to_owned(),
+    }
+}
+
+/// The other hosts with files.
+fn away(settings: &Settings) -> impl Iterator<Item = (&str, &Host)> {
     let all = settings.config.hosts.all();
-    let others = all.filter(|(name, host)| *name != LOCAL && !host.files.roots.is_empty());
-    let there = others.map(|(name, host)| {
+    all.filter(|(name, host)| *name != LOCAL && !host.files.roots.is_empty())
+}
+
+fn elsewhere(settings: &Settings, hosts: &Hosts) -> Result<Vec<Elsewhere>> {
+    let there = away(settings).map(|(name, host)| {
         let there = Elsewhere {
             host: name.to_owned(),
             roots: roots(&host.files.roots),

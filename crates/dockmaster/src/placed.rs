@@ -177,6 +177,13 @@ impl Elsewhere {
         Ok(instances)
     }
 
+    /// The engine of a host, behind its guard, and the instances there.
+    pub(crate) async fn on(&self, name: &str) -> Result<(Engine, Instances)> {
+        let host = self.hosts.get(name)?;
+        let engine = host.engine().map_err(anyhow::Error::msg)?;
+        Ok((engine, self.instances(host).await?))
+    }
+
     fn open(&self, engine: Engine) -> Result<(Instances, bool)> {
         let endpoint = engine.endpoint().to_string();
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);

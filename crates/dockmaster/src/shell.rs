@@ -9,19 +9,22 @@ use base::names::ServerName;
 use catalog::plan::{Limits, Network, Root};
 use engine::Engine;
 use engine::guard::Guard;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use gateway::{Describe, Server, Sharing};
 use hosts::Hosts;
-use instances::{Instances, Terms};
+use instances::{Instances, SignatureCheck, Terms};
 use policy::Effect;
 use serde_json::Value;
 use server_kit::Service;
-use shell_server::rules::{Rules, Scripts};
-use shell_server::runner::Runner;
+use shell_server::rules::{Program, Rules, Scripts};
+use shell_server::runner::{Command, Fault, Runner, Started};
 use shell_server::{Containers, Options, Place as At, ShellServer};
 use store::Store;
 
 use crate::assemble::within;
 use crate::exit::{Exit, Failure};
+use crate::fleet::Fleet;
 use crate::settings::{LOCAL, Place, Reach, Settings, Shell};
 use crate::signatures;
 
@@ -51,41 +54,36 @@ pub(crate) fn asked_for() -> Option<ExitCode> {
     None
 }
 
-/// Whether containers are made for it.
-pub(crate) fn needs_engine(settings: &Settings) -> bool {
-    let shell = &settings.config.shell;
-    shell.enabled && shell.runner == Place::Container
+/// Whether containers are made for it, here or on other hosts.
+pub(crate) fn in_containers(settings: &Settings) -> bool {
+    names(settings).any(|name| name == IN_CONTAINERS)
 }
 
 /// The names of the servers that are switched on.
 pub(crate) fn names(settings: &Settings) -> impl Iterator<Item = &'static str> {
     let shell = &settings.config.shell;
-    let in_containers = shell.runner == Place::Container;
-    let on_hosts = !in_containers || away(settings).next().is_some();
-    let names = [(IN_CONTAINERS, in_containers), (ON_HOST, on_hosts)];
-    names
-        .into_iter()
-        .filter_map(|(name, is_on)| (shell.enabled && is_on).then_some(name))
+    let names = [(IN_CONTAINERS, Place::Container), (ON_HOST, Place::Host)];
+    names.into_iter().filter_map(move |(name, place)| {
+        let is_on = shell.runner == place || away(settings, place).next().is_some();
+        (shell.enabled && is_on).then_some(name)
+    })
 }
 
-/// The other hosts on which commands run.
-fn away(settings: &Settings) -> impl Iterator<Item = (&str, &crate::settings::Host)> {
+/// The other hosts on which commands run in such a place.
+fn away(settings: &Settings, place: Place) -> impl Iterator<Item = (&str, &crate::settings::Host)> {
     let all = settings.config.hosts.all();
-    all.filter(|(name, host)| *name != LOCAL && host.shell.runner.is_some())
+    all.filter(move |(name, host)| *name != LOCAL && host.shell.runner == Some(place))
 }
 
-/// The servers that are switched on: one for containers, one for what runs on hosts themselves. `instances` make the
+/// The servers that are switched on: one for containers, one for what runs on hosts themselves. The `fleet` makes the
 /// containers.
 pub(crate) fn servers(
     settings: &Settings,
     engine: Option<&Engine>,
-    (instances, hosts): (Option<Instances>, &Hosts),
+    (fleet, hosts): (Option<&Arc<Fleet>>, &Hosts),
     store: &Store,
 ) -> Result<Vec<Server>> {
     let shell = &settings.config.shell;
-    if !shell.enabled {
-        return Ok(Vec::new());
-    }
     for name in names(settings) {
         let mut profiles = settings.config.profiles.values();
         if profiles.any(|profile| profile.servers.keys().any(|other| other.as_str() == name)) {
@@ -95,31 +93,36 @@ pub(crate) fn servers(
             return Err(Failure::new(Exit::Faulty, fault).into());
         }
     }
-    let roots = roots(&shell.roots);
-    let elsewhere = elsewhere(settings, hosts);
-    let mut servers = Vec::new();
-    match shell.runner {
-        Place::Container => {
+    let servers = names(settings).map(|name| {
+        let roots = roots(&shell.roots);
+        let (here, elsewhere) = if name == IN_CONTAINERS {
             let needs = "the shell server needs a Docker Engine";
-            let (engine, instances) = (engine.context(needs)?, instances.context(needs)?);
-            let runner: Arc<dyn Runner> =
-                Arc::new(containers(settings, engine, &instances, store, roots.clone())?);
-            servers.push(server(
-                settings,
-                IN_CONTAINERS,
-                Some(At { runner, roots }),
-                Vec::new(),
-            )?);
-            if !elsewhere.is_empty() {
-                servers.push(server(settings, ON_HOST, None, elsewhere)?);
-            }
-        }
-        Place::Host => {
-            let runner = on_host(settings)?;
-            servers.push(server(settings, ON_HOST, Some(At { runner, roots }), elsewhere)?);
-        }
-    }
-    Ok(servers)
+            let fleet = fleet.context(needs)?;
+            let signature = signatures::check(settings, store)?;
+            let here = (shell.runner == Place::Container).then(|| {
+                let instances = fleet.runner().context(needs)?;
+                let engine = guarded(engine.context(needs)?, &shell.roots);
+                let instances = instances.on(Terms {
+                    engine,
+                    signature: signature.clone(),
+                });
+                let runner: Arc<dyn Runner> = Arc::new(containers(shell, instances, roots.clone())?);
+                Ok::<_, anyhow::Error>(At { runner, roots })
+            });
+            (
+                here.transpose()?,
+                in_containers_away(settings, fleet, signature.as_ref()),
+            )
+        } else {
+            let here = (shell.runner == Place::Host).then(|| {
+                let runner = on_host(settings)?;
+                Ok::<_, anyhow::Error>(At { runner, roots })
+            });
+            (here.transpose()?, on_hosts_away(settings, hosts))
+        };
+        server(settings, name, here, elsewhere)
+    });
+    servers.collect()
 }
 
 fn server(
@@ -129,7 +132,8 @@ fn server(
     elsewhere: Vec<(String, At)>,
 ) -> Result<Server> {
     let shell = &settings.config.shell;
-    let writes = here.iter().any(|here| here.roots.iter().any(|root| root.write));
+    let places = here.iter().chain(elsewhere.iter().map(|(_, there)| there));
+    let writes = places.flat_map(|place| &place.roots).any(|root| root.write);
     let tools = Tools {
         place: here.as_ref().map(|here| here.runner.place()),
         worst: if name == ON_HOST || writes {
@@ -174,10 +178,80 @@ fn roots(roots: &[engine::guard::Root]) -> Vec<Root> {
     roots.iter().map(fit).collect()
 }
 
-/// The other hosts, each with what runs commands there. Nothing is connected before somebody wants one.
-fn elsewhere(settings: &Settings, hosts: &Hosts) -> Vec<(String, At)> {
+/// The hosts on which containers are made for commands, each with what does so.
+fn in_containers_away(
+    settings: &Settings,
+    fleet: &Arc<Fleet>,
+    signature: Option<&SignatureCheck>,
+) -> Vec<(String, At)> {
+    let there = away(settings, Place::Container).map(|(name, host)| {
+        let runner: Arc<dyn Runner> = Arc::new(Away {
+            fleet: Arc::clone(fleet),
+            host: name.to_owned(),
+            shell: settings.config.shell.clone(),
+            roots: host.shell.roots.clone(),
+            signature: signature.cloned(),
+        });
+        let roots = roots(&host.shell.roots);
+        (name.to_owned(), At { runner, roots })
+    });
+    there.collect()
+}
+
+/// Containers on another host, whose engine is reached by the first command there.
+struct Away {
+    fleet: Arc<Fleet>,
+    host: String,
+    shell: Shell,
+    roots: Vec<engine::guard::Root>,
+    signature: Option<SignatureCheck>,
+}
+
+impl Away {
+    /// What makes them, by what the configuration says of the host now.
+    async fn containers(&self) -> Result<Containers> {
+        let (engine, instances) = self.fleet.on(&self.host).await?;
+        let instances = instances.on(Terms {
+            engine: guarded(&engine, &self.roots),
+            signature: self.signature.clone(),
+        });
+        containers(&self.shell, instances, roots(&self.roots))
+    }
+}
+
+impl Runner for Away {
+    fn place(&self) -> String {
+        format!("in a container of {} on {}", self.shell.image, self.host)
+    }
+
+    fn program(&self, command: &Command) -> Program {
+        Program::unseen(command.argv.first().map(String::as_str).unwrap_or_default())
+    }
+
+    fn start<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Started, Fault>> {
+        async {
+            let on = |what: &dyn std::fmt::Display| format!("on {}: {what}", self.host);
+            let containers = self.containers().await.map_err(|error| Fault {
+                what: on(&format_args!("{error:#}")),
+                fix: Some(format!(
+                    "have a person look at it: dockmaster host test {}",
+                    self.host
+                )),
+            })?;
+            let started = containers.start(command).await;
+            started.map_err(|fault| Fault {
+                what: on(&fault),
+                ..fault
+            })
+        }
+        .boxed()
+    }
+}
+
+/// The hosts themselves on which commands run, each with what does so. Nothing is connected before somebody wants one.
+fn on_hosts_away(settings: &Settings, hosts: &Hosts) -> Vec<(String, At)> {
     let shell = &settings.config.shell;
-    let there = away(settings).map(|(name, host)| {
+    let there = away(settings, Place::Host).map(|(name, host)| {
         let (hosts, of) = (hosts.clone(), name.to_owned());
         let find = move || {
             let host = hosts.get(&of).map_err(|error| error.to_string())?;
@@ -208,24 +282,16 @@ fn elsewhere(settings: &Settings, hosts: &Hosts) -> Vec<(String, At)> {
     there.collect()
 }
 
-/// The roots are the user's word as those of the guard are, for these containers alone. What the guard calls sensitive
-/// stays refused.
-fn containers(
-    settings: &Settings,
-    engine: &Engine,
-    instances: &Instances,
-    store: &Store,
-    roots: Vec<Root>,
-) -> Result<Containers> {
-    let shell = &settings.config.shell;
+/// An engine that lets these roots be mounted: they are the user's word as those of its guard are, for these containers
+/// alone. What the guard calls sensitive stays refused.
+fn guarded(engine: &Engine, roots: &[engine::guard::Root]) -> Engine {
     let guard = &engine.options().guard;
     let mut policy = guard.policy().clone();
-    policy.roots.clone_from(&shell.roots);
-    let engine = engine.behind(Guard::new(policy, guard.surroundings().clone()));
-    let instances = instances.on(Terms {
-        engine,
-        signature: signatures::check(settings, store)?,
-    });
+    policy.roots = roots.to_vec();
+    engine.behind(Guard::new(policy, guard.surroundings().clone()))
+}
+
+fn containers(shell: &Shell, instances: Instances, roots: Vec<Root>) -> Result<Containers> {
     Ok(Containers {
         instances,
         server: ServerName::parse(IN_CONTAINERS)?,

@@ -334,6 +334,11 @@ impl Fleet {
         self.given().instances.clone()
     }
 
+    /// The engine of another host, and the instances there, as the configuration says now.
+    pub(crate) async fn on(&self, host: &str) -> Result<(Engine, Instances)> {
+        self.given().elsewhere.on(host).await
+    }
+
     /// The instances where a plan has its containers run.
     pub(crate) async fn runner_of(&self, plan: &Plan) -> Result<Instances> {
         self.given().instances(&Placed::new(plan.clone())).await

@@ -9,6 +9,7 @@ use engine::guard::Mode;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::shell::Place;
 use super::span::Span;
 
 /// The host that is always there: the engine that `DOCKER_HOST` and the like mean, unless the file says which.
@@ -147,16 +148,9 @@ pub(crate) struct Host {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct HostShell {
-    pub(crate) runner: Option<There>,
+    /// Where commands run; none do unless it is said.
+    pub(crate) runner: Option<Place>,
     pub(crate) roots: Vec<engine::guard::Root>,
-}
-
-/// Where commands run on another host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum There {
-    /// On the host itself, over SSH.
-    Host,
 }
 
 /// `[hosts.NAME.files]`.

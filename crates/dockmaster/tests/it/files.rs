@@ -131,6 +131,12 @@ async fn files_of_another_host() {
     };
     let dockmaster = with_far(&sshd, &toml(true));
     let call = |arguments: &[&str]| dockmaster.run(&[&["tools", "call"], arguments].concat());
+    let listed = dockmaster.run(&["server", "list"]);
+    assert!(
+        listed.stdout().contains("Files of far\n"),
+        "{}",
+        listed.transcript()
+    );
     let read = call(&["read_file", "--arg", "path=notes.txt", "--arg", "host=far"]);
     assert!(read.stdout().contains("\none\n"), "{}", read.transcript());
     let path = format!("path={root}/notes.txt");

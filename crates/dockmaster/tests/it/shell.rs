@@ -190,6 +190,120 @@ async fn commands_on_another_host() {
     client.close().await;
 }
 
+/// In containers on another host's engine, with that host's folders.
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_in_containers_on_another_host() {
+    let sshd = testkit::Sshd::start("").await;
+    let image = testkit::image().await;
+    let (near, far) = (
+        tempfile::tempdir_in("/var/tmp").unwrap(),
+        tempfile::tempdir_in("/var/tmp").unwrap(),
+    );
+    for (folder, content) in [(&near, "near"), (&far, "far away")] {
+        fs_err::write(folder.path().join("file"), content).unwrap();
+    }
+    let (near_root, far_root) = (near.path().display(), far.path().display());
+    let dockmaster = crate::files::with_far(
+        &sshd,
+        &format!(
+            "[docker]\nenabled = false\n[shell]\nenabled = true\nimage = \"{image}\"\nmemory = \"64MiB\"\n\
+             roots = [{{ path = \"{near_root}\" }}]\ndeny = [\"rm\"]\n[hosts.far]\nendpoint = \"{{endpoint}}\"\n\
+             [hosts.far.guard]\nsymlinks = \"lexical\"\n\
+             [hosts.far.shell]\nrunner = \"container\"\nroots = [{{ path = \"{far_root}\" }}]\n\
+             [hosts.gone]\nendpoint = \"unix:///nowhere/docker.sock\"\n[hosts.gone.shell]\nrunner = \"container\"\n"
+        ),
+    );
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    let run = |command: &[&str], host: Value| {
+        let mut arguments = json!({ "command": command });
+        if !host.is_null() {
+            arguments["host"] = host;
+        }
+        client.call("run_command", arguments)
+    };
+    let there = run(&["cat", "file"], json!("far")).await.ok().text();
+    assert!(
+        there.contains("far away") && there.contains("[host far]"),
+        "{there}"
+    );
+    let here = run(&["cat", "file"], Value::Null).await.ok().text();
+    assert!(here.contains("near") && here.contains("[host local]"), "{here}");
+    // Neither has the other's folders, nor may it write where it may only read; and the rules hold there, too.
+    let other = format!("{near_root}/file");
+    let text = run(&["cat", &other], json!("far")).await.ok().text();
+    assert!(text.contains("No such file"), "{text}");
+    let text = run(&["touch", "new"], json!("far")).await.ok().text();
+    assert!(text.contains("Read-only file system"), "{text}");
+    let refused = run(&["rm", "file"], json!("far")).await.failure();
+    assert!(
+        refused.contains(&format!("in a container of {image} on far")),
+        "{refused}"
+    );
+    let away = run(&["id"], json!("gone")).await.failure();
+    assert!(
+        away.contains("on gone: can't look at the image")
+            && away.contains("can't reach the Docker Engine at unix:///nowhere/docker.sock"),
+        "{away}"
+    );
+    let long = json!({ "command": ["sleep", "3000"], "host": "far" });
+    client.call("start_command", long).await.ok();
+    let listed = client.call("list_commands", json!({})).await.ok().text();
+    assert!(listed.contains(" on far"), "{listed}");
+    assert!(!containers("shell").await.is_empty());
+    client.close().await;
+    gone("shell").await;
+    let rows = dockmaster.audit();
+    assert!(rows.iter().all(|row| row["server"] == "shell"), "{rows:?}");
+}
+
+/// What `[shell]` says holds from a reload on, in a gateway that runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_runs_takes_what_the_configuration_says() {
+    let image = testkit::image().await;
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    fs_err::write(folder.path().join("file"), "content").unwrap();
+    let mut dockmaster = Dockmaster::new().configured("[docker]\nenabled = false\n");
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    assert_eq!(client.tools().await, Vec::<Value>::new());
+    let file = folder.path().join("file");
+    let cat = json!({ "command": ["cat", file] });
+    let root = folder.path().display();
+    for (lines, expected) in [
+        ("enabled = true\n".to_owned(), "No such file"),
+        (
+            format!("enabled = true\nroots = [{{ path = \"{root}\" }}]\n"),
+            "content",
+        ),
+        (
+            "enabled = true\ndeny = [\"cat\"]\n".to_owned(),
+            "refused: not run",
+        ),
+        (
+            "enabled = true\nallow = [\"cat **\"]\n".to_owned(),
+            "No such file",
+        ),
+    ] {
+        dockmaster = dockmaster.configured(&format!(
+            "[docker]\nenabled = false\n[shell]\nimage = \"{image}\"\nmemory = \"64MiB\"\n{lines}"
+        ));
+        let reloaded = dockmaster.run(&["gateway", "reload"]);
+        assert_eq!(reloaded.code(), 0, "{}", reloaded.transcript());
+        let text = client.call("run_command", cat.clone()).await.text();
+        assert!(text.contains(expected), "{lines}: {text}");
+    }
+    // A command that runs ends with the server that is taken away.
+    let long = json!({ "command": ["cat"] });
+    client.call("start_command", long).await.ok();
+    dockmaster = dockmaster.configured("[docker]\nenabled = false\n");
+    let reloaded = dockmaster.run(&["gateway", "reload"]);
+    assert_eq!(reloaded.code(), 0, "{}", reloaded.transcript());
+    client.try_call("run_command", cat).await.unwrap_err();
+    gone("shell").await;
+    client.close().await;
+}
+
 /// On the host a command can do anything, so a person is asked before each, and told where.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]

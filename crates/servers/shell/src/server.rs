@@ -244,7 +244,7 @@ impl Ctx {
             (Some(name), _) => {
                 let found = options.elsewhere.iter().find(|(own, _)| own == name);
                 found.map(|(_, place)| place).ok_or_else(|| {
-                    let more = "a person adds others with `[hosts.NAME.shell] runner = \"host\"`";
+                    let more = "a person adds others with `[hosts.NAME.shell] runner`";
                     hosts::unknown(name, &names(), more)
                 })
             }
