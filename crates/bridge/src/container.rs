@@ -100,9 +100,10 @@ pub(crate) fn request(id: &str, image: &ImageRef, place: &Place) -> ContainerCre
                 ("max-file".to_owned(), "2".to_owned()),
             ])),
         }),
-        // It comes back with its engine, unless somebody has stopped it.
+        // It comes back with its engine. `unless-stopped` would not do after a crash: an engine that finds containers of
+        // the one before running ends them first, and takes that for somebody's wish (seen on 20.10).
         restart_policy: Some(RestartPolicy {
-            name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+            name: Some(RestartPolicyNameEnum::ALWAYS),
             maximum_retry_count: None,
         }),
         auto_remove: Some(false),

@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 pub struct OwnEngine {
     folder: tempfile::TempDir,
     process: Option<Child>,
+    further: Vec<&'static str>,
 }
 
 impl OwnEngine {
@@ -23,6 +24,14 @@ impl OwnEngine {
     /// # Errors
     /// There is no `dockerd` on the `PATH`, or this is not root.
     pub async fn start() -> Result<Self, &'static str> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with further arguments of `dockerd`.
+    ///
+    /// # Errors
+    /// As [`OwnEngine::start`].
+    pub async fn start_with(further: &[&'static str]) -> Result<Self, &'static str> {
         let works = |program: &str, arguments: &[&str]| {
             let mut command = std::process::Command::new(program);
             let done = command
@@ -40,6 +49,7 @@ impl OwnEngine {
         let mut engine = Self {
             folder: tempfile::tempdir().expect("the temporary folder is writable"),
             process: None,
+            further: further.to_owned(),
         };
         engine.launch().await;
         Ok(engine)
@@ -73,6 +83,7 @@ impl OwnEngine {
             .args(["--bridge=none", "--iptables=false", "--ip-masq=false"])
             .args(["--data-root", &at("data"), "--exec-root", &at("exec")])
             .args(["--pidfile", &at("pid"), "-H", &format!("unix://{}", at("d.sock"))])
+            .args(&self.further)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

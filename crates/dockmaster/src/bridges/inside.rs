@@ -11,7 +11,7 @@ use base::KnownSecrets;
 use base::names::ServerName;
 use store::{Seq, Store};
 
-use super::parcel::{PORT, PROTOCOL, Parcel};
+use super::parcel::{PORT, PROTOCOL, Parcel, SOCKET};
 use super::record::write_private;
 use super::versions;
 use crate::control::{self, Order, Reply};
@@ -29,6 +29,10 @@ const KEYS: u64 = 64 << 10;
 /// How long the gateway inside may take to listen.
 const START: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
+/// Between two looks whether the engine's socket is the one at which the engine listens.
+const LOOK: Duration = Duration::from_secs(10);
+/// After so many in a row that found nobody, it is not.
+const REFUSED: u32 = 3;
 /// Bytes that are passed on at a time.
 const CHUNK: usize = 64 << 10;
 
@@ -79,9 +83,31 @@ fn gateway(environment: &Environment) -> Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let ended = runtime.block_on(serve::run(&settings, false));
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            ended = serve::run(&settings, false) => ended,
+            () = cut_off() => Err(anyhow::anyhow!(
+                "the engine's socket leads nowhere any more; what is mounted here is that of an engine before"
+            )),
+        }
+    });
     runtime.shutdown_background();
     ended
+}
+
+/// Returns when nobody has listened at the engine's socket for a while. An engine that keeps containers while it is
+/// restarted itself (`live-restore`) may have made another socket since; the container gets that when it is started again,
+/// which its engine does once it ends. Servers that still run are found and removed by the next start.
+async fn cut_off() {
+    let path = SOCKET.trim_start_matches("unix://");
+    let mut refused = 0;
+    while refused < REFUSED {
+        tokio::time::sleep(LOOK).await;
+        refused = match tokio::net::UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => refused + 1,
+            _ => 0,
+        };
+    }
 }
 
 /// A connection to the gateway inside; it may be about to listen.

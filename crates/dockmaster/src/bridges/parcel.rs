@@ -23,7 +23,7 @@ pub(crate) const PROTOCOL: u32 = 1;
 /// Where the gateway in a bridge listens, in a network of its own in which nobody else is.
 pub(crate) const PORT: u16 = 8811;
 /// Where the engine's socket is in a bridge.
-const SOCKET: &str = "unix:///var/run/docker.sock";
+pub(crate) const SOCKET: &str = "unix:///var/run/docker.sock";
 /// Answers are cut on this side, which knows what its clients want.
 const TOKENS: i64 = 16 << 20;
 /// What a bridge calls whoever installed it.

@@ -49,16 +49,9 @@ async fn on_every_other_engine() {
     }
 }
 
-/// The daemon goes away while the gateway runs, as in a restart of its host, and the bridge comes back with it.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_engine_that_is_restarted_brings_its_bridge_back() {
-    let mut engine = match OwnEngine::start().await {
-        Ok(engine) => engine,
-        Err(why) => {
-            eprintln!("no engine of its own can be started: {why}");
-            return;
-        }
-    };
+/// The daemon goes away while the gateway runs, and the bridge comes back with it; or why that can't be tried here.
+async fn comes_back(arguments: &[&'static str], is_crash: bool) -> Result<(), &'static str> {
+    let mut engine = OwnEngine::start_with(arguments).await?;
     let bridged = on(&engine.daemon()).await;
     bridged.install();
     let client = bridged.client(&[]);
@@ -66,12 +59,16 @@ async fn an_engine_that_is_restarted_brings_its_bridge_back() {
     let count = async || client.call("count", serde_json::json!({})).await.text();
     assert_eq!(count().await, "call 1");
     assert_eq!(count().await, "call 2");
-    engine.stop().await;
+    if is_crash {
+        engine.kill().await;
+    } else {
+        engine.stop().await;
+    }
     let failed = client.try_call("count", serde_json::json!({})).await;
     let said = failed.map_or_else(|error| error.to_string(), |answer| answer.text());
     assert!(!said.starts_with("call "), "{said}");
     engine.launch().await;
-    // Its servers are made anew; and what held up the call before does not hold up this one for long.
+    // Its servers are made anew.
     testkit::eventually("the next call", async || {
         let answer = client.try_call("count", serde_json::json!({})).await.ok()?;
         (answer.text() == "call 1").then_some(())
@@ -79,4 +76,27 @@ async fn an_engine_that_is_restarted_brings_its_bridge_back() {
     .await;
     client.close().await;
     bridged.uninstall().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_is_restarted_brings_its_bridge_back() {
+    if let Err(why) = comes_back(&[], false).await {
+        eprintln!("no engine of its own can be started: {why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_crashes_brings_its_bridge_back() {
+    if let Err(why) = comes_back(&[], true).await {
+        eprintln!("no engine of its own can be started: {why}");
+    }
+}
+
+/// It lets its containers run, whose mounted socket is then that of nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_keeps_its_containers_is_found_again() {
+    if let Err(why) = comes_back(&["--live-restore"], false).await {
+        eprintln!("no engine of its own can be started: {why}");
+    }
 }

@@ -61,7 +61,7 @@ async fn is_locked_down(daemon: &Daemon, name: &str) {
     assert_eq!(host["ReadonlyRootfs"], true);
     assert_eq!(host["CapDrop"], serde_json::json!(["ALL"]));
     assert_eq!(host["Privileged"], false);
-    assert_eq!(host["RestartPolicy"]["Name"], "unless-stopped");
+    assert_eq!(host["RestartPolicy"]["Name"], "always");
     assert!(
         host["PortBindings"]
             .as_object()
