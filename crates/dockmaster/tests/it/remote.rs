@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use serde_json::{Value, json};
 use testkit::{Scope, Sshd};
 
 use crate::harness::Dockmaster;
@@ -223,6 +224,50 @@ fn systems_ssh(sshd: &Sshd, config: &str) -> String {
 fn program(path: &Path, script: &str) {
     fs_err::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// It carries files, too; commands need our own client, and say so.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_over_the_systems_ssh() {
+    let sshd = Sshd::start("Subsystem sftp internal-sftp").await;
+    let work = tempfile::tempdir().unwrap();
+    fs_err::write(work.path().join("notes.txt"), "one").unwrap();
+    let root = work.path().display();
+    let dockmaster = Dockmaster::new().configured(&format!(
+        "[docker]\nenabled = false\n[policy]\nask = 'never'\n[files]\nenabled = true\n[shell]\nenabled = true\nrunner = 'host'\n\
+         [hosts.far]\nendpoint = 'ssh://far'\nssh = 'system'\n[hosts.far.files]\nroots = [{{ path = '{root}', write = true }}]\n\
+         [hosts.far.shell]\nrunner = 'host'\n"
+    ));
+    let path = systems_ssh(&sshd, &far(&sshd));
+    let call = |tool: &str, arguments: Value| {
+        let arguments = arguments.to_string();
+        dockmaster.run_with(&["tools", "call", tool, &arguments], &[("PATH", &path)])
+    };
+    let read = call("read_file", json!({"path": "notes.txt", "host": "far"}));
+    assert!(read.stdout().contains("\none\n"), "{}", read.transcript());
+    let two = json!({"path": "notes.txt", "content": "two", "host": "far"});
+    let written = call("write_file", two);
+    assert_eq!(written.code(), 0, "{}", written.transcript());
+    assert_eq!(
+        fs_err::read_to_string(work.path().join("notes.txt")).unwrap(),
+        "two"
+    );
+    let refused = call("run_command", json!({"command": ["id"], "host": "far"}));
+    assert!(
+        refused.stderr().contains("commands need our own client"),
+        "{}",
+        refused.transcript()
+    );
+    // Without SFTP over there it says so.
+    let none = Sshd::start("").await;
+    let path = systems_ssh(&none, &far(&none));
+    let read = json!({"path": "notes.txt", "host": "far"}).to_string();
+    let refused = dockmaster.run_with(&["tools", "call", "read_file", &read], &[("PATH", &path)]);
+    assert!(
+        refused.stderr().contains("ssh far gives no SFTP"),
+        "{}",
+        refused.transcript()
+    );
 }
 
 /// `ControlPersist` leaves a process behind that holds the first one's stderr open.

@@ -100,3 +100,24 @@ async fn more_names_than_are_looked_at_over_sftp() {
         "{found}"
     );
 }
+
+/// Nor are more bytes read than a network carries in some seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_bytes_than_are_read_over_sftp() {
+    let dir = tempfile::tempdir().unwrap();
+    let hay = "hay, and more hay\n".repeat((33 << 20) / 18);
+    for number in 0..8 {
+        fs_err::write(dir.path().join(number.to_string()), &hay).unwrap();
+    }
+    let files = Over::Sftp.with(dir.path(), false, true).await;
+    let found = text(
+        &files,
+        "search_content",
+        json!({ "path": ".", "pattern": "needle" }),
+    )
+    .await;
+    assert!(
+        found.ends_with("[0 lines in 0 files; not all was searched: 256 MiB were read over SFTP; narrow it]"),
+        "{found}"
+    );
+}
