@@ -9,7 +9,6 @@ mod cli;
 mod clients;
 mod commands;
 mod confirm;
-mod contained;
 mod control;
 mod doctor;
 mod engines;

@@ -124,6 +124,7 @@ pub fn plan(entry: &Entry, setup: &Setup, around: &Around) -> Result<Plan, Vec<L
     let target = planner.target();
     if let Some(target) = target.as_ref().filter(|_| setup.host.is_some()) {
         planner.lacks.extend(placed.lacks(planner.name(), target));
+        planner.notes.extend(placed.note(target));
     }
     planner.finish(target)
 }

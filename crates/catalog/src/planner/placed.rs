@@ -7,6 +7,7 @@ use crate::lack::{Lack, LackSort};
 use crate::place::{Fitting, Place};
 use crate::plan::{Container, Network, Root, Source, Target};
 use crate::setup::Setup;
+use crate::tools::{Does, Tool};
 
 /// What plans depend on of another host.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,6 +23,8 @@ pub struct There {
 /// What plans depend on, seen from where the server is placed.
 pub(super) struct Placed<'a> {
     pub(super) around: Cow<'a, Around>,
+    /// It may be another host than the one at hand.
+    is_elsewhere: bool,
     /// The host, if it may be another machine.
     away: Option<String>,
 }
@@ -81,6 +84,7 @@ impl<'a> Placed<'a> {
     fn here(around: &'a Around) -> Self {
         Self {
             around: Cow::Borrowed(around),
+            is_elsewhere: false,
             away: None,
         }
     }
@@ -93,6 +97,7 @@ impl<'a> Placed<'a> {
         };
         Self {
             around: Cow::Owned(around),
+            is_elsewhere: true,
             away: is_away.then(|| name.to_owned()),
         }
     }
@@ -102,10 +107,26 @@ impl<'a> Placed<'a> {
         let containers: Vec<&Container> = match target {
             Target::Container(container) => vec![container],
             Target::PerCall(tools) => tools.iter().map(|tool| &tool.container).collect(),
-            Target::Tools(_) => {
-                let what = format!("{server} is tools declared one by one, which run on the engine at hand");
-                return vec![Lack::new(LackSort::Place, what, "take `host` out of its table")];
-            }
+            Target::Tools(_) if !self.is_elsewhere => Vec::new(),
+            Target::Tools(tools) => match contained(tools) {
+                Ok(containers) => containers,
+                Err(Unplaceable::Commands(names)) => {
+                    let what =
+                        format!("{names} of {server} runs on this machine, and can't be placed on a host");
+                    let mend = format!(
+                        "have it run in a container, or move it to a file of its own whose table has no `host`; commands \
+                         on a host are the shell server's: [hosts.{}.shell] runner = \"host\"",
+                        self.around.host
+                    );
+                    return vec![Lack::new(LackSort::Place, what, mend)];
+                }
+                Err(Unplaceable::Nothing) => {
+                    let what = format!(
+                        "no tool of {server} runs in a container, so there is nothing to place on a host"
+                    );
+                    return vec![Lack::new(LackSort::Place, what, "take `host` out of its table")];
+                }
+            },
             Target::Remote(_) | Target::Process(_) | Target::BuiltIn => {
                 let what = format!("{server} is no container, so it can't be placed on a host");
                 return vec![Lack::new(LackSort::Place, what, "take `host` out of its table")];
@@ -152,6 +173,48 @@ impl<'a> Placed<'a> {
         }
         lacks
     }
+
+    /// What a server does not do where it is placed.
+    pub(super) fn note(&self, target: &Target) -> Option<String> {
+        let Target::Tools(tools) = target else {
+            return None;
+        };
+        let requests = tools.iter().filter(|tool| matches!(tool.does, Does::Http(_)));
+        let names: Vec<_> = requests.map(|tool| tool.name.as_str()).collect();
+        (self.is_elsewhere && !names.is_empty()).then(|| {
+            format!(
+                "the requests of {} are sent from this machine; only containers run on the host",
+                names.join(", ")
+            )
+        })
+    }
+}
+
+/// Why declared tools can't be placed on a host.
+enum Unplaceable {
+    /// These run on this machine.
+    Commands(String),
+    /// None runs in a container.
+    Nothing,
+}
+
+/// The containers of declared tools.
+fn contained(tools: &[Tool]) -> Result<Vec<&Container>, Unplaceable> {
+    let (mut containers, mut commands) = (Vec::new(), Vec::new());
+    for tool in tools {
+        match &tool.does {
+            Does::Container(contained) => containers.push(&contained.container),
+            Does::Command(_) => commands.push(tool.name.as_str()),
+            Does::Http(_) => {}
+        }
+    }
+    if !commands.is_empty() {
+        return Err(Unplaceable::Commands(commands.join(", ")));
+    }
+    if containers.is_empty() {
+        return Err(Unplaceable::Nothing);
+    }
+    Ok(containers)
 }
 
 #[cfg(test)]

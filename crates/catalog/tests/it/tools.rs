@@ -3,15 +3,22 @@
 use std::collections::BTreeMap;
 
 use base::Secret;
-use catalog::plan::Target;
+use catalog::plan::{Plan, Target};
 use catalog::read::Own;
 use catalog::tools::{self, Call, File, Tool};
-use catalog::{Around, Processes, Setup};
+use catalog::{Around, Lack, Processes, Setup, There};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 /// The tools of a file, planned where everything is permitted.
 fn planned(toml: &str) -> Vec<Tool> {
+    match plan(toml, &Setup::default()).unwrap().target {
+        Target::Tools(tools) => tools,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn plan(toml: &str, setup: &Setup) -> Result<Plan, Vec<Lack>> {
     let file: File = toml::from_str(toml).unwrap();
     let read = tools::read(&file, &BTreeMap::new(), &|_| Err("there is none".to_owned())).unwrap();
     let own = Own {
@@ -22,12 +29,86 @@ fn planned(toml: &str) -> Vec<Tool> {
     let entry = catalog::read::own(&name, &own, Some(&read)).unwrap();
     let around = Around {
         processes: Processes::Permitted,
+        others: [(
+            "prod".to_owned(),
+            There {
+                labels: vec!["eu".to_owned()],
+                is_away: true,
+                ..There::default()
+            },
+        )]
+        .into(),
         ..Around::default()
     };
-    match catalog::plan(&entry, &Setup::default(), &around).unwrap().target {
-        Target::Tools(tools) => tools,
-        other => panic!("{other:?}"),
+    catalog::plan(&entry, setup, &around)
+}
+
+#[test]
+fn what_can_be_placed_on_a_host() {
+    let kinds = [
+        ("run", "command = [\"date\"]"),
+        ("ask", "http.url = \"https://example.com/\""),
+        ("make", "container.image = \"docker.io/library/busybox:1\""),
+        (
+            "reach",
+            "container.image = \"docker.io/library/busybox:1\"\ncontainer.hosts = [\"example.com:443\"]",
+        ),
+    ];
+    let check = |tools: &[&str], host: &str, expected: &[&str]| {
+        let table = |name: &&str| {
+            let (_, does) = kinds.iter().find(|(kind, _)| kind == name).unwrap();
+            format!("[tools.{name}]\ndescription = \"d\"\n{does}\n")
+        };
+        let toml: String = tools.iter().map(table).collect();
+        let setup: Setup = toml::from_str(&format!("host = {host}")).unwrap();
+        let said = match plan(&toml, &setup) {
+            Ok(plan) => plan.notes.join("; "),
+            Err(lacks) => lacks
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; "),
+        };
+        for part in expected {
+            assert!(said.contains(part), "{tools:?} on {host}: {said}");
+        }
+        assert!(
+            !expected.is_empty() || !said.contains("host"),
+            "{tools:?} on {host}: {said}"
+        );
+    };
+    let (prod, label, local) = ("\"prod\"", "{ label = \"eu\" }", "\"local\"");
+    for host in [prod, label] {
+        check(&["make"], host, &[]);
+        check(
+            &["make", "ask"],
+            host,
+            &["the requests of ask are sent from this machine; only containers run on the host"],
+        );
+        check(
+            &["make", "run"],
+            host,
+            &[
+                "run of mine runs on this machine, and can't be placed on a host: have it run in a container",
+                "[hosts.prod.shell] runner = \"host\"",
+            ],
+        );
+        check(
+            &["ask"],
+            host,
+            &[
+                "no tool of mine runs in a container",
+                "take `host` out of its table",
+            ],
+        );
+        check(
+            &["reach"],
+            host,
+            &["mine can't run on prod: it may reach only the hosts that it declares"],
+        );
     }
+    check(&["make", "run", "ask", "reach"], local, &[]);
+    check(&["make"], "\"nowhere\"", &["there is no host nowhere"]);
 }
 
 /// A tool `t` whose arguments are these texts, or of these schemas.

@@ -9,7 +9,7 @@ use base::{KnownSecrets, Secret};
 use catalog::Place;
 use catalog::plan::{self, Plan, Target};
 use catalog::tools::Tool;
-use custom_server::{Containers, Declared};
+use custom_server::Declared;
 use fetch::{Addresses, Plain};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -17,10 +17,10 @@ use gateway::{Link, Share, Wire};
 use instances::Start;
 use secrets::SecretName;
 
+use super::contained::Contained;
 use super::{Fleet, Given, Notes};
 use crate::bridges::parcel::Served;
 use crate::bridges::ways::Way;
-use crate::contained::Contained;
 use crate::percall;
 use crate::placed::Placed;
 
@@ -52,7 +52,7 @@ const TELLING: Duration = Duration::from_secs(3);
 const TOLD: usize = 600;
 
 impl Fleet {
-    pub(super) async fn connect(&self, plan: &Placed, share: &Share) -> Result<Link> {
+    pub(super) async fn connect(&self, plan: &Arc<Placed>, share: &Share) -> Result<Link> {
         let given = self.given();
         if let Some(way) = self.way(&given, plan).await? {
             return given
@@ -239,16 +239,16 @@ impl Fleet {
     /// The toolbox of tools that the user declared.
     fn declared(
         &self,
-        given: &Given,
-        plan: &Plan,
+        given: &Arc<Given>,
+        plan: &Arc<Placed>,
         tools: &[Tool],
         secrets: BTreeMap<String, Secret>,
     ) -> Declared {
-        let contained = given.instances.clone().map(|instances| Contained {
-            server: plan.server.clone(),
-            instances,
+        let contained = Contained {
+            given: Arc::clone(given),
+            plan: Arc::clone(plan),
             secrets: secrets.clone(),
-        });
+        };
         Declared {
             name: plan.server.to_string(),
             tools: tools.to_vec(),
@@ -256,7 +256,7 @@ impl Fleet {
             known: self.known.clone(),
             environment: given.environment.clone(),
             client: self.client.clone(),
-            containers: contained.map(|contained| Arc::new(contained) as Arc<dyn Containers>),
+            containers: Arc::new(contained),
         }
     }
 
@@ -267,7 +267,8 @@ impl Fleet {
         };
         let given = self.given();
         let secrets = self.secrets(&given, plan).await?;
-        let declared = self.declared(&given, plan, tools, secrets);
+        let plan = Arc::new(Placed::new(plan.clone()));
+        let declared = self.declared(&given, &plan, tools, secrets);
         let mut checked = Vec::new();
         for tool in tools {
             checked.push((tool.clone(), declared.check(tool).await));

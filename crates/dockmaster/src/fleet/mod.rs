@@ -4,6 +4,7 @@
 //! starting.
 
 mod connect;
+mod contained;
 mod notes;
 mod plans;
 

@@ -110,3 +110,77 @@ async fn what_can_not_be_had_there_is_said_before() {
         assert!(said.contains(part), "{}", refused.transcript());
     }
 }
+
+/// Adds to the configuration.
+fn append(dockmaster: &Dockmaster, toml: &str) {
+    let file = dockmaster.home().join("dm/config.toml");
+    let written = fs_err::read_to_string(&file).unwrap();
+    fs_err::write(&file, written + toml).unwrap();
+}
+
+/// Tools that the user declared: those in containers run where they are placed, as often as they are called.
+#[tokio::test(flavor = "multi_thread")]
+async fn declared_tools_run_where_they_are_placed() {
+    let sshd = Sshd::start("").await;
+    let image = testkit::image().await;
+    let nowhere = [("DOCKER_HOST", "unix:///nowhere/docker.sock")];
+    for (name, place) in [
+        ("declared-far", "host = 'far'"),
+        ("declared-label", "host = { label = 'away' }"),
+        ("declared-memory", "host = { label = 'gpu', memory = '16MiB' }"),
+    ] {
+        let dockmaster = among_hosts(&sshd, "unused", "").await;
+        let file = format!(
+            "[tools.shout]\ndescription = \"d\"\nread_only = true\ncontainer.image = \"{image}\"\n\
+             container.command = [\"tr\", \"a-z\", \"A-Z\"]\ncontainer.stdin = \"{{{{text}}}}\"\n\
+             input.required = [\"text\"]\ninput.properties.text.type = \"string\"\n\
+             [tools.ask]\ndescription = \"d\"\nread_only = true\n\
+             http = {{ url = \"http://127.0.0.1:9/\", private = true }}\n"
+        );
+        let path = dockmaster.home().join("mine.toml");
+        fs_err::write(&path, file).unwrap();
+        let table = format!(
+            "[servers.{name}]\ntools = '{}'\n[profiles.default.servers.{name}]\n{place}\n",
+            path.display()
+        );
+        append(&dockmaster, &table);
+        let inspected = dockmaster.run(&["server", "inspect", name]);
+        assert!(
+            inspected
+                .stdout()
+                .contains("the requests of ask are sent from this machine"),
+            "{}",
+            inspected.transcript()
+        );
+        let tested = dockmaster.run_with(&["server", "test", name], &nowhere);
+        assert!(tested.stdout().contains(image), "{}", tested.transcript());
+        for text in ["once", "and again"] {
+            let called = dockmaster.run_with(
+                &["tools", "call", "shout", "--arg", &format!("text={text}")],
+                &nowhere,
+            );
+            assert!(
+                called.stdout().contains(&text.to_uppercase()),
+                "{name}: {}",
+                called.transcript()
+            );
+        }
+        gone(name).await;
+    }
+    // What can't be placed says so, and what to do.
+    let dockmaster = among_hosts(&sshd, "unused", "").await;
+    let path = dockmaster.home().join("mine.toml");
+    fs_err::write(&path, "[tools.now]\ndescription = \"d\"\ncommand = [\"date\"]\n").unwrap();
+    append(
+        &dockmaster,
+        &format!("[servers.runs]\ntools = '{}'\n", path.display()),
+    );
+    let refused = dockmaster.run(&["server", "enable", "runs", "--host", "far", "--yes"]);
+    assert_eq!(refused.code(), 1, "{}", refused.transcript());
+    for part in [
+        "now of runs runs on this machine, and can't be placed on a host",
+        "[hosts.far.shell] runner = \"host\"",
+    ] {
+        assert!(refused.stderr().contains(part), "{}", refused.transcript());
+    }
+}

@@ -63,8 +63,8 @@ pub struct Declared {
     pub environment: Vec<(String, Secret)>,
     /// Reaches the public Internet, by https.
     pub client: Client,
-    /// Runs containers; `None`: there is no engine.
-    pub containers: Option<Arc<dyn Containers>>,
+    /// Runs containers.
+    pub containers: Arc<dyn Containers>,
 }
 
 impl std::fmt::Debug for Declared {
@@ -111,10 +111,7 @@ impl Declared {
                     .ok_or_else(|| format!("there is no program {program} on the PATH {path}"))
             }
             Does::Http(http) => request::reach(http, &self.client_for(http.private)).await,
-            Does::Container(contained) => match &self.containers {
-                Some(containers) => containers.image(&contained.container).await,
-                None => Err("there is no Docker Engine".to_owned()),
-            },
+            Does::Container(contained) => self.containers.image(&contained.container).await,
         }
     }
 
@@ -163,13 +160,7 @@ impl Declared {
     }
 
     async fn contained(&self, tool: &Tool, container: &Container, stdin: Option<&[u8]>) -> Raw {
-        let Some(containers) = &self.containers else {
-            return answer::text(
-                &format!("{} was not run: there is no Docker Engine", tool.name),
-                true,
-            );
-        };
-        let outcome = match containers.run(container, stdin, tool).await {
+        let outcome = match self.containers.run(container, stdin, tool).await {
             Ok(outcome) => outcome,
             Err(why) => return answer::text(&format!("{} was not run: {why}", tool.name), true),
         };

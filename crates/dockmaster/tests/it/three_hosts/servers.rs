@@ -73,6 +73,62 @@ async fn on_hosts_a_server_comes_back_after_whatever_befell_its_host() {
     .await;
 }
 
+/// Each call of a declared tool makes its container on the host of its server, also when that was away meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_hosts_a_declared_tool_runs_on_its_host() {
+    let name = "declared";
+    let ssh = "ServerAliveInterval 1\nServerAliveCountMax 2\nConnectTimeout 3";
+    let Some(far) = Far::new(ssh, "", "") else { return };
+    let file = format!(
+        "[tools.count]\ndescription = \"d\"\nread_only = true\ncontainer.image = \"{}\"\n\
+         container.command = [\"wc\", \"-c\"]\ncontainer.stdin = \"hello\"\n",
+        testkit::IMAGE
+    );
+    let path = far.dockmaster.home().join("mine.toml");
+    fs_err::write(&path, file).unwrap();
+    let daemon = far.daemon("three");
+    testkit::image_on(&daemon).await;
+    let path = path.display().to_string();
+    let added = far.dockmaster.run(&["server", "add", name, "--tools", &path]);
+    assert_eq!(added.code(), 0, "{}", added.transcript());
+    let enabled = far
+        .dockmaster
+        .run(&["server", "enable", name, "--host", "three", "--yes"]);
+    assert!(
+        enabled.stdout().contains("it runs on the host three"),
+        "{}",
+        enabled.transcript()
+    );
+    let client = far.gateway().await;
+    let made = async || {
+        let filters = format!(r#"{{"event":["create"],"label":["dockmaster.server={name}"]}}"#);
+        let filters = filters
+            .replace('{', "%7B")
+            .replace('}', "%7D")
+            .replace('"', "%22");
+        // Events until a time to come end then.
+        let until = jiff::Timestamp::now().as_second() + 1;
+        let path = format!("/events?since=0&until={until}&filters={filters}");
+        let events = daemon.get(&path).await.ok().text();
+        events.lines().filter(|line| !line.trim().is_empty()).count()
+    };
+    let before = made().await;
+    let counted = client.call("count", json!({})).await.ok().text();
+    assert_eq!(counted.trim(), "5");
+    assert_eq!(made().await, before + 1);
+    far.run(&["cut", "three"]);
+    let said = client.call("count", json!({})).await.failure();
+    assert!(said.contains("count was not run"), "{said}");
+    far.run(&["heal", "three"]);
+    let counted = recovers(&client, "count", &json!({}), &["count was not run"]).await;
+    assert_eq!(counted.trim(), "5");
+    client.close().await;
+    testkit::eventually("no container", async || {
+        containers(&daemon, name).await.is_empty().then_some(())
+    })
+    .await;
+}
+
 /// A newer image is fetched where its server is placed, from a registry that both machines call by the same name.
 #[tokio::test(flavor = "multi_thread")]
 async fn on_hosts_an_update_is_fetched_where_the_server_runs() {

@@ -1,9 +1,10 @@
-//! Tools whose calls are containers, as servers of single calls see them: run on an engine, within bounds.
+//! Tools whose calls are containers, as servers of single calls see them: run where their server is placed, within bounds.
+//! Nothing is held of that host between two calls.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base::Secret;
-use base::names::ServerName;
 use catalog::plan::Container;
 use catalog::tools::Tool;
 use custom_server::{Containers, Outcome};
@@ -11,11 +12,27 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use instances::{Bounds, Instances, Start};
 
+use super::Given;
+use crate::placed::Placed;
+
 /// Runs the containers of one server's tools.
-pub(crate) struct Contained {
-    pub(crate) server: ServerName,
-    pub(crate) instances: Instances,
-    pub(crate) secrets: BTreeMap<String, Secret>,
+pub(super) struct Contained {
+    pub(super) given: Arc<Given>,
+    pub(super) plan: Arc<Placed>,
+    pub(super) secrets: BTreeMap<String, Secret>,
+}
+
+impl Contained {
+    async fn instances(&self) -> Result<Instances, String> {
+        let found = self.given.instances(&self.plan).await;
+        found.map_err(|error| format!("{error:#}"))
+    }
+
+    /// Why it did not run. The next call may find another host that fits.
+    fn failed(&self, error: &instances::Error) -> String {
+        self.plan.forget();
+        error.to_string()
+    }
 }
 
 impl Containers for Contained {
@@ -28,7 +45,7 @@ impl Containers for Contained {
         async move {
             let secret = |name: &str| self.secrets.get(name).cloned();
             let start = Start {
-                server: &self.server,
+                server: &self.plan.server,
                 container,
                 share: "call",
                 secrets: &secret,
@@ -39,11 +56,9 @@ impl Containers for Contained {
                 time: tool.time,
                 output: tool.output,
             };
-            let called = self
-                .instances
-                .call_with(start, bounds, stdin)
-                .await
-                .map_err(|error| error.to_string())?;
+            let instances = self.instances().await?;
+            let called = instances.call_with(start, bounds, stdin).await;
+            let called = called.map_err(|error| self.failed(&error))?;
             Ok(Outcome {
                 failed: (called.exited.code != Some(0)).then(|| called.exited.to_string()),
                 stdout: called.stdout.bytes,
@@ -58,9 +73,10 @@ impl Containers for Contained {
 
     fn image<'a>(&'a self, container: &'a Container) -> BoxFuture<'a, Result<String, String>> {
         async move {
-            let had = self.instances.image(&self.server, container, None).await;
+            let instances = self.instances().await?;
+            let had = instances.image(&self.plan.server, container, None).await;
             had.map(|_| container.image.clone())
-                .map_err(|error| error.to_string())
+                .map_err(|error| self.failed(&error))
         }
         .boxed()
     }
