@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -14,8 +14,10 @@ use catalog::{Place, There};
 use engine::guard::Policy;
 use engine::{Endpoint, Engine};
 use futures_util::future::join_all;
-use hosts::{Host, Hosts, Wish};
+use hosts::{AGAIN, Host, Hosts, IDLE, Wish};
 use instances::{Instances, SignatureCheck, Terms};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::bridges::Record;
 use crate::engines;
@@ -94,9 +96,13 @@ pub(crate) struct Elsewhere {
     opened: Arc<Mutex<Vec<Open>>>,
 }
 
+/// The instances on a host. Nothing is left of them when nothing has run there for as long as an engine may be idle.
 struct Open {
     endpoint: String,
     instances: Instances,
+    last: Instant,
+    /// The task that lets them go; it ends with them.
+    _watch: JoinSet<()>,
 }
 
 impl Elsewhere {
@@ -184,19 +190,25 @@ impl Elsewhere {
         Ok((engine, self.instances(host).await?))
     }
 
+    /// The instances on an engine, and whether they were opened now.
     fn open(&self, engine: Engine) -> Result<(Instances, bool)> {
         let endpoint = engine.endpoint().to_string();
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = opened.iter().find(|open| open.endpoint == endpoint) {
+        if let Some(open) = opened.iter_mut().find(|open| open.endpoint == endpoint) {
+            open.last = Instant::now();
             let signature = self.signature.clone();
             return Ok((open.instances.on(Terms { engine, signature }), false));
         }
         let mut options = (self.options)(engine);
         options.signature.clone_from(&self.signature);
         let instances = Instances::open(options).context("can't prepare to run servers")?;
+        let mut watch = JoinSet::new();
+        watch.spawn(let_go(Arc::downgrade(&self.opened), endpoint.clone(), IDLE));
         opened.push(Open {
             endpoint,
             instances: instances.clone(),
+            last: Instant::now(),
+            _watch: watch,
         });
         Ok((instances, true))
     }
@@ -206,5 +218,137 @@ impl Elsewhere {
         let opened = std::mem::take(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner));
         let closed = join_all(opened.iter().map(|open| open.instances.close(within))).await;
         closed.into_iter().all(|complete| complete)
+    }
+}
+
+async fn let_go(opened: Weak<Mutex<Vec<Open>>>, endpoint: String, idle: Duration) {
+    let mut wait = idle;
+    loop {
+        tokio::time::sleep(wait).await;
+        let Some(opened) = opened.upgrade() else { return };
+        let Some(left) = let_idle_go(&opened, &endpoint, idle) else {
+            return;
+        };
+        wait = left;
+    }
+}
+
+/// Lets the instances on an engine go if nothing has run there for so long, and the engine with them; `Some` is when to look
+/// again.
+fn let_idle_go(opened: &Mutex<Vec<Open>>, endpoint: &str, idle: Duration) -> Option<Duration> {
+    let mut opened = opened.lock().unwrap_or_else(PoisonError::into_inner);
+    let at = opened.iter().position(|open| open.endpoint == endpoint)?;
+    let left = idle.saturating_sub(opened.get(at)?.last.elapsed());
+    if !left.is_zero() {
+        return Some(left);
+    }
+    // Nobody gets a handle meanwhile: they are given out under the lock.
+    let open = opened.swap_remove(at);
+    match open.instances.retire() {
+        Ok(()) => None,
+        Err(instances) => {
+            opened.push(Open { instances, ..open });
+            Some(AGAIN)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use engine::ApiVersion;
+    use engine::guard::{Guard, Mode, Surroundings};
+    use hosts::{Opened, Spec};
+
+    use super::*;
+
+    /// A host that is not there, and how often its engine was opened.
+    fn nowhere(opened: &Arc<AtomicUsize>) -> Hosts {
+        let opened = Arc::clone(opened);
+        let spec = Spec {
+            name: HostName::parse("far").unwrap(),
+            place: "ssh://far".to_owned(),
+            mode: Mode::Guarded,
+            labels: Vec::new(),
+            open: Box::new(move || {
+                opened.fetch_add(1, Ordering::Relaxed);
+                let options = engine::Options {
+                    endpoint: Endpoint::parse("unix:///nowhere/docker.sock").unwrap(),
+                    api_version: ApiVersion::default(),
+                    timeout: Duration::from_secs(1),
+                    guard: Guard::new(Policy::default(), Surroundings::default()),
+                    credentials: engine::credentials::Credentials::default(),
+                };
+                Ok(Opened {
+                    engine: Engine::open(options).map_err(|error| error.to_string())?,
+                    look: None,
+                    ssh: None,
+                })
+            }),
+        };
+        Hosts::new(vec![spec], &Hosts::default(), |_| false)
+    }
+
+    #[tokio::test]
+    async fn instances_are_let_go_when_nothing_has_run_there_for_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().to_owned();
+        let locks = || fs_err::read_dir(state.join("instances")).unwrap().count();
+        let options = {
+            let state = state.clone();
+            move |engine| instances::Options {
+                engine,
+                state: state.clone(),
+                run: state.join("run"),
+                grace: instances::Grace::default(),
+                reached: None,
+                #[cfg(unix)]
+                relay: None,
+                signature: None,
+                labels: BTreeMap::new(),
+            }
+        };
+        let opened = Arc::new(AtomicUsize::new(0));
+        let hosts = nowhere(&opened);
+        let host = hosts.get("far").unwrap();
+        let elsewhere = Elsewhere::new(hosts.clone(), None, options);
+
+        let running = elsewhere.instances(host).await.unwrap();
+        drop(elsewhere.instances(host).await.unwrap());
+        assert_eq!(locks(), 1);
+        let endpoint = host.engine().unwrap().endpoint().to_string();
+        let look = |idle| let_idle_go(&elsewhere.opened, &endpoint, idle);
+        // As long as somebody has something there, all of it stays, on whichever terms, and with it the engine.
+        assert_eq!(look(Duration::ZERO), Some(AGAIN));
+        assert_eq!(locks(), 1);
+        assert!(host.engine().unwrap().is_shared());
+        assert_eq!(opened.load(Ordering::Relaxed), 1);
+        drop(running);
+        // Use is what starts there, not only what runs.
+        drop(elsewhere.instances(host).await.unwrap());
+        let left = look(IDLE).unwrap();
+        assert!(left > Duration::ZERO && left <= IDLE, "{left:?}");
+        assert_eq!(locks(), 1);
+        assert_eq!(look(Duration::ZERO), None);
+        assert_eq!(locks(), 0);
+        assert!(elsewhere.opened.lock().unwrap().is_empty());
+
+        // It is opened anew when it is wanted again, and let go without anybody's doing.
+        drop(elsewhere.instances(host).await.unwrap());
+        assert_eq!(locks(), 1);
+        let watched = let_go(
+            Arc::downgrade(&elsewhere.opened),
+            endpoint.clone(),
+            Duration::from_millis(10),
+        );
+        tokio::time::timeout(Duration::from_secs(10), watched)
+            .await
+            .unwrap();
+        assert_eq!(locks(), 0);
+        // What is there in the end is ended with all others.
+        drop(elsewhere.instances(host).await.unwrap());
+        assert!(elsewhere.close(Duration::from_secs(1)).await);
+        assert_eq!(locks(), 0);
     }
 }

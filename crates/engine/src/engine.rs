@@ -125,6 +125,12 @@ impl Engine {
         }
     }
 
+    /// Whether anybody else has it, or one made from it: all of them use the same connections.
+    pub fn is_shared(&self) -> bool {
+        // Each has its own `Inner` with the one version, and each clone has that `Inner`.
+        Arc::strong_count(&self.inner) > 1 || Arc::strong_count(&self.inner.version) > 1
+    }
+
     /// What it was opened with.
     pub fn options(&self) -> &Options {
         &self.inner.options

@@ -20,7 +20,9 @@ use crate::state::{Known, State};
 /// How many hosts are asked side by side.
 const AT_ONCE: usize = 32;
 /// After how long without use an engine is let go, and with it what is connected.
-const IDLE: Duration = Duration::from_mins(15);
+pub const IDLE: Duration = Duration::from_mins(15);
+/// How soon one is looked at again that nobody asked for so long, and that somebody is still at work with.
+pub const AGAIN: Duration = Duration::from_mins(1);
 
 /// An engine, and a way to look at the machine that it runs on.
 #[derive(Clone)]
@@ -212,16 +214,20 @@ impl Host {
         Ok(opened)
     }
 
-    /// Lets the engine go if nobody has used it for long; `Some` is how long that is not yet so. Whoever is at work with the
-    /// engine keeps it, and its connections, until that is done.
+    /// Lets the engine go if nobody has used it for long; `Some` is when to look again. As long as somebody is at work with it,
+    /// such as a server that runs there, it stays: whoever comes next uses the same connections and makes no second ones.
     fn let_idle_go(&self) -> Option<Duration> {
         let mut engine = self.lock();
-        let left = IDLE.saturating_sub(engine.as_ref()?.last.elapsed());
-        if left.is_zero() {
-            *engine = None;
-            return None;
+        let used = engine.as_ref()?;
+        let left = IDLE.saturating_sub(used.last.elapsed());
+        if !left.is_zero() {
+            return Some(left);
         }
-        Some(left)
+        if used.opened.engine.is_shared() {
+            return Some(AGAIN);
+        }
+        *engine = None;
+        None
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Used>> {
@@ -311,8 +317,14 @@ mod tests {
         assert!(host.is_open());
         tokio::time::sleep(IDLE / 2).await;
         assert!(!host.is_open());
-        host.engine().unwrap();
+        // Whoever is at work with it keeps it, in whichever form.
+        let at_work = host.engine().unwrap().speaking("1.41".parse().unwrap());
         assert_eq!(opened.load(Ordering::Relaxed), 3);
+        tokio::time::sleep(IDLE * 3).await;
+        assert!(host.is_open());
+        drop(at_work);
+        tokio::time::sleep(AGAIN * 2).await;
+        assert!(!host.is_open());
         let error = hosts.get("b\u{1b}[31m").unwrap_err();
         assert_eq!(error.to_string(), "there is no host \"b\"; there are: a");
     }

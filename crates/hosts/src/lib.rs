@@ -15,6 +15,6 @@ mod machine;
 mod state;
 
 pub use choose::{NoHost, Wish};
-pub use host::{Host, Hosts, Open, Opened, Spec, Unknown};
+pub use host::{AGAIN, Host, Hosts, IDLE, Open, Opened, Spec, Unknown};
 pub use machine::{Look, Machine};
 pub use state::{Facts, Health, State};

@@ -146,6 +146,22 @@ impl Instances {
         self.inner.claim.id()
     }
 
+    /// Ends what nobody uses: the lock is given back, and the engine let go.
+    ///
+    /// # Errors
+    /// Something runs, or is being made, or somebody else has a handle: then all of it goes on.
+    pub fn retire(self) -> Result<(), Self> {
+        // Handles on other terms, and the task of each container, share the claim.
+        let is_alone = Arc::strong_count(&self.inner) == 1 && Arc::strong_count(&self.inner.claim) == 1;
+        if !is_alone || !self.inner.tasks.is_empty() {
+            return Err(self);
+        }
+        if !self.inner.incomplete.load(Ordering::Relaxed) {
+            self.inner.claim.forget();
+        }
+        Ok(())
+    }
+
     /// Ends all instances and waits until nothing is left of them, at most this long. Says whether that is so; what
     /// is left is removed at the next start.
     pub async fn close(&self, within: Duration) -> bool {
