@@ -1,8 +1,9 @@
 //! How a host does: asked of its engine and its machine when somebody wants to know, and kept for some seconds.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use base::names::HostName;
+use base::names::{HostName, ServerName};
 use engine::guard::Mode;
 use engine::ops::containers::ContainerQuery;
 use engine::{Engine, Filters};
@@ -17,6 +18,10 @@ use crate::machine::Machine;
 const FRESH: Duration = Duration::from_secs(5);
 /// What containers bear that run servers for Dockmaster.
 const OURS: &str = "dockmaster.managed";
+/// The label that names the server.
+const SERVER: &str = "dockmaster.server";
+/// Most servers of a host that are named.
+const NAMED: usize = 24;
 /// Most of it that is shown of a stranger's word.
 const WORD: usize = 120;
 
@@ -81,6 +86,9 @@ pub struct Facts {
     pub running: u64,
     /// Those that run servers of Dockmaster's, of whichever gateway.
     pub ours: u64,
+    /// The servers that these are of, by name; of very many the first 24.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<String>,
     /// Images.
     pub images: u64,
     /// By how much its clock is ahead of ours; the way of the answer counts half.
@@ -183,6 +191,7 @@ async fn ask(opened: &Opened) -> Result<Facts, engine::Error> {
     };
     let (ping, ours, machine) = tokio::join!(engine.system_ping(), ours(engine), machine);
     let memory = number(&info, "MemTotal");
+    let ours = ours?;
     Ok(Facts {
         seconds_ago: 0,
         round_trip_ms: ping?.took.as_secs_f64() * 1000.0,
@@ -194,7 +203,8 @@ async fn ask(opened: &Opened) -> Result<Facts, engine::Error> {
         memory,
         containers: number(&info, "Containers"),
         running: number(&info, "ContainersRunning"),
-        ours: ours?,
+        ours: ours.len() as u64,
+        servers: servers(&ours),
         images: number(&info, "Images"),
         clock_ahead_ms: ahead(&info, begun, ended).unwrap_or_default(),
         // An engine in a virtual machine is on another machine than its socket.
@@ -202,13 +212,22 @@ async fn ask(opened: &Opened) -> Result<Facts, engine::Error> {
     })
 }
 
-async fn ours(engine: &Engine) -> Result<u64, engine::Error> {
+async fn ours(engine: &Engine) -> Result<Vec<Value>, engine::Error> {
     let query = ContainerQuery {
         filters: Filters::new().with("label", OURS),
         ..ContainerQuery::default()
     };
-    let list = engine.container_list(&query).await?;
-    Ok(list.len() as u64)
+    engine.container_list(&query).await
+}
+
+/// The names of the servers that these containers are of.
+fn servers(containers: &[Value]) -> Vec<String> {
+    let names = containers.iter().filter_map(|container| {
+        let name = container.get("Labels")?.get(SERVER)?.as_str()?;
+        ServerName::parse(name).ok().map(String::from)
+    });
+    let names: BTreeSet<String> = names.collect();
+    names.into_iter().take(NAMED).collect()
 }
 
 /// By how many milliseconds the engine's clock is ahead.

@@ -109,14 +109,22 @@ async fn answers_are_kept_and_shared() {
             200,
             &serde_json::json!({"ServerVersion": "28.0", "MemTotal": 8192, "NCPU": 2}),
         ),
-        "/containers/json" => Reply::json(200, &serde_json::json!([{}, {}])),
+        "/containers/json" => {
+            let of = |server: &str| serde_json::json!({"Labels": {"dockmaster.server": server}});
+            let strange = of("\u{1b}[31m no name");
+            Reply::json(
+                200,
+                &serde_json::json!([{}, of("render"), of("memory"), of("render"), strange]),
+            )
+        }
         _ => Reply::ping("1.45"),
     });
     let hosts = hosts(vec![spec("one", &double.endpoint(), &[], None)]);
     let host = hosts.get("one").unwrap();
     let (one, other) = tokio::join!(host.state(LIMIT), host.state(LIMIT));
     assert_eq!(facts(&one.health).engine, "28.0");
-    assert_eq!(facts(&one.health).ours, 2);
+    assert_eq!(facts(&one.health).ours, 5);
+    assert_eq!(facts(&one.health).servers, ["memory", "render"]);
     assert_eq!(one, other);
     let asked = double.seen().len();
     host.state(LIMIT).await;

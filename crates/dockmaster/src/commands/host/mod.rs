@@ -217,7 +217,7 @@ async fn show(settings: &Settings, name: &str, json: bool) -> Result<Exit> {
     if json {
         output::json(&json!({
             "name": name, "endpoint": endpoint, "origin": origin, "ssh": host.ssh, "mode": host.mode,
-            "labels": host.labels, "servers": users(settings, name), "settings": written, "bridge": bridge,
+            "labels": host.labels, "servers": users(settings, name), "may_run": candidates(settings, host), "settings": written, "bridge": bridge,
         }))?;
         return Ok(Exit::Done);
     }
@@ -231,6 +231,10 @@ async fn show(settings: &Settings, name: &str, json: bool) -> Result<Exit> {
     let users = users(settings, name);
     if !users.is_empty() {
         output::line(&format!("runs {}", users.join(", ")))?;
+    }
+    let candidates = candidates(settings, host);
+    if !candidates.is_empty() {
+        output::line(&format!("may run {}", candidates.join(", ")))?;
     }
     for shown in written {
         output::line(&format!("  {} = {}  # {}", shown.key, shown.value, shown.origin))?;
@@ -308,6 +312,20 @@ async fn remove(settings: &Settings, name: &str, yes: bool) -> Result<Exit> {
 fn users(settings: &Settings, name: &str) -> Vec<String> {
     let placed = fleet::enabled(settings).filter(|enabled| is_placed_on(enabled, name));
     placed
+        .map(|enabled| format!("{} (profile {})", enabled.name, enabled.profile))
+        .collect()
+}
+
+/// The servers that are placed by a label that this host has, or wherever there is memory.
+fn candidates(settings: &Settings, host: &Host) -> Vec<String> {
+    let fitting = fleet::enabled(settings).filter(|enabled| match &enabled.setup.host {
+        Some(Place::Where(wish)) => wish
+            .label
+            .as_ref()
+            .is_none_or(|label| host.labels.contains(label)),
+        _ => false,
+    });
+    fitting
         .map(|enabled| format!("{} (profile {})", enabled.name, enabled.profile))
         .collect()
 }

@@ -26,11 +26,25 @@ pub(crate) fn table(states: &[State]) -> String {
         ],
         &rows,
     );
-    for remark in states.iter().filter_map(remark) {
+    for line in states
+        .iter()
+        .flat_map(|state| [runs(state), remark(state)])
+        .flatten()
+    {
         text.push('\n');
-        text.push_str(&remark);
+        text.push_str(&line);
     }
     text
+}
+
+/// The servers that run there.
+fn runs(state: &State) -> Option<String> {
+    match &state.health {
+        Health::Up(facts) if !facts.servers.is_empty() => {
+            Some(format!("{} runs {}", state.name, facts.servers.join(", ")))
+        }
+        _ => None,
+    }
 }
 
 fn row(state: &State) -> [String; 11] {
@@ -144,6 +158,7 @@ mod tests {
         let rich = Facts {
             machine: Some(machine),
             ours: 2,
+            servers: vec!["memory".to_owned(), "render".to_owned()],
             clock_ahead_ms: -61_500,
             ..facts.clone()
         };
@@ -160,6 +175,7 @@ mod tests {
         tcp   up        28.5.2  40.2 ms  8 CPUs         ? of 16 GiB      ?                  7          read-only               ssh://tcp
         lab   down                                                                                     read-only               ssh://lab
         idle  not used                                                                                 read-only               ssh://idle
+        prod runs memory, render
         prod: its clock is 61 s behind ours; let both be set by NTP, or times in logs mislead
         lab: can't connect to lab at 10.0.0.9:22: no answer at all
         ");
