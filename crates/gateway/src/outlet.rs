@@ -1,6 +1,6 @@
 //! The way out to a client: a bounded queue of messages, and the task that writes them to a pipe.
 
-use axum::http::StatusCode;
+use hyper::StatusCode;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use wire::Message;

@@ -1,18 +1,17 @@
 //! Server-sent events: messages as `data:` lines, comments while nothing happens. Those of a legacy session bear ids,
 //! and come out of its [`Replay`](super::replay::Replay).
 
-use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use hyper::body::Bytes;
+use hyper::{HeaderMap, header};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
 
 use super::replay::{Place, Reader, Taken};
+use super::reply::{self, Response};
 use crate::outlet::Outgoing;
 
 /// How long a client is asked to wait before it connects again.
@@ -66,7 +65,7 @@ pub(crate) fn stream(
         keep_alive,
         guard: Some(guard),
     };
-    response(Body::from_stream(stream::unfold(events, Events::next)))
+    reply::events(stream::unfold(events, Events::next))
 }
 
 /// How a stream of a legacy session is held open.
@@ -91,7 +90,7 @@ pub(crate) fn replayed(reader: Reader, hold: Hold) -> Response {
         first,
         is_over: false,
     };
-    response(Body::from_stream(stream::unfold(events, Replayed::next)))
+    reply::events(stream::unfold(events, Replayed::next))
 }
 
 struct Replayed {
@@ -103,14 +102,14 @@ struct Replayed {
 }
 
 impl Replayed {
-    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+    async fn next(mut self) -> Option<(Bytes, Self)> {
         if !self.first.is_empty() {
             let first = std::mem::take(&mut self.first);
-            return Some((Ok(first.into()), self));
+            return Some((first.into(), self));
         }
         while !self.is_over {
             match self.reader.take(CHUNK) {
-                Taken::Events(chunk) => return Some((Ok(chunk.into()), self)),
+                Taken::Events(chunk) => return Some((chunk.into(), self)),
                 Taken::Over => break,
                 Taken::Nothing => {}
             }
@@ -125,20 +124,10 @@ impl Replayed {
             } else {
                 Bytes::from_static(b":\n\n")
             };
-            return Some((Ok(chunk), self));
+            return Some((chunk, self));
         }
         None
     }
-}
-
-pub(super) fn response(body: Body) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-store"),
-        // Keeps nginx from gathering events.
-        (header::HeaderName::from_static("x-accel-buffering"), "no"),
-    ];
-    (StatusCode::OK, headers, body).into_response()
 }
 
 struct Events {
@@ -150,7 +139,7 @@ struct Events {
 }
 
 impl Events {
-    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+    async fn next(mut self) -> Option<(Bytes, Self)> {
         let mut chunk = Vec::new();
         for message in std::mem::take(&mut self.ready) {
             push(&mut chunk, None, &message.line);
@@ -171,7 +160,7 @@ impl Events {
         {
             self.take(&mut chunk, &message);
         }
-        Some((Ok(chunk.into()), self))
+        Some((chunk.into(), self))
     }
 
     fn take(&mut self, chunk: &mut Vec<u8>, message: &Outgoing) {
@@ -200,7 +189,7 @@ pub(super) fn push(chunk: &mut Vec<u8>, place: Option<Place>, line: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use hyper::header::HeaderValue;
 
     use super::*;
 

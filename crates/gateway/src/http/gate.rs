@@ -5,8 +5,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use axum::http::{HeaderMap, StatusCode, Uri, header};
 use hmac::{Hmac, Mac as _};
+use hyper::{HeaderMap, StatusCode, Uri, header};
 use sha2::{Digest as _, Sha256};
 
 use super::{HttpOptions, Refused};
@@ -222,8 +222,8 @@ fn tag(key: &[u8; 32], token: &str) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
     use base::Secret;
+    use hyper::header::HeaderValue;
 
     use super::*;
     use crate::Key;

@@ -10,35 +10,33 @@ mod body;
 mod gate;
 mod post;
 mod replay;
+mod reply;
 mod sessions;
 mod sse;
 
-use std::borrow::Cow;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post as posting};
 use base::Secret;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Method, StatusCode, Uri, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use percent_encoding::percent_decode_str;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wire::{Fault, Message, code};
 
 pub(crate) use sessions::Sessions;
 
 pub(crate) use self::gate::CLIENT;
-use self::gate::Gate;
+use self::gate::{Gate, Visitor};
 pub use self::gate::{Link as GatewayLink, Links};
+pub(crate) use self::reply::{Refused, Response, fault, json};
 use crate::Principal;
 use crate::caller::{Peer, View};
 use crate::core::Core;
@@ -168,27 +166,6 @@ impl HttpServer {
         let Self { listener, site, .. } = self;
         let (core, ending) = (Arc::clone(&site.core), site.ending.clone());
         let places = Arc::clone(&site.places);
-        let mut router = Router::new();
-        if site.sse.is_some() {
-            router = router
-                .route("/sse", get(sse::get))
-                .route("/messages", posting(sse::post));
-        }
-        let router = router
-            .route("/mcp", any(mcp))
-            .route("/mcp/server/{name}", any(mcp_server))
-            .route("/mcp/profile/{name}", any(mcp_profile))
-            .route("/status", get(status))
-            .route("/health", get(async || "ok\n"))
-            .fallback(async || {
-                Refused::new(
-                    StatusCode::NOT_FOUND,
-                    "nothing is here; the MCP endpoint is /mcp, of one server /mcp/server/NAME, of one profile \
-                     /mcp/profile/NAME",
-                )
-            })
-            .layer(axum::middleware::from_fn_with_state(Arc::clone(&site), passage))
-            .with_state(site);
         let connections = TaskTracker::new();
         let sweeping = core.sessions.sweep();
         tokio::pin!(sweeping);
@@ -206,10 +183,9 @@ impl HttpServer {
             };
             match accepted {
                 Ok((stream, place)) => {
-                    let (router, ending) = (router.clone(), ending.clone());
-                    let receive = core.limits.receive;
+                    let site = Arc::clone(&site);
                     connections.spawn(async move {
-                        connection(stream, router, receive, ending).await;
+                        connection(stream, site).await;
                         drop(place);
                     });
                 }
@@ -250,11 +226,18 @@ async fn accept(
     Ok((stream, place))
 }
 
-async fn connection(stream: TcpStream, router: Router, receive: Duration, ending: CancellationToken) {
+async fn connection(stream: TcpStream, site: Arc<Site>) {
+    let ending = site.ending.clone();
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(receive)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .header_read_timeout(site.core.limits.receive)
+        .serve_connection(
+            TokioIo::new(stream),
+            service_fn(|request| {
+                let site = Arc::clone(&site);
+                async move { Ok::<_, Infallible>(answer(&site, request).await) }
+            }),
+        );
     tokio::pin!(connection);
     let mut is_ending = false;
     loop {
@@ -273,89 +256,131 @@ async fn connection(stream: TcpStream, router: Router, receive: Duration, ending
     }
 }
 
-/// What every request passes, before its body is read.
-async fn passage(
-    State(site): State<Arc<Site>>,
-    mut request: Request,
-    next: axum::middleware::Next,
-) -> Response {
-    if let Err(refused) = site.gate.place(request.headers(), request.uri()) {
-        return refused.into_response();
-    }
-    let path = request.uri().path();
-    let is_endpoint = is_endpoint(path);
-    let is_known =
-        is_endpoint || path == "/status" || site.sse.is_some() && matches!(path, "/sse" | "/messages");
-    // Clients probe for authorization metadata and for a stream without a session; there is neither, and a 401
-    // would send them looking for a login.
-    let is_open = !is_known
-        || is_endpoint && request.method() == Method::GET && sessions::id(request.headers()).is_none();
-    if !is_open {
-        match site.gate.principal(request.headers()) {
-            Ok(visitor) => {
-                request.extensions_mut().insert(visitor.principal);
-                request.extensions_mut().insert(Behind(visitor.behind));
+/// A request whose head is read, and whose body is not.
+pub(crate) type Request = hyper::Request<Incoming>;
+
+/// What there is to be asked.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Endpoint(View),
+    /// Of HTTP+SSE: the stream.
+    Stream,
+    /// Of HTTP+SSE: where messages go.
+    Messages,
+    Status,
+    Health,
+}
+
+impl Place {
+    /// What is at this path, where HTTP+SSE is offered or not.
+    fn of(uri: &Uri, sse: bool) -> Option<Self> {
+        let name = |rest: &str| -> Option<Arc<str>> {
+            let name = percent_decode_str(rest).decode_utf8_lossy();
+            (!name.is_empty() && !rest.contains('/')).then(|| name.into())
+        };
+        match uri.path() {
+            "/mcp" => Some(Self::Endpoint(View::Default)),
+            "/status" => Some(Self::Status),
+            "/health" => Some(Self::Health),
+            "/sse" if sse => Some(Self::Stream),
+            "/messages" if sse => Some(Self::Messages),
+            path => {
+                if let Some(server) = path.strip_prefix("/mcp/server/") {
+                    name(server).map(|name| Self::Endpoint(View::Server(name)))
+                } else {
+                    let profile = path.strip_prefix("/mcp/profile/")?;
+                    name(profile).map(|name| Self::Endpoint(View::Profile(name)))
+                }
             }
-            Err(refused) => return refused.into_response(),
         }
     }
-    next.run(request).await
-}
 
-/// For which of its clients another gateway asks.
-#[derive(Clone)]
-struct Behind(Option<Arc<str>>);
+    /// Whether a token is asked for. Clients probe for a stream without a session; there is none, and a 401 would send
+    /// them looking for a login.
+    fn is_open(&self, request: &Request) -> bool {
+        match self {
+            Self::Endpoint(_) => request.method() == Method::GET && sessions::id(request.headers()).is_none(),
+            Self::Health => true,
+            Self::Stream | Self::Messages | Self::Status => false,
+        }
+    }
 
-/// `/mcp`, `/mcp/server/NAME`, `/mcp/profile/NAME`.
-fn is_endpoint(path: &str) -> bool {
-    let name = path
-        .strip_prefix("/mcp/server/")
-        .or_else(|| path.strip_prefix("/mcp/profile/"));
-    path == "/mcp" || name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
-}
-
-async fn mcp(State(site): State<Arc<Site>>, request: Request) -> Response {
-    endpoint(&site, View::Default, request).await
-}
-
-type Name = Result<Path<String>, PathRejection>;
-
-async fn mcp_server(State(site): State<Arc<Site>>, name: Name, request: Request) -> Response {
-    match name {
-        Ok(Path(name)) => endpoint(&site, View::Server(name.into()), request).await,
-        Err(_) => unknown("server", "").into_response(),
+    /// The methods that it knows, unless this is one.
+    fn allowed(&self, method: &Method) -> Option<&'static str> {
+        let (is_known, allowed) = match self {
+            // Which one makes sense depends on the session.
+            Self::Endpoint(_) => return None,
+            Self::Stream | Self::Status | Self::Health => {
+                (matches!(*method, Method::GET | Method::HEAD), "GET, HEAD")
+            }
+            Self::Messages => (*method == Method::POST, "POST"),
+        };
+        (!is_known).then_some(allowed)
     }
 }
 
-async fn mcp_profile(State(site): State<Arc<Site>>, name: Name, request: Request) -> Response {
-    match name {
-        Ok(Path(name)) => endpoint(&site, View::Profile(name.into()), request).await,
-        Err(_) => unknown("profile", "").into_response(),
+async fn answer(site: &Arc<Site>, request: Request) -> Response {
+    match place(site, request).await {
+        Ok(response) => response,
+        Err(refused) => refused.into_response(),
     }
 }
 
-async fn endpoint(site: &Arc<Site>, view: View, request: Request) -> Response {
-    let Some(principal) = request.extensions().get::<Principal>().cloned() else {
-        return not_allowed();
-    };
-    if !site.core.set().knows(&view) {
-        return match &view {
+/// The way of every request. What it may not have is refused before its body is read.
+async fn place(site: &Arc<Site>, request: Request) -> Result<Response, Refused> {
+    site.gate.place(request.headers(), request.uri())?;
+    // Clients probe for authorization metadata; there is none, and a 401 would send them looking for a login.
+    let place = Place::of(request.uri(), site.sse.is_some()).ok_or_else(|| {
+        Refused::new(
+            StatusCode::NOT_FOUND,
+            "nothing is here; the MCP endpoint is /mcp, of one server /mcp/server/NAME, of one profile \
+             /mcp/profile/NAME",
+        )
+    })?;
+    if let Some(allowed) = place.allowed(request.method()) {
+        let refused = Refused::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            format!("only {allowed} is known here"),
+        );
+        return Err(refused.with(header::ALLOW, allowed));
+    }
+    if place.is_open(&request) {
+        return match place {
+            Place::Health => Ok(reply::text("ok\n")),
+            _ => Err(not_allowed()),
+        };
+    }
+    let Visitor { principal, behind } = site.gate.principal(request.headers())?;
+    match place {
+        Place::Endpoint(view) => {
+            let peer = Peer {
+                behind,
+                ..Peer::new(principal, view)
+            };
+            endpoint(site, peer, request).await
+        }
+        Place::Stream => sse::get(site, principal, &request),
+        Place::Messages => sse::post(site, &principal, request).await,
+        Place::Status | Place::Health => Ok(json(
+            StatusCode::OK,
+            serde_json::to_vec(&site.core.status()).unwrap_or_default(),
+        )),
+    }
+}
+
+async fn endpoint(site: &Arc<Site>, peer: Peer, request: Request) -> Result<Response, Refused> {
+    if !site.core.set().knows(&peer.view) {
+        return Err(match &peer.view {
             View::Server(name) => unknown("server", name),
             View::Profile(name) => unknown("profile", name),
             View::Default => unknown("profile", ""),
-        }
-        .into_response();
+        });
     }
-    let behind = request.extensions().get::<Behind>();
-    let peer = Peer {
-        behind: behind.and_then(|behind| behind.0.clone()),
-        ..Peer::new(principal, view)
-    };
     match *request.method() {
         Method::POST => post::post(site, peer, request).await,
         Method::GET => sessions::get(site, &peer, request.headers()),
         Method::DELETE => sessions::delete(site, &peer, request.headers()),
-        _ => not_allowed(),
+        _ => Err(not_allowed()),
     }
 }
 
@@ -367,77 +392,12 @@ fn unknown(kind: &str, name: &str) -> Refused {
     )
 }
 
-fn not_allowed() -> Response {
-    let refused = Refused::new(
+fn not_allowed() -> Refused {
+    Refused::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "send messages with POST; GET and DELETE are for sessions, by their Mcp-Session-Id",
-    );
-    refused.with(header::ALLOW, "POST, GET, DELETE").into_response()
-}
-
-async fn status(State(site): State<Arc<Site>>) -> Response {
-    json(
-        StatusCode::OK,
-        serde_json::to_vec(&site.core.status()).unwrap_or_default(),
     )
-}
-
-/// A request that is not let through; a JSON-RPC error, for those who read bodies.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    status: StatusCode,
-    message: Cow<'static, str>,
-    header: Option<(HeaderName, &'static str)>,
-    /// Of the request that the error answers, where it could be read.
-    id: Option<Box<wire::Id>>,
-}
-
-impl Refused {
-    pub(crate) fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-            header: None,
-            id: None,
-        }
-    }
-
-    /// The same as an answer to this request.
-    pub(crate) fn to(self, id: Option<wire::Id>) -> Self {
-        Self {
-            id: id.map(Box::new),
-            ..self
-        }
-    }
-
-    /// The same with a header.
-    pub(crate) fn with(self, name: HeaderName, value: &'static str) -> Self {
-        Self {
-            header: Some((name, value)),
-            ..self
-        }
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let id = self.id.map(|id| *id);
-        let mut response = fault(self.status, id, Fault::new(code::INVALID_REQUEST, self.message));
-        if let Some((name, value)) = self.header {
-            response
-                .headers_mut()
-                .insert(name, HeaderValue::from_static(value));
-        }
-        response
-    }
-}
-
-pub(crate) fn fault(status: StatusCode, id: Option<wire::Id>, fault: Fault) -> Response {
-    json(status, Message::response(id, Err(fault)).to_line())
-}
-
-pub(crate) fn json(status: StatusCode, body: Vec<u8>) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+    .with(header::ALLOW, "POST, GET, DELETE")
 }
 
 /// A header as text; `None` if it is absent, an error if it is not ASCII.
@@ -446,4 +406,42 @@ pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a 
         .get(name)
         .map(|value| value.to_str().map_err(|_| ()))
         .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places() {
+        let server = |name: &str| Some(Place::Endpoint(View::Server(name.into())));
+        let profile = |name: &str| Some(Place::Endpoint(View::Profile(name.into())));
+        for (uri, wanted) in [
+            ("/mcp", Some(Place::Endpoint(View::Default))),
+            ("/mcp?x=/status", Some(Place::Endpoint(View::Default))),
+            ("/mcp/", None),
+            ("/MCP", None),
+            ("//mcp", None),
+            ("/mcp/server/memory", server("memory")),
+            ("/mcp/server/my%20server", server("my server")),
+            ("/mcp/server/a%2Fb", server("a/b")),
+            ("/mcp/server/%ff", server("\u{fffd}")),
+            ("/mcp/server/", None),
+            ("/mcp/server", None),
+            ("/mcp/server/a/b", None),
+            ("/mcp/profile/work", profile("work")),
+            ("/mcp/profile/work/", None),
+            ("/status", Some(Place::Status)),
+            ("/health", Some(Place::Health)),
+            ("/sse", Some(Place::Stream)),
+            ("/messages?session=x", Some(Place::Messages)),
+            ("/", None),
+            ("*", None),
+        ] {
+            assert_eq!(Place::of(&Uri::from_static(uri), true), wanted, "{uri}");
+        }
+        for uri in ["/sse", "/messages"] {
+            assert_eq!(Place::of(&Uri::from_static(uri), false), None, "{uri}");
+        }
+    }
 }

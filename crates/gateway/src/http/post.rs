@@ -3,11 +3,9 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
-use axum::extract::Request as HttpRequest;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt as _;
+use hyper::body::{Bytes, Incoming};
+use hyper::{HeaderMap, StatusCode, header};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -17,8 +15,9 @@ use wire::meta::{Ability, ModernMeta, RequestMeta};
 use wire::{Era, Fault, Frame, Id, Malformed, Message, Raw, Request, Version, code, meta, method};
 
 use super::replay::Purpose;
+use super::reply::{self, Response};
 use super::sessions::Held;
-use super::{Refused, Site, body, fault, json, sessions, text};
+use super::{Refused, Request as HttpRequest, Site, body, fault, json, sessions, text};
 use crate::call::Kind;
 use crate::caller::Peer;
 use crate::core::Core;
@@ -33,28 +32,23 @@ use crate::{Limits, legacy, modern, pipe};
 /// would otherwise lose the refusal with the connection.
 const DRAINED: usize = 64 << 20;
 
-pub(crate) async fn post(site: &Arc<Site>, peer: Peer, request: HttpRequest) -> Response {
+pub(crate) async fn post(site: &Arc<Site>, peer: Peer, request: HttpRequest) -> Result<Response, Refused> {
     let core = &site.core;
     let (head, content) = request.into_parts();
     let headers = &head.headers;
     if !is_json(headers) {
-        return Refused::new(
+        return Err(Refused::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "send `Content-Type: application/json`",
-        )
-        .into_response();
+        ));
     }
     if !body::takes_json(headers) && !body::takes_stream(headers) {
-        return Refused::new(
+        return Err(Refused::new(
             StatusCode::NOT_ACCEPTABLE,
             "send `Accept: application/json, text/event-stream`",
-        )
-        .into_response();
+        ));
     }
-    let content = match content_of(content, &core.limits).await {
-        Ok(content) => content,
-        Err(refused) => return refused.into_response(),
-    };
+    let content = content_of(content, &core.limits).await?;
     let frame = wire::parse(&content, &wire_limits(&core.limits));
     drop(content);
     let post = Post {
@@ -66,7 +60,7 @@ pub(crate) async fn post(site: &Arc<Site>, peer: Peer, request: HttpRequest) -> 
     match frame {
         Ok(Frame::Single(message)) => post.single(message).await,
         Ok(Frame::Batch(messages)) => post.batch(messages).await,
-        Err(error) => fault(StatusCode::BAD_REQUEST, error.id.clone(), error.fault()),
+        Err(error) => Ok(fault(StatusCode::BAD_REQUEST, error.id.clone(), error.fault())),
     }
 }
 
@@ -78,7 +72,7 @@ pub(super) fn wire_limits(limits: &Limits) -> wire::Limits {
 }
 
 /// The body, or why it is not taken.
-pub(super) async fn content_of(body: Body, limits: &Limits) -> Result<Bytes, Refused> {
+pub(super) async fn content_of(body: Incoming, limits: &Limits) -> Result<Bytes, Refused> {
     let most = limits.message_bytes;
     match timeout(limits.receive, receive(body, most)).await {
         Ok(Ok(Received::Whole(content))) => Ok(content),
@@ -116,7 +110,7 @@ enum Received {
 }
 
 /// Reads a body of at most `most` bytes.
-async fn receive(mut body: Body, most: usize) -> Result<Received, axum::Error> {
+async fn receive(mut body: Incoming, most: usize) -> Result<Received, hyper::Error> {
     let mut content = Vec::new();
     let mut ends = Ends::default();
     let mut length = 0usize;
@@ -165,24 +159,24 @@ impl Post<'_> {
         }
     }
 
-    async fn single(self, message: Message) -> Response {
+    async fn single(self, message: Message) -> Result<Response, Refused> {
         let spoken = self.spoken();
         match message {
             Message::Request(request) => {
                 let object = match members(request.params.as_ref()) {
                     Ok(object) => object,
-                    Err(error) => return fault(StatusCode::BAD_REQUEST, Some(request.id), error),
+                    Err(error) => return Ok(fault(StatusCode::BAD_REQUEST, Some(request.id), error)),
                 };
                 let is_modern = matches!(spoken, Spoken::Known(version) if version.era() == Era::Modern)
                     || pipe::speaks_modern(&request, Some(&object));
                 if is_modern {
-                    return match self.check(&spoken, &request, &object).await {
+                    return Ok(match self.check(&spoken, &request, &object).await {
                         Ok(meta) => self.modern(meta, request).await,
                         Err(error) => fault(StatusCode::BAD_REQUEST, Some(request.id), error),
-                    };
+                    });
                 }
                 if let Some(refused) = unknown_version(&spoken, Some(&request)) {
-                    return refused;
+                    return Ok(refused);
                 }
                 if request.method == method::INITIALIZE {
                     return self.initialize(request);
@@ -194,18 +188,15 @@ impl Post<'_> {
     }
 
     /// Notifications and answers: taken, and that is all.
-    fn one_way(&self, spoken: &Spoken, messages: Vec<Message>) -> Response {
+    fn one_way(&self, spoken: &Spoken, messages: Vec<Message>) -> Result<Response, Refused> {
         if let Some(refused) = unknown_version(spoken, None) {
-            return refused;
+            return Ok(refused);
         }
         // The modern era has no notification for HTTP, and no session that one could be for.
         if matches!(spoken, Spoken::Known(version) if version.era() == Era::Modern) {
-            return StatusCode::ACCEPTED.into_response();
+            return Ok(reply::empty(StatusCode::ACCEPTED));
         }
-        let held = match sessions::named(self.site, &self.peer, self.headers) {
-            Ok(held) => held,
-            Err(refused) => return refused.into_response(),
-        };
+        let held = sessions::named(self.site, &self.peer, self.headers)?;
         for message in messages {
             match message {
                 Message::Notification(notification) => {
@@ -215,20 +206,17 @@ impl Post<'_> {
                 Message::Request(_) => {}
             }
         }
-        StatusCode::ACCEPTED.into_response()
+        Ok(reply::empty(StatusCode::ACCEPTED))
     }
 
     /// A handshake makes a session.
-    fn initialize(self, request: Request) -> Response {
+    fn initialize(self, request: Request) -> Result<Response, Refused> {
         let session = Session::new(self.peer, self.core.limits.in_flight);
         let result = match legacy::initialize(self.core, &session, request.params.as_ref()) {
             Ok(result) => result,
-            Err(error) => return fault(StatusCode::BAD_REQUEST, Some(request.id), error),
+            Err(error) => return Ok(fault(StatusCode::BAD_REQUEST, Some(request.id), error)),
         };
-        let id = match self.core.sessions.add(session) {
-            Ok(id) => id,
-            Err(refused) => return refused.into_response(),
-        };
+        let id = self.core.sessions.add(session)?;
         let mut response = json(
             StatusCode::OK,
             Message::response(Some(request.id), Ok(result)).to_line(),
@@ -238,18 +226,15 @@ impl Post<'_> {
                 .headers_mut()
                 .insert(header::HeaderName::from_static(SESSION_ID), id);
         }
-        response
+        Ok(response)
     }
 
-    async fn legacy(self, request: Request) -> Response {
-        let held = match sessions::named(self.site, &self.peer, self.headers) {
-            Ok(held) => held,
-            Err(refused) => return refused.into_response(),
-        };
+    async fn legacy(self, request: Request) -> Result<Response, Refused> {
+        let held = sessions::named(self.site, &self.peer, self.headers)?;
         let session = Arc::clone(&held.session);
         let work = match session.begin(&request) {
             Ok(work) => work,
-            Err(error) => return fault(StatusCode::OK, Some(request.id), error),
+            Err(error) => return Ok(fault(StatusCode::OK, Some(request.id), error)),
         };
         let purpose = Purpose::Answer(Some(request.id.clone()));
         let (core, can_stream) = (Arc::clone(self.core), body::takes_stream(self.headers));
@@ -262,26 +247,22 @@ impl Post<'_> {
                 drop(outlet.send_line(answer.to_line(), Some(StatusCode::OK)).await);
             }
         });
-        self.respond_in(&held, purpose, queue).await
+        Ok(self.respond_in(&held, purpose, queue).await)
     }
 
     /// A batch of a legacy session; its answers come as one array.
-    async fn batch(self, messages: Vec<Result<Message, Malformed>>) -> Response {
+    async fn batch(self, messages: Vec<Result<Message, Malformed>>) -> Result<Response, Refused> {
         let spoken = self.spoken();
         if let Some(refused) = unknown_version(&spoken, None) {
-            return refused;
+            return Ok(refused);
         }
-        let held = match sessions::named(self.site, &self.peer, self.headers) {
-            Ok(held) => held,
-            Err(refused) => return refused.into_response(),
-        };
+        let held = sessions::named(self.site, &self.peer, self.headers)?;
         let session = Arc::clone(&held.session);
         if !session.hello().is_some_and(|hello| hello.version.has_batches()) {
-            return Refused::new(
+            return Err(Refused::new(
                 StatusCode::BAD_REQUEST,
                 "the protocol version of this session has no batches",
-            )
-            .into_response();
+            ));
         }
         let mut answers = Vec::new();
         let mut working = Vec::new();
@@ -297,7 +278,7 @@ impl Post<'_> {
             }
         }
         if answers.is_empty() && working.is_empty() {
-            return StatusCode::ACCEPTED.into_response();
+            return Ok(reply::empty(StatusCode::ACCEPTED));
         }
         let (core, can_stream) = (Arc::clone(self.core), body::takes_stream(self.headers));
         let (outlet, queue) = Outlet::new();
@@ -309,7 +290,7 @@ impl Post<'_> {
             answers.extend(futures_util::future::join_all(work).await.into_iter().flatten());
             drop(outlet.send_line(pipe::join(&answers), Some(StatusCode::OK)).await);
         });
-        self.respond_in(&held, Purpose::Answer(None), queue).await
+        Ok(self.respond_in(&held, Purpose::Answer(None), queue).await)
     }
 
     async fn modern(self, meta: ModernMeta, request: Request) -> Response {
@@ -459,7 +440,7 @@ impl Post<'_> {
             }
             Some(message) => body::stream(queue, vec![message], limits.keep_alive, guard),
             // Cancelled by the client in another request: there is no answer.
-            None => StatusCode::ACCEPTED.into_response(),
+            None => reply::empty(StatusCode::ACCEPTED),
         }
     }
 
@@ -486,7 +467,7 @@ impl Post<'_> {
                 last: Some(status),
             }) if body::takes_json(self.headers) => json(status, line),
             // Cancelled by the client in another request: there is no answer.
-            None => StatusCode::ACCEPTED.into_response(),
+            None => reply::empty(StatusCode::ACCEPTED),
             message => {
                 let reader = held.replay.open(&self.core.tasks, purpose, message, queue);
                 held.stream(self.site, reader)

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use hyper::{HeaderMap, StatusCode};
 use wire::Version;
 use wire::header::SESSION_ID;
 
 use super::body::Hold;
 use super::replay::{Place, Purpose, Reader, Replay};
+use super::reply::{self, Response};
 use super::{Refused, Site, body, text};
 use crate::Limits;
 use crate::caller::Peer;
@@ -199,16 +199,16 @@ pub(super) fn named(site: &Site, peer: &Peer, headers: &HeaderMap) -> Result<Hel
 
 /// GET: the stream for messages that answer no request, where a second one takes the place of the first; or, by the
 /// last event that the client received, the rest of the stream which that was on.
-pub(super) fn get(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) -> Response {
-    let held = match named(site, peer, headers) {
-        Ok(held) => held,
-        Err(refused) => return refused.into_response(),
-    };
+pub(super) fn get(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) -> Result<Response, Refused> {
+    let held = named(site, peer, headers)?;
     if !body::takes_stream(headers) {
-        return Refused::new(StatusCode::NOT_ACCEPTABLE, "send `Accept: text/event-stream`").into_response();
+        return Err(Refused::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "send `Accept: text/event-stream`",
+        ));
     }
     match text(headers, LAST_EVENT_ID) {
-        Ok(None | Some("")) => general(site, &held),
+        Ok(None | Some("")) => Ok(general(site, &held)),
         Ok(Some(last)) => resumed(site, &held, Place::parse(last.trim())),
         Err(()) => resumed(site, &held, None),
     }
@@ -221,34 +221,33 @@ fn general(site: &Arc<Site>, held: &Held) -> Response {
     held.stream(site, reader)
 }
 
-fn resumed(site: &Arc<Site>, held: &Held, place: Option<Place>) -> Response {
+fn resumed(site: &Arc<Site>, held: &Held, place: Option<Place>) -> Result<Response, Refused> {
     let Some(place) = place else {
-        return Refused::new(
+        return Err(Refused::new(
             StatusCode::BAD_REQUEST,
             "the header Last-Event-ID is not the id of an event of this session",
-        )
-        .into_response();
+        ));
     };
     match held.replay.resume(place) {
-        Some(reader) => held.stream(site, reader),
+        Some(reader) => Ok(held.stream(site, reader)),
         // What was missed is lost either way; what comes next is not.
-        None if place.is_general() => general(site, held),
-        None => Refused::new(
+        None if place.is_general() => Ok(general(site, held)),
+        None => Err(Refused::new(
             StatusCode::BAD_REQUEST,
             "what came after that event is not kept any more; send the request again, if it may be made twice",
-        )
-        .into_response(),
+        )),
     }
 }
 
 /// DELETE: ends the session.
-pub(super) fn delete(site: &Site, peer: &Peer, headers: &HeaderMap) -> Response {
-    let Some(id) = id(headers) else {
-        return Refused::new(StatusCode::BAD_REQUEST, "the header Mcp-Session-Id is missing").into_response();
-    };
+pub(super) fn delete(site: &Site, peer: &Peer, headers: &HeaderMap) -> Result<Response, Refused> {
+    let id = id(headers)
+        .ok_or_else(|| Refused::new(StatusCode::BAD_REQUEST, "the header Mcp-Session-Id is missing"))?;
     if site.core.sessions.remove(peer, id) {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        Refused::new(StatusCode::NOT_FOUND, "there is no such session here (any more)").into_response()
+        return Ok(reply::empty(StatusCode::NO_CONTENT));
     }
+    Err(Refused::new(
+        StatusCode::NOT_FOUND,
+        "there is no such session here (any more)",
+    ))
 }

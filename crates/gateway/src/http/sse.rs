@@ -3,21 +3,19 @@
 //! are lines in, and the lines out are events. The session lives as long as the stream; nothing is resumed.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use hyper::StatusCode;
+use hyper::body::Bytes;
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use wire::{Frame, Message};
 
-use super::{Refused, Site, body, fault, post as posted};
+use super::reply::{self, Response};
+use super::{Refused, Request, Site, body, fault, post as posted};
 use crate::caller::{Peer, View};
 use crate::lines::{Line, Lines};
 use crate::seal::random_id;
@@ -83,31 +81,31 @@ impl Drop for Connected {
 }
 
 /// GET `/sse`.
-pub(super) async fn get(State(site): State<Arc<Site>>, request: Request) -> Response {
-    let principal = request.extensions().get::<Principal>().cloned();
-    let (Some(pipes), Some(principal)) = (&site.sse, principal) else {
-        return Refused::new(StatusCode::NOT_FOUND, "HTTP+SSE is switched off here").into_response();
+pub(super) fn get(site: &Arc<Site>, principal: Principal, request: &Request) -> Result<Response, Refused> {
+    let Some(pipes) = &site.sse else {
+        return Err(Refused::new(
+            StatusCode::NOT_FOUND,
+            "HTTP+SSE is switched off here",
+        ));
     };
     if !body::takes_stream(request.headers()) {
-        return Refused::new(StatusCode::NOT_ACCEPTABLE, "send `Accept: text/event-stream`").into_response();
+        return Err(Refused::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "send `Accept: text/event-stream`",
+        ));
     }
-    let id = match random_id() {
-        Ok(id) => id,
-        Err(error) => {
-            return Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response();
-        }
-    };
+    let id =
+        random_id().map_err(|error| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     let stop = site.ending.child_token();
     let (input, reader) = tokio::io::duplex(PIPE);
     let (writer, output) = tokio::io::duplex(PIPE);
     {
         let mut open = pipes.lock();
         if open.len() >= pipes.most {
-            return Refused::new(
+            return Err(Refused::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too many clients are connected; end one, or try again later",
-            )
-            .into_response();
+            ));
         }
         let pipe = Pipe {
             principal: principal.clone(),
@@ -117,7 +115,7 @@ pub(super) async fn get(State(site): State<Arc<Site>>, request: Request) -> Resp
         open.insert(id.clone(), pipe);
     }
     let connected = Connected {
-        site: Arc::clone(&site),
+        site: Arc::clone(site),
         id: id.clone(),
     };
     let (core, served) = (Arc::clone(&site.core), stop.clone());
@@ -135,13 +133,13 @@ pub(super) async fn get(State(site): State<Arc<Site>>, request: Request) -> Resp
         _session: connected,
         _stop: stop.drop_guard(),
     };
-    body::response(Body::from_stream(stream::unfold(events, Events::next)))
+    Ok(reply::events(stream::unfold(events, Events::next)))
 }
 
 impl Events {
-    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+    async fn next(mut self) -> Option<(Bytes, Self)> {
         if let Some(first) = self.first.take() {
-            return Some((Ok(first), self));
+            return Some((first, self));
         }
         let chunk = match timeout(self.keep_alive, self.lines.next()).await {
             Err(_) => Bytes::from_static(b":\n\n"),
@@ -156,51 +154,48 @@ impl Events {
             }
             Ok(Ok(None) | Err(_)) => return None,
         };
-        Some((Ok(chunk), self))
+        Some((chunk, self))
     }
 }
 
 /// POST `/messages?session=ID`: one message, or a batch.
-pub(super) async fn post(State(site): State<Arc<Site>>, request: Request) -> Response {
-    let principal = request.extensions().get::<Principal>();
+pub(super) async fn post(
+    site: &Arc<Site>,
+    principal: &Principal,
+    request: Request,
+) -> Result<Response, Refused> {
     let id = request
         .uri()
         .query()
         .and_then(|query| query.split('&').find_map(|part| part.strip_prefix("session=")));
-    let found = match (&site.sse, principal, id) {
-        (Some(pipes), Some(principal), Some(id)) => pipes.find(principal, id),
+    let found = match (&site.sse, id) {
+        (Some(pipes), Some(id)) => pipes.find(principal, id),
         _ => None,
     };
     let Some(Pipe { input, stop, .. }) = found else {
-        return Refused::new(
+        return Err(Refused::new(
             StatusCode::NOT_FOUND,
             "there is no such session (any more): GET /sse opens one, and its first event says where to POST",
-        )
-        .into_response();
+        ));
     };
     let (head, content) = request.into_parts();
     if !posted::is_json(&head.headers) {
-        return Refused::new(
+        return Err(Refused::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "send `Content-Type: application/json`",
-        )
-        .into_response();
+        ));
     }
     let limits = &site.core.limits;
-    let content = match posted::content_of(content, limits).await {
-        Ok(content) => content,
-        Err(refused) => return refused.into_response(),
-    };
+    let content = posted::content_of(content, limits).await?;
     match wire::parse(&content, &posted::wire_limits(limits)) {
         Ok(Frame::Single(Message::Request(request))) if pipe::is_modern(&request) => {
-            return Refused::new(
+            return Err(Refused::new(
                 StatusCode::BAD_REQUEST,
                 "this revision of the protocol is spoken at /mcp, not here",
-            )
-            .into_response();
+            ));
         }
         Ok(_) => {}
-        Err(error) => return fault(StatusCode::BAD_REQUEST, error.id.clone(), error.fault()),
+        Err(error) => return Ok(fault(StatusCode::BAD_REQUEST, error.id.clone(), error.fault())),
     }
     // Line ends stand only between the tokens of JSON, so spaces do as well.
     let mut line: Vec<u8> = content
@@ -214,20 +209,18 @@ pub(super) async fn post(State(site): State<Arc<Site>>, request: Request) -> Res
         input.write_all(&line).await
     });
     match timeout(limits.receive, written).await {
-        Ok(Ok(Ok(()))) => StatusCode::ACCEPTED.into_response(),
-        Ok(_) => Refused::new(
+        Ok(Ok(Ok(()))) => Ok(reply::empty(StatusCode::ACCEPTED)),
+        Ok(_) => Err(Refused::new(
             StatusCode::NOT_FOUND,
             "the session has ended: GET /sse opens another",
-        )
-        .into_response(),
+        )),
         Err(_) => {
             // Lines would pile up otherwise.
             stop.cancel();
-            Refused::new(
+            Err(Refused::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the session has ended, as its stream was not read: GET /sse opens another",
-            )
-            .into_response()
+            ))
         }
     }
 }
