@@ -5,6 +5,8 @@
     reason = "variables are how cargo tells a build script anything"
 )]
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 fn main() {
@@ -15,9 +17,17 @@ fn main() {
     if !set("CARGO_CFG_TARGET_OS", "linux") || !set("PROFILE", "release") {
         return;
     }
-    // The code that runs in every gateway lies side by side (`benches/order` tells why and writes the list).
-    let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-    println!("cargo:rustc-link-arg-bins=-Wl,-T,{folder}/order.ld");
+    // The code that runs in every gateway lies side by side (`benches/order` tells why and writes the list). Linked by
+    // a copy: cargo knows where this folder is also after the checkout was moved, and keeps what is said here.
+    let list = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("order.ld");
+    if let Err(error) = fs::copy("order.ld", &list) {
+        println!(
+            "cargo:warning=order.ld can't be copied to {}: {error}",
+            list.display()
+        );
+        return;
+    }
+    println!("cargo:rustc-link-arg-bins=-Wl,-T,{}", list.display());
 
     let native = std::env::var("HOST").ok() == std::env::var("TARGET").ok();
     if native && set("CARGO_CFG_TARGET_ENV", "gnu") && glibc().is_some_and(|version| version >= (2, 36)) {
