@@ -24,6 +24,7 @@ mod output;
 mod percall;
 mod permissions;
 mod placed;
+mod private;
 mod progress;
 #[cfg(test)]
 mod reference;

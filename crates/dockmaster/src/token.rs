@@ -1,7 +1,7 @@
 //! The bearer token of HTTP clients: given by `DOCKMASTER_TOKEN`, else generated once and kept in a file that only
 //! its owner can read.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fs_err as fs;
 
 use crate::env::Var;
+use crate::private;
 use crate::settings::Settings;
 
 /// The token, generated now if there is none yet.
@@ -43,38 +44,13 @@ fn generate(file: &Path) -> Result<()> {
     let mut random = [0; 32];
     getrandom::fill(&mut random)
         .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
-    let folder = file.parent().context("it has no folder")?;
-    private_folder(folder)?;
-    let draft = file.with_extension(format!("{}.new", std::process::id()));
-    let written = write_private(&draft, &URL_SAFE_NO_PAD.encode(random)).and_then(|()| {
-        match fs::hard_link(&draft, file) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        }
-    });
-    // If it was not made, there is nothing to remove.
+    let draft = private::draft(file, format!("{}\n", URL_SAFE_NO_PAD.encode(random)).as_bytes())?;
+    let linked = match fs::hard_link(&draft, file) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    };
     let _ = fs::remove_file(&draft);
-    Ok(written?)
-}
-
-fn write_private(path: &Path, token: &str) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    fs::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(token.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()
-}
-
-/// The state folder, which only its owner may look into.
-fn private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    Ok(linked?)
 }
 
 /// Where a person finds the token.

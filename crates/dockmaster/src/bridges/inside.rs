@@ -12,13 +12,13 @@ use base::names::ServerName;
 use store::{Seq, Store};
 
 use super::parcel::{PORT, PROTOCOL, Parcel, SOCKET};
-use super::record::write_private;
 use super::versions;
 use crate::control::{self, Order, Reply};
 use crate::env::Environment;
 use crate::exit::{self, Exit};
 use crate::logging::{self, LogLevel};
 use crate::logs::Logs;
+use crate::private;
 use crate::settings::{Overrides, Settings};
 use crate::{output, serve};
 
@@ -189,12 +189,12 @@ fn take(environment: Environment) -> Result<Exit> {
     let settings = settings(environment.clone())?;
     // It has to be understood before it takes the place of one that is.
     let draft = settings.folders.state.join("draft.toml");
-    write_private(&draft, parcel.config.as_bytes())?;
+    private::write(&draft, parcel.config.as_bytes())?;
     let read = Settings::read(Some(&draft), Overrides::default(), environment);
     drop(fs_err::remove_file(&draft));
     read.context("its configuration is not understood there")?;
-    write_private(&settings.folders.config_file(), parcel.config.as_bytes())?;
-    write_private(&Parcel::file(&settings), &text)?;
+    private::write(&settings.folders.config_file(), parcel.config.as_bytes())?;
+    private::write(&Parcel::file(&settings), &text)?;
     go_on(&settings)
 }
 
@@ -205,7 +205,7 @@ fn keys(environment: Environment) -> Result<Exit> {
     let settings = settings(environment)?;
     let mut parcel = Parcel::last(&settings)?.context("there was no parcel yet")?;
     parcel.keys = serde_json::from_slice(&text).context("the keys can't be read")?;
-    write_private(&Parcel::file(&settings), &serde_json::to_vec(&parcel)?)?;
+    private::write(&Parcel::file(&settings), &serde_json::to_vec(&parcel)?)?;
     go_on(&settings)
 }
 

@@ -1,7 +1,7 @@
 //! What this side knows of the bridge on a host, in a file of the state folder that only its owner can read.
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use base::Secret;
@@ -11,6 +11,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::private;
 use crate::settings::Settings;
 
 /// After so many milliseconds a key is replaced: a week.
@@ -83,7 +84,7 @@ impl Record {
     /// Keeps it: whole, or as it was before.
     pub(crate) fn save(&self, settings: &Settings, host: &str) -> Result<()> {
         let text = serde_json::to_string(self)?;
-        write_private(&file(settings, host), text.as_bytes())
+        private::write(&file(settings, host), text.as_bytes())
             .context("can't keep what is known of the bridge")
     }
 
@@ -103,7 +104,7 @@ impl Record {
     /// Waits for others who change the bridge of a host, and keeps them away until the lock is dropped.
     pub(crate) async fn lock(settings: &Settings, host: &str) -> Result<std::fs::File> {
         let path = lock_file(settings, host);
-        private_folder(&folder(settings))?;
+        private::folder(&folder(settings))?;
         let locked = tokio::task::spawn_blocking(move || {
             let file = fs::File::create(path)?.into_file();
             file.lock()?;
@@ -174,28 +175,4 @@ fn file(settings: &Settings, host: &str) -> PathBuf {
 
 fn lock_file(settings: &Settings, host: &str) -> PathBuf {
     folder(settings).join(format!("{host}.lock"))
-}
-
-/// Writes a file that only its owner can read, beside its place first, so that nobody finds half of it.
-pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        private_folder(folder)?;
-    }
-    let draft = path.with_extension(format!("{}.new", std::process::id()));
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    fs::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&draft)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(draft, path)
-}
-
-fn private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
