@@ -45,10 +45,13 @@ pub(crate) fn next(previous: &Hash, seq: i64, columns: &Columns<'_>) -> Hash {
 
 /// In hexadecimal.
 pub(crate) fn hex(hash: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
-    hash.iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    let digit = |value: u8| char::from(value + if value < 10 { b'0' } else { b'a' - 10 });
+    let mut text = String::with_capacity(2 * hash.len());
+    for byte in hash {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
 }
 
 /// What a check of the whole chain found.

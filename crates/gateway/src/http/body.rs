@@ -19,34 +19,40 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Waiting events leave in one chunk up to about this size.
 const CHUNK: usize = 64 << 10;
 
-/// Whether the client takes an event stream.
-pub(crate) fn takes_stream(headers: &HeaderMap) -> bool {
-    takes(headers, "text/event-stream")
+/// What a client takes for an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Accepted {
+    pub(super) json: bool,
+    pub(super) stream: bool,
 }
 
-/// Whether the client takes plain JSON.
-pub(crate) fn takes_json(headers: &HeaderMap) -> bool {
-    takes(headers, "application/json")
-}
+impl Accepted {
+    const ALL: Self = Self {
+        json: true,
+        stream: true,
+    };
 
-/// Without an Accept header everything is taken (RFC 9110 section 12.5.1). Qualities are not weighed.
-fn takes(headers: &HeaderMap, kind: &str) -> bool {
-    let mut values = headers.get_all(header::ACCEPT).iter().peekable();
-    if values.peek().is_none() {
-        return true;
+    /// Without an Accept header everything is taken (RFC 9110 section 12.5.1). Qualities are not weighed.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(header::ACCEPT).iter().peekable();
+        if values.peek().is_none() {
+            return Self::ALL;
+        }
+        let mut accepted = Self::default();
+        for value in values {
+            // As most clients write it.
+            if value == "application/json, text/event-stream" {
+                return Self::ALL;
+            }
+            for range in value.to_str().unwrap_or_default().split(',') {
+                let range = range.split(';').next().unwrap_or_default().trim();
+                let is = |known: &[&str]| known.iter().any(|known| range.eq_ignore_ascii_case(known));
+                accepted.json |= is(&["application/json", "application/*", "*/*"]);
+                accepted.stream |= is(&["text/event-stream", "text/*", "*/*"]);
+            }
+        }
+        accepted
     }
-    let family = kind.split('/').next().unwrap_or_default();
-    values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|range| {
-            let range = range.split(';').next().unwrap_or_default().trim();
-            range.eq_ignore_ascii_case(kind)
-                || range == "*/*"
-                || range
-                    .strip_suffix("/*")
-                    .is_some_and(|given| given.eq_ignore_ascii_case(family))
-        })
 }
 
 /// A response that streams what is in `ready` and then what comes out of `queue`, until it ends. `guard` goes with
@@ -203,16 +209,16 @@ mod tests {
             (Some("*/*"), true, true),
             (Some("text/*"), false, true),
             (Some("text/html"), false, false),
+            (Some(""), false, false),
+            (Some("application/json, text/event-stream"), true, true),
+            (Some("text/event-stream ; q=1,application/*"), true, true),
+            (Some("application/jsonp, text/event-streams"), false, false),
         ] {
             let mut headers = HeaderMap::new();
             if let Some(accept) = accept {
                 headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
             }
-            assert_eq!(
-                (takes_json(&headers), takes_stream(&headers)),
-                (json, stream),
-                "{accept:?}"
-            );
+            assert_eq!(Accepted::of(&headers), Accepted { json, stream }, "{accept:?}");
         }
     }
 }

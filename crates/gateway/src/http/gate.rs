@@ -85,14 +85,15 @@ pub(crate) struct Gate {
     links: Links,
     hosts: Vec<String>,
     origins: Vec<String>,
-    /// A fresh key for each run, so that the tags say nothing about tokens.
-    key: [u8; 32],
+    /// With a fresh key for each run, so that the tags say nothing about tokens.
+    mac: Hmac<Sha256>,
     tags: Vec<(Principal, [u8; 32])>,
 }
 
 impl Gate {
     pub(crate) fn new(options: &HttpOptions, address: SocketAddr) -> std::io::Result<Self> {
-        let key = seal::random().map_err(std::io::Error::other)?;
+        let key: [u8; 32] = seal::random().map_err(std::io::Error::other)?;
+        let mac = Hmac::<Sha256>::new_from_slice(&key).map_err(std::io::Error::other)?;
         let mut hosts: Vec<String> = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).into();
         if address.ip().is_loopback() {
             hosts.push(match address {
@@ -112,9 +113,9 @@ impl Gate {
             tags: options
                 .keys
                 .iter()
-                .map(|known| (known.principal.clone(), tag(&key, known.token.expose())))
+                .map(|known| (known.principal.clone(), tag(&mac, known.token.expose())))
                 .collect(),
-            key,
+            mac,
         })
     }
 
@@ -158,7 +159,7 @@ impl Gate {
             .and_then(|value| value.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim());
-        let given = tag(&self.key, token.unwrap_or_default());
+        let given = tag(&self.mac, token.unwrap_or_default());
         let mut found = None;
         for (principal, known) in &self.tags {
             // Tags are keyed hashes: how many of their bytes agree says nothing about the token.
@@ -212,12 +213,8 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-fn tag(key: &[u8; 32], token: &str) -> [u8; 32] {
-    // HMAC takes keys of any length, so the fallback, which matches no tag of a token, is never reached.
-    Hmac::<Sha256>::new_from_slice(key).map_or([0; 32], |mut mac| {
-        mac.update(token.as_bytes());
-        mac.finalize().into_bytes().into()
-    })
+fn tag(mac: &Hmac<Sha256>, token: &str) -> [u8; 32] {
+    mac.clone().chain_update(token).finalize().into_bytes().into()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use wire::header::{METHOD, NAME, PROTOCOL_VERSION, SESSION_ID, decode};
 use wire::meta::{Ability, ModernMeta, RequestMeta};
 use wire::{Era, Fault, Frame, Id, Malformed, Message, Raw, Request, Version, code, meta, method};
 
+use super::body::Accepted;
 use super::replay::Purpose;
 use super::reply::{self, Response};
 use super::sessions::Held;
@@ -42,7 +43,8 @@ pub(crate) async fn post(site: &Arc<Site>, peer: Peer, request: HttpRequest) -> 
             "send `Content-Type: application/json`",
         ));
     }
-    if !body::takes_json(headers) && !body::takes_stream(headers) {
+    let accepted = Accepted::of(headers);
+    if accepted == Accepted::default() {
         return Err(Refused::new(
             StatusCode::NOT_ACCEPTABLE,
             "send `Accept: application/json, text/event-stream`",
@@ -56,6 +58,7 @@ pub(crate) async fn post(site: &Arc<Site>, peer: Peer, request: HttpRequest) -> 
         core,
         peer,
         headers,
+        accepted,
     };
     match frame {
         Ok(Frame::Single(message)) => post.single(message).await,
@@ -139,6 +142,7 @@ struct Post<'a> {
     core: &'a Arc<Core>,
     peer: Peer,
     headers: &'a HeaderMap,
+    accepted: Accepted,
 }
 
 /// What the version header says.
@@ -237,7 +241,7 @@ impl Post<'_> {
             Err(error) => return Ok(fault(StatusCode::OK, Some(request.id), error)),
         };
         let purpose = Purpose::Answer(Some(request.id.clone()));
-        let (core, can_stream) = (Arc::clone(self.core), body::takes_stream(self.headers));
+        let (core, can_stream) = (Arc::clone(self.core), self.accepted.stream);
         let (outlet, queue) = Outlet::to(can_stream && held.polls());
         // A client that goes away has not cancelled (2025-11-25, Transports, "Sending Messages"), so the task
         // belongs to the gateway.
@@ -280,7 +284,7 @@ impl Post<'_> {
         if answers.is_empty() && working.is_empty() {
             return Ok(reply::empty(StatusCode::ACCEPTED));
         }
-        let (core, can_stream) = (Arc::clone(self.core), body::takes_stream(self.headers));
+        let (core, can_stream) = (Arc::clone(self.core), self.accepted.stream);
         let (outlet, queue) = Outlet::new();
         self.core.tasks.spawn(async move {
             let streamed = can_stream.then_some(&outlet);
@@ -296,7 +300,7 @@ impl Post<'_> {
     async fn modern(self, meta: ModernMeta, request: Request) -> Response {
         let core = Arc::clone(self.core);
         let peer = self.peer.clone();
-        let can_stream = body::takes_stream(self.headers);
+        let can_stream = self.accepted.stream;
         let (outlet, queue) = Outlet::new();
         // Closing the response is how a client of this era cancels.
         let cancel = CancellationToken::new();
@@ -309,7 +313,8 @@ impl Post<'_> {
                         cancel: &cancelled,
                         ending: &ending,
                     };
-                    modern::answer(&core, &peer, meta, &request, params, stream).await
+                    // As in `legacy_answer`.
+                    Box::pin(modern::answer(&core, &peer, meta, &request, params, stream)).await
                 }
                 Err(error) => Err(error),
             };
@@ -424,7 +429,7 @@ impl Post<'_> {
         let limits = &self.core.limits;
         // Hyper drops this future when the client goes away.
         let guard = cancel.drop_guard();
-        let can_stream = body::takes_stream(self.headers);
+        let can_stream = self.accepted.stream;
         let first = match timeout(limits.quiet, queue.recv()).await {
             Ok(first) => first,
             Err(_) if can_stream => return body::stream(queue, Vec::new(), limits.keep_alive, guard),
@@ -434,7 +439,7 @@ impl Post<'_> {
             Some(Outgoing {
                 line,
                 last: Some(status),
-            }) if body::takes_json(self.headers) => {
+            }) if self.accepted.json => {
                 drop(guard.disarm());
                 json(status, line)
             }
@@ -452,7 +457,7 @@ impl Post<'_> {
         purpose: Purpose,
         mut queue: mpsc::Receiver<Outgoing>,
     ) -> Response {
-        let can_stream = body::takes_stream(self.headers);
+        let can_stream = self.accepted.stream;
         let first = match timeout(self.core.limits.quiet, queue.recv()).await {
             Err(_) if !can_stream => queue.recv().await,
             Err(_) => {
@@ -465,7 +470,7 @@ impl Post<'_> {
             Some(Outgoing {
                 line,
                 last: Some(status),
-            }) if body::takes_json(self.headers) => json(status, line),
+            }) if self.accepted.json => json(status, line),
             // Cancelled by the client in another request: there is no answer.
             None => reply::empty(StatusCode::ACCEPTED),
             message => {
@@ -484,7 +489,16 @@ async fn legacy_answer(
     outlet: Option<&Outlet>,
 ) -> Option<Message> {
     let params = members(request.params.as_ref());
-    let answer = legacy::answer(core, session, &request, params, outlet, &work.cancel).await;
+    // The way of a request is large, and would be copied several times on its way into a task.
+    let answer = Box::pin(legacy::answer(
+        core,
+        session,
+        &request,
+        params,
+        outlet,
+        &work.cancel,
+    ))
+    .await;
     work.answer(answer)
 }
 

@@ -9,6 +9,7 @@ use hyper::{HeaderMap, StatusCode};
 use wire::Version;
 use wire::header::SESSION_ID;
 
+use super::body::Accepted;
 use super::body::Hold;
 use super::replay::{Place, Purpose, Reader, Replay};
 use super::reply::{self, Response};
@@ -201,7 +202,7 @@ pub(super) fn named(site: &Site, peer: &Peer, headers: &HeaderMap) -> Result<Hel
 /// last event that the client received, the rest of the stream which that was on.
 pub(super) fn get(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) -> Result<Response, Refused> {
     let held = named(site, peer, headers)?;
-    if !body::takes_stream(headers) {
+    if !Accepted::of(headers).stream {
         return Err(Refused::new(
             StatusCode::NOT_ACCEPTABLE,
             "send `Accept: text/event-stream`",

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use wire::{Frame, Message};
 
+use super::body::Accepted;
 use super::reply::{self, Response};
 use super::{Refused, Request, Site, body, fault, post as posted};
 use crate::caller::{Peer, View};
@@ -88,7 +89,7 @@ pub(super) fn get(site: &Arc<Site>, principal: Principal, request: &Request) -> 
             "HTTP+SSE is switched off here",
         ));
     };
-    if !body::takes_stream(request.headers()) {
+    if !Accepted::of(request.headers()).stream {
         return Err(Refused::new(
             StatusCode::NOT_ACCEPTABLE,
             "send `Accept: text/event-stream`",
