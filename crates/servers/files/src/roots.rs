@@ -152,7 +152,8 @@ impl Roots {
         let Confined { whole, .. } = self.confined.as_ref().filter(|_| self.is_empty())?;
         let cause = format!("no files can be reached, for {}", self.remark()?);
         Some(ToolError::new(Code::Refused, cause).fix(format!(
-            "have the person open a folder in the client that lies in {whole}; where the client is on another machine than its              files, the owner of the configuration can write `client_roots = false` under [files]"
+            "have the person open a folder in the client that lies in {whole}; where the client is on another machine than its \
+             files, the owner of the configuration can write `client_roots = false` under [files]"
         )))
     }
 
