@@ -67,6 +67,7 @@ fn config_show() {
     enabled = false  # default
     roots = []  # default
     hard_links = false  # default
+    client_roots = true  # default
 
     [instances]
     most = 32  # default
