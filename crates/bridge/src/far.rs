@@ -314,9 +314,10 @@ impl Bridge {
             if let TransferEvent::Status(said) | TransferEvent::Layer { status: said, .. } =
                 event.map_err(failed)?
             {
-                told = ImageRef::parse(&said)
+                let id = ImageRef::parse(&said)
                     .ok()
                     .filter(|_| said.starts_with("sha256:"));
+                told = id.or(told);
             }
         }
         // Engines differ in how they tell the id; and Podman's looks at no tag, and names each image `latest`.

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::Secret;
-use base::names::ServerName;
 use catalog::plan::PerCall;
 use custom_server::Toolbox;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use gateway::{Link, Wire};
-use instances::{Bounds, Called, Instances, Printed, Start};
+use instances::{Bounds, Called, Printed, Start};
 use serde_json::{Map, Value, json};
 use wire::Raw;
+
+use crate::fleet::Somewhere;
 
 /// Bytes on their way, in each direction.
 const PIPE: usize = 64 << 10;
@@ -26,9 +27,8 @@ const OUTPUT: usize = 1 << 20;
 
 /// What there is to speak for.
 pub(crate) struct Calls {
-    pub(crate) server: ServerName,
+    pub(crate) place: Somewhere,
     pub(crate) tools: Vec<PerCall>,
-    pub(crate) instances: Instances,
     pub(crate) secrets: BTreeMap<String, Secret>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn link(tools: impl Toolbox) -> Link {
 
 impl Toolbox for Calls {
     fn name(&self) -> &str {
-        self.server.as_str()
+        self.place.server().as_str()
     }
 
     fn definitions(&self) -> Vec<Value> {
@@ -80,7 +80,7 @@ async fn call(tools: &Calls, tool: &PerCall, arguments: &Map<String, Value>) -> 
     };
     let secret = |name: &str| tools.secrets.get(name).cloned();
     let start = Start {
-        server: &tools.server,
+        server: tools.place.server(),
         container: &container,
         share: "call",
         secrets: &secret,
@@ -91,9 +91,16 @@ async fn call(tools: &Calls, tool: &PerCall, arguments: &Map<String, Value>) -> 
         time: TIME,
         output: OUTPUT,
     };
-    match tools.instances.call(start, bounds).await {
+    let called = match tools.place.instances().await {
+        Ok(instances) => {
+            let called = instances.call(start, bounds).await;
+            called.map_err(|error| tools.place.failed(&error))
+        }
+        Err(why) => Err(why),
+    };
+    match called {
         Ok(called) => result(&called),
-        Err(error) => custom_server::text(&format!("{} was not run: {error}", tool.name), true),
+        Err(why) => custom_server::text(&format!("{} was not run: {why}", tool.name), true),
     }
 }
 

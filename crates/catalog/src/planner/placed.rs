@@ -111,8 +111,9 @@ impl<'a> Placed<'a> {
             Target::Tools(tools) => match contained(tools) {
                 Ok(containers) => containers,
                 Err(Unplaceable::Commands(names)) => {
-                    let what =
-                        format!("{names} of {server} runs on this machine, and can't be placed on a host");
+                    let what = format!(
+                        "{names} of {server} can't be placed on a host, since commands run on this machine"
+                    );
                     let mend = format!(
                         "have it run in a container, or move it to a file of its own whose table has no `host`; commands \
                          on a host are the shell server's: [hosts.{}.shell] runner = \"host\"",

@@ -89,7 +89,7 @@ fn what_can_be_placed_on_a_host() {
             &["make", "run"],
             host,
             &[
-                "run of mine runs on this machine, and can't be placed on a host: have it run in a container",
+                "run of mine can't be placed on a host, since commands run on this machine: have it run in a container",
                 "[hosts.prod.shell] runner = \"host\"",
             ],
         );

@@ -99,10 +99,13 @@ impl Ways {
             "authorization",
             Secret::new(format!("Bearer {}", way.key.expose())),
         )];
-        let mut speaks_for = None;
+        // Who shares the server: what it asks or tells in a call is still for the client of that call alone.
+        let speaks_for = match sharing {
+            gateway::Sharing::Everyone | gateway::Sharing::Principal => Some(Arc::from(self.run.as_str())),
+            gateway::Sharing::Session | gateway::Sharing::Call => None,
+        };
         match sharing {
-            // They share the server, and what it asks or tells in a call is still for the client of that call alone.
-            gateway::Sharing::Everyone => speaks_for = Some(Arc::from(self.run.as_str())),
+            gateway::Sharing::Everyone => {}
             gateway::Sharing::Principal => {
                 headers.push(own("dockmaster-for", Secret::new(share.key.clone())));
             }

@@ -17,7 +17,7 @@ use gateway::{Link, Share, Wire};
 use instances::Start;
 use secrets::SecretName;
 
-use super::contained::Contained;
+use super::contained::{Contained, Somewhere};
 use super::{Fleet, Given, Notes};
 use crate::bridges::parcel::Served;
 use crate::bridges::ways::Way;
@@ -65,9 +65,8 @@ impl Fleet {
         match &plan.target {
             Target::Container(container) => self.contained(&given, plan, container, share, &secret).await,
             Target::PerCall(tools) => Ok(percall::link(percall::Calls {
-                server: plan.server.clone(),
+                place: self.somewhere(plan),
                 tools: tools.clone(),
-                instances: given.instances(plan).await?,
                 secrets,
             })),
             Target::Tools(tools) => Ok(percall::link(self.declared(&given, plan, tools, secrets))),
@@ -236,17 +235,23 @@ impl Fleet {
         join_all(told).await;
     }
 
+    fn somewhere(&self, plan: &Arc<Placed>) -> Somewhere {
+        Somewhere {
+            given: self.given.clone(),
+            plan: Arc::clone(plan),
+        }
+    }
+
     /// The toolbox of tools that the user declared.
     fn declared(
         &self,
-        given: &Arc<Given>,
+        given: &Given,
         plan: &Arc<Placed>,
         tools: &[Tool],
         secrets: BTreeMap<String, Secret>,
     ) -> Declared {
         let contained = Contained {
-            given: Arc::clone(given),
-            plan: Arc::clone(plan),
+            place: self.somewhere(plan),
             secrets: secrets.clone(),
         };
         Declared {

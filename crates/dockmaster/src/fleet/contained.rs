@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base::Secret;
+use base::names::ServerName;
 use catalog::plan::Container;
 use catalog::tools::Tool;
 use custom_server::{Containers, Outcome};
@@ -12,27 +13,36 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use instances::{Bounds, Instances, Start};
 
-use super::Given;
+use super::Current;
 use crate::placed::Placed;
 
-/// Runs the containers of one server's tools.
-pub(super) struct Contained {
-    pub(super) given: Arc<Given>,
+/// Where the calls of one server run: found anew for each, as the configuration says then.
+pub(crate) struct Somewhere {
+    pub(super) given: Current,
     pub(super) plan: Arc<Placed>,
-    pub(super) secrets: BTreeMap<String, Secret>,
 }
 
-impl Contained {
-    async fn instances(&self) -> Result<Instances, String> {
-        let found = self.given.instances(&self.plan).await;
+impl Somewhere {
+    pub(crate) async fn instances(&self) -> Result<Instances, String> {
+        let found = self.given.get().instances(&self.plan).await;
         found.map_err(|error| format!("{error:#}"))
     }
 
-    /// Why it did not run. The next call may find another host that fits.
-    fn failed(&self, error: &instances::Error) -> String {
+    /// Why a call did not run there. The next one may find another host that fits.
+    pub(crate) fn failed(&self, error: &instances::Error) -> String {
         self.plan.forget();
         error.to_string()
     }
+
+    pub(crate) fn server(&self) -> &ServerName {
+        &self.plan.server
+    }
+}
+
+/// Runs the containers of one server's tools.
+pub(super) struct Contained {
+    pub(super) place: Somewhere,
+    pub(super) secrets: BTreeMap<String, Secret>,
 }
 
 impl Containers for Contained {
@@ -45,7 +55,7 @@ impl Containers for Contained {
         async move {
             let secret = |name: &str| self.secrets.get(name).cloned();
             let start = Start {
-                server: &self.plan.server,
+                server: self.place.server(),
                 container,
                 share: "call",
                 secrets: &secret,
@@ -56,9 +66,9 @@ impl Containers for Contained {
                 time: tool.time,
                 output: tool.output,
             };
-            let instances = self.instances().await?;
+            let instances = self.place.instances().await?;
             let called = instances.call_with(start, bounds, stdin).await;
-            let called = called.map_err(|error| self.failed(&error))?;
+            let called = called.map_err(|error| self.place.failed(&error))?;
             Ok(Outcome {
                 failed: (called.exited.code != Some(0)).then(|| called.exited.to_string()),
                 stdout: called.stdout.bytes,
@@ -73,10 +83,10 @@ impl Containers for Contained {
 
     fn image<'a>(&'a self, container: &'a Container) -> BoxFuture<'a, Result<String, String>> {
         async move {
-            let instances = self.instances().await?;
-            let had = instances.image(&self.plan.server, container, None).await;
+            let instances = self.place.instances().await?;
+            let had = instances.image(self.place.server(), container, None).await;
             had.map(|_| container.image.clone())
-                .map_err(|error| self.failed(&error))
+                .map_err(|error| self.place.failed(&error))
         }
         .boxed()
     }

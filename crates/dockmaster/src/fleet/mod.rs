@@ -25,6 +25,7 @@ use instances::{Instances, Terms};
 use secrets::Sources;
 use store::Store;
 
+pub(crate) use self::contained::Somewhere;
 pub(crate) use self::notes::Notes;
 pub(crate) use self::plans::{Enabled, PIN, VERSION, around, enabled, known_secrets, list};
 use crate::bridges::parcel::Parcel;
@@ -39,7 +40,7 @@ use crate::{keep, signatures};
 
 /// What servers are run with.
 pub(crate) struct Fleet {
-    given: RwLock<Arc<Given>>,
+    given: Current,
     /// What must not come out of any tool; grows with each secret that a server is given.
     known: KnownSecrets,
     logs: Logs,
@@ -60,6 +61,24 @@ struct Given {
     ways: Ways,
     /// What every process on this machine gets of our own environment.
     environment: Vec<(String, Secret)>,
+}
+
+/// What is given now; its clones see each change.
+#[derive(Clone)]
+struct Current(Arc<RwLock<Arc<Given>>>);
+
+impl Current {
+    fn new(given: Given) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(given))))
+    }
+
+    fn get(&self) -> Arc<Given> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set(&self, given: Given) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(given);
+    }
 }
 
 /// What every process on this machine gets of our own environment: where programs are, the home folder, the language.
@@ -131,7 +150,7 @@ impl Fleet {
         };
         Ok(Self {
             placed: RwLock::default(),
-            given: RwLock::new(Arc::new(given)),
+            given: Current::new(given),
             logs: Logs::new(settings.folders.state.join("logs"), known.clone()),
             known,
             client: fetch::Client::new(fetch::Options {
@@ -166,12 +185,12 @@ impl Fleet {
             ways: Ways::new(settings)?,
             environment: environment(settings),
         };
-        *self.given.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(given);
+        self.given.set(given);
         Ok(())
     }
 
     fn given(&self) -> Arc<Given> {
-        Arc::clone(&self.given.read().unwrap_or_else(PoisonError::into_inner))
+        self.given.get()
     }
 
     /// The servers that are switched on, in all profiles.

@@ -178,7 +178,7 @@ async fn declared_tools_run_where_they_are_placed() {
     let refused = dockmaster.run(&["server", "enable", "runs", "--host", "far", "--yes"]);
     assert_eq!(refused.code(), 1, "{}", refused.transcript());
     for part in [
-        "now of runs runs on this machine, and can't be placed on a host",
+        "now of runs can't be placed on a host, since commands run on this machine",
         "[hosts.far.shell] runner = \"host\"",
     ] {
         assert!(refused.stderr().contains(part), "{}", refused.transcript());

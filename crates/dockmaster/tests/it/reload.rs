@@ -102,6 +102,40 @@ async fn secrets_and_signers_hold_from_the_next_start() {
     gone("sourced").await;
 }
 
+/// Tools whose calls are containers have no start of their own: each call runs by what is configured then.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_are_containers_run_by_what_is_configured_then() {
+    let image = testkit::image().await;
+    let dockmaster = Dockmaster::new();
+    let file = dockmaster.home().join("mine.toml");
+    let tools = format!(
+        "[tools.shout]\ndescription = \"d\"\nread_only = true\ncontainer.image = \"{image}\"\n\
+         container.command = [\"tr\", \"a-z\", \"A-Z\"]\ncontainer.stdin = \"{{{{text}}}}\"\n\
+         input.required = [\"text\"]\ninput.properties.text.type = \"string\"\n"
+    );
+    fs_err::write(&file, tools).unwrap();
+    fs_err::create_dir_all(dockmaster.folder()).unwrap();
+    let config = format!(
+        "[servers.shouts]\ntools = '{}'\n[profiles.default.servers.shouts]\n",
+        file.display()
+    );
+    fs_err::write(dockmaster.file("config.toml"), config).unwrap();
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    let once = json!({"text": "once"});
+    let said = client.call("shout", once.clone()).await.ok().text();
+    assert_eq!(said.trim(), "ONCE");
+    add(
+        &dockmaster,
+        "[signers.us]\nkeys = [\"cosign.pub\"]\nservers = [\"shouts\"]\n",
+    );
+    reload(&dockmaster);
+    let unsigned = client.call("shout", once).await.failure();
+    assert!(unsigned.contains("[signers.us]"), "{unsigned}");
+    client.close().await;
+    gone("shouts").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_guard_holds_at_once_and_the_rest_is_told() {
     testkit::image().await;

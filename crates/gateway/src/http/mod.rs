@@ -295,7 +295,7 @@ impl Place {
         }
     }
 
-    /// Whether a token is asked for. Clients probe for a stream without a session; there is none, and a 401 would send
+    /// Whether it may be asked without a token. Clients probe for a stream without a session; there is none, and a 401 would send
     /// them looking for a login.
     fn is_open(&self, request: &Request) -> bool {
         match self {
@@ -305,17 +305,24 @@ impl Place {
         }
     }
 
-    /// The methods that it knows, unless this is one.
-    fn allowed(&self, method: &Method) -> Option<&'static str> {
+    /// Refuses a method that makes no sense here.
+    fn knows(&self, method: &Method) -> Result<(), Refused> {
         let (is_known, allowed) = match self {
             // Which one makes sense depends on the session.
-            Self::Endpoint(_) => return None,
+            Self::Endpoint(_) => return Ok(()),
             Self::Stream | Self::Status | Self::Health => {
                 (matches!(*method, Method::GET | Method::HEAD), "GET, HEAD")
             }
             Self::Messages => (*method == Method::POST, "POST"),
         };
-        (!is_known).then_some(allowed)
+        if is_known {
+            return Ok(());
+        }
+        let refused = Refused::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            format!("the methods known here: {allowed}"),
+        );
+        Err(refused.with(header::ALLOW, allowed))
     }
 }
 
@@ -337,20 +344,15 @@ async fn place(site: &Arc<Site>, request: Request) -> Result<Response, Refused> 
              /mcp/profile/NAME",
         )
     })?;
-    if let Some(allowed) = place.allowed(request.method()) {
-        let refused = Refused::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            format!("only {allowed} is known here"),
-        );
-        return Err(refused.with(header::ALLOW, allowed));
+    if place == Place::Health {
+        place.knows(request.method())?;
+        return Ok(reply::text("ok\n"));
     }
     if place.is_open(&request) {
-        return match place {
-            Place::Health => Ok(reply::text("ok\n")),
-            _ => Err(not_allowed()),
-        };
+        return Err(not_allowed());
     }
     let Visitor { principal, behind } = site.gate.principal(request.headers())?;
+    place.knows(request.method())?;
     match place {
         Place::Endpoint(view) => {
             let peer = Peer {

@@ -206,7 +206,8 @@ pub(crate) async fn responses(
         None => Err(Fault::new(
             code::INVALID_REQUEST,
             format!(
-                "server {} wants to know something first, and this client can't be asked",
+                "server {} wants to know something first, and this client can't be asked; over HTTP it can if it accepts \
+                 `text/event-stream`",
                 server.name
             ),
         )

@@ -11,6 +11,7 @@
 
 use crate::names;
 use crate::roots::{Root, Roots};
+use crate::trash;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use std::io;
@@ -47,6 +48,10 @@ pub(crate) fn to(whole: &Roots, addresses: &[String]) -> Roots {
             continue;
         };
         let below = client.canonical.strip_prefix(&own.canonical).ok();
+        // What was deleted is no part of a root.
+        if below.is_some_and(|below| below.iter().any(|name| name == trash::FOLDER)) {
+            continue;
+        }
         let path = below.map_or_else(|| client.path.clone(), |below| own.path.join(below));
         let part = client.part(Root {
             // Without the separator that joining nothing leaves.
@@ -217,6 +222,7 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         fs::create_dir_all(top.path().join("a/b/c ü")).unwrap();
         fs::create_dir(top.path().join("d")).unwrap();
+        fs::create_dir_all(top.path().join("a").join(trash::FOLDER).join("x")).unwrap();
         fs::write(top.path().join("a/file"), "x").unwrap();
         symlink("a", top.path().join("to-a")).unwrap();
         symlink("../d", top.path().join("a/to-d")).unwrap();
@@ -277,6 +283,8 @@ mod tests {
             "file://TOP/a/file",
             "file://TOP/a/b/../..",
             "file://TOP/a/b/%2e%2e",
+            "file://TOP/a/.dockmaster-trash",
+            "file://TOP/to-a/.dockmaster-trash/x",
         ] {
             check(&a, &[none], &[]);
         }
@@ -314,7 +322,7 @@ mod tests {
             &["file://TOP/a/b/c%20ü", "file://TOP/d"],
             &["d", "a/b/c ü*"],
         );
-        // Configured by two names, it is not reached twice.
+        // What holds one of two.
         check(&[("a/b", true), ("d", true)], &["file://TOP/to-a"], &["a/b*"]);
     }
 

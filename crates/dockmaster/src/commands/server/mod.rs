@@ -148,7 +148,13 @@ async fn restart(settings: &Settings, server: &str) -> Result<Exit> {
         output::note(&format!("{server} was not stopped over there: {fault}"))?;
     }
     let replies = control::ask(settings, &order).await;
+    // What could not be asked may well run it.
+    let unsure = !far.faults.is_empty();
+    let no_other = || Failure::new(Exit::Unavailable, format!("{server} was stopped nowhere"));
     if replies.is_empty() && far.done.is_empty() {
+        if unsure {
+            return Err(no_other().into());
+        }
         let message = format!(
             "no gateway runs, so {server} does not either; what is configured now holds from the next `dockmaster gateway run`"
         );
@@ -164,6 +170,9 @@ async fn restart(settings: &Settings, server: &str) -> Result<Exit> {
         }
     }
     if restarted == 0 && far.done.is_empty() {
+        if unsure {
+            return Err(no_other().into());
+        }
         bail!(
             "none of the {asked} gateways that run has a server {server}; `dockmaster gateway status` shows which they have"
         );

@@ -61,9 +61,18 @@ async fn nobody_gets_at_what_is_another_s() {
 /// asked what is the other's, nor hear what is said in the other's call.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_in_a_call_is_asked_of_nobody_else() {
-    let bridged = with_talker("asker", "").await;
-    bridged.install();
-    let web = web(&bridged).await;
+    for sharing in ["everyone", "principal"] {
+        let name = format!("asker-{sharing}");
+        let bridged = with_talker(&name, &format!("sharing = '{sharing}'\n")).await;
+        bridged.install();
+        asked_of_nobody_else(&bridged).await;
+        bridged.uninstall().await;
+        gone(&name).await;
+    }
+}
+
+async fn asked_of_nobody_else(bridged: &Bridged) {
+    let web = web(bridged).await;
     let client = async || {
         let client = McpClient::http(&web.authority, "/mcp", Some(&web.token()));
         client.initialize_with(super::VERSION, all()).await;
@@ -95,6 +104,4 @@ async fn what_is_asked_in_a_call_is_asked_of_nobody_else() {
         );
     }
     web.stop().await;
-    bridged.uninstall().await;
-    gone("asker").await;
 }
