@@ -7,9 +7,8 @@ mod sharing;
 mod talker;
 
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 use serde_json::Value;
 use testkit::Daemon;
@@ -151,14 +150,22 @@ async fn all_of(daemon: &Daemon, mark: &str) -> Vec<(String, String)> {
     all
 }
 
-fn small() -> &'static PathBuf {
-    static SMALL: OnceLock<PathBuf> = OnceLock::new();
-    SMALL.get_or_init(|| {
-        let own = std::env::temp_dir().join(format!("dockmaster-small-{}", std::process::id()));
-        let stripped = Command::new("strip").arg("-o").arg(&own).arg(EXECUTABLE).status();
+/// The executable without what debuggers want: beside it, and made once for each build.
+fn small() -> PathBuf {
+    let small = Path::new(EXECUTABLE).with_extension("small");
+    let made = |path: &Path| fs_err::metadata(path).and_then(|found| found.modified()).ok();
+    if made(&small) < made(Path::new(EXECUTABLE)) {
+        // Other processes may be making it, too.
+        let draft = small.with_extension(std::process::id().to_string());
+        let stripped = Command::new("strip")
+            .arg("-o")
+            .arg(&draft)
+            .arg(EXECUTABLE)
+            .status();
         if !stripped.is_ok_and(|status| status.success()) {
-            fs_err::copy(EXECUTABLE, &own).unwrap();
+            fs_err::copy(EXECUTABLE, &draft).unwrap();
         }
-        own
-    })
+        fs_err::rename(draft, &small).unwrap();
+    }
+    small
 }
