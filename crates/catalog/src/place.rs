@@ -19,6 +19,16 @@ pub enum Place {
     Where(Fitting),
 }
 
+impl Place {
+    /// Whether it is, or may come to be, the host of this name that has these labels.
+    pub fn may_be(&self, host: &str, labels: &[String]) -> bool {
+        match self {
+            Self::On(name) => name.as_str() == host,
+            Self::Where(fitting) => fitting.is_for(labels),
+        }
+    }
+}
+
 /// What a host has to have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +39,13 @@ pub struct Fitting {
     /// So much memory has to be free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
+}
+
+impl Fitting {
+    /// Whether a host with these labels fits, as far as they tell.
+    pub fn is_for(&self, labels: &[String]) -> bool {
+        self.label.as_ref().is_none_or(|label| labels.contains(label))
+    }
 }
 
 impl fmt::Display for Place {

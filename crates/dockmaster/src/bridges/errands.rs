@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use base::names::ServerName;
 use bridge::Bridge;
-use catalog::Place;
 use futures_util::future::join_all;
 
 use super::Record;
@@ -91,13 +90,11 @@ async fn ask_all(settings: &Settings, server: &ServerName, words: &[&str]) -> Sa
 
 /// Whether some profile places the server on this host, or may.
 fn may_run_on(settings: &Settings, server: &ServerName, host: &str) -> bool {
+    let known = settings.config.hosts.get(host);
+    let labels = known.map(|known| known.labels.as_slice()).unwrap_or_default();
     let mut placed = fleet::enabled(settings).filter(|enabled| enabled.name == server);
-    placed.any(|enabled| match &enabled.setup.host {
-        None => false,
-        Some(Place::On(name)) => name.as_str() == host,
-        Some(Place::Where(wish)) => wish.label.as_ref().is_none_or(|label| {
-            let known = settings.config.hosts.get(host);
-            known.is_some_and(|host| host.labels.contains(label))
-        }),
+    placed.any(|enabled| {
+        let place = enabled.setup.host.as_ref();
+        place.is_some_and(|place| place.may_be(host, labels))
     })
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use base::{KnownSecrets, Secret};
-use catalog::Place;
 use catalog::plan::{self, Plan, Target};
 use catalog::tools::Tool;
 use custom_server::Declared;
@@ -36,14 +35,8 @@ pub(super) fn sharing(sharing: plan::Sharing) -> gateway::Sharing {
 
 /// Whether a plan is placed on a host, or may come to be.
 fn may_be_on(plan: &Plan, host: &hosts::Host) -> bool {
-    match &plan.host {
-        None => false,
-        Some(Place::On(name)) => name == host.name(),
-        Some(Place::Where(wish)) => wish
-            .label
-            .as_ref()
-            .is_none_or(|label| host.labels().contains(label)),
-    }
+    let place = plan.host.as_ref();
+    place.is_some_and(|place| place.may_be(host.name().as_str(), host.labels()))
 }
 
 /// How long a bridge may take to be told what has changed, when somebody waits for that.

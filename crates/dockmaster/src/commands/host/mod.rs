@@ -319,10 +319,7 @@ fn users(settings: &Settings, name: &str) -> Vec<String> {
 /// The servers that are placed by a label that this host has, or wherever there is memory.
 fn candidates(settings: &Settings, host: &Host) -> Vec<String> {
     let fitting = fleet::enabled(settings).filter(|enabled| match &enabled.setup.host {
-        Some(Place::Where(wish)) => wish
-            .label
-            .as_ref()
-            .is_none_or(|label| host.labels.contains(label)),
+        Some(Place::Where(wish)) => wish.is_for(&host.labels),
         _ => false,
     });
     fitting
