@@ -38,10 +38,7 @@ pub(crate) async fn post(site: &Arc<Site>, peer: Peer, request: HttpRequest) -> 
     let (head, content) = request.into_parts();
     let headers = &head.headers;
     if !is_json(headers) {
-        return Err(Refused::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "send `Content-Type: application/json`",
-        ));
+        return Err(Refused::no_json());
     }
     let accepted = Accepted::of(headers);
     if accepted == Accepted::default() {

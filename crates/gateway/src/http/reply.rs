@@ -84,6 +84,19 @@ impl Refused {
         }
     }
 
+    /// What is sent has to be JSON.
+    pub(crate) fn no_json() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send `Content-Type: application/json`",
+        )
+    }
+
+    /// What comes back is a stream of events.
+    pub(crate) fn no_stream() -> Self {
+        Self::new(StatusCode::NOT_ACCEPTABLE, "send `Accept: text/event-stream`")
+    }
+
     /// The same as an answer to this request.
     pub(crate) fn to(self, id: Option<wire::Id>) -> Self {
         Self {

@@ -203,10 +203,7 @@ pub(super) fn named(site: &Site, peer: &Peer, headers: &HeaderMap) -> Result<Hel
 pub(super) fn get(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) -> Result<Response, Refused> {
     let held = named(site, peer, headers)?;
     if !Accepted::of(headers).stream {
-        return Err(Refused::new(
-            StatusCode::NOT_ACCEPTABLE,
-            "send `Accept: text/event-stream`",
-        ));
+        return Err(Refused::no_stream());
     }
     match text(headers, LAST_EVENT_ID) {
         Ok(None | Some("")) => Ok(general(site, &held)),

@@ -90,10 +90,7 @@ pub(super) fn get(site: &Arc<Site>, principal: Principal, request: &Request) -> 
         ));
     };
     if !Accepted::of(request.headers()).stream {
-        return Err(Refused::new(
-            StatusCode::NOT_ACCEPTABLE,
-            "send `Accept: text/event-stream`",
-        ));
+        return Err(Refused::no_stream());
     }
     let id =
         random_id().map_err(|error| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
@@ -181,10 +178,7 @@ pub(super) async fn post(
     };
     let (head, content) = request.into_parts();
     if !posted::is_json(&head.headers) {
-        return Err(Refused::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "send `Content-Type: application/json`",
-        ));
+        return Err(Refused::no_json());
     }
     let limits = &site.core.limits;
     let content = posted::content_of(content, limits).await?;
