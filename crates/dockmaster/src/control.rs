@@ -236,9 +236,7 @@ mod unix {
             address: Option<SocketAddr>,
         ) -> io::Result<Self> {
             let folder = folder(settings);
-            let mut builder = std::fs::DirBuilder::new();
-            std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
-            builder.create(&folder)?;
+            crate::private::folder(&folder)?;
             // It may have been made by somebody with other habits.
             fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
             // Random: process ids are used again, and containers that share a folder have the same ones.

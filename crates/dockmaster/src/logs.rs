@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use crate::fleet::Driver;
+use crate::private;
 
 /// Bytes after which a log begins anew; the one before is kept, so twice this is on the disk.
 const MOST: u64 = 1 << 20;
@@ -108,11 +109,7 @@ impl Log {
         let (file, bytes) = match &mut self.file {
             Some(open) => open,
             none => {
-                let mut builder = std::fs::DirBuilder::new();
-                builder.recursive(true);
-                #[cfg(unix)]
-                std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-                builder.create(&self.folder)?;
+                private::folder(&self.folder)?;
                 let mut options = fs::OpenOptions::new();
                 options.append(true).create(true);
                 #[cfg(unix)]
