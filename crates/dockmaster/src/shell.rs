@@ -255,13 +255,8 @@ fn on_hosts_away(settings: &Settings, hosts: &Hosts) -> Vec<(String, At)> {
         let (hosts, of) = (hosts.clone(), name.to_owned());
         let find = move || {
             let host = hosts.get(&of).map_err(|error| error.to_string())?;
-            match host.ssh()? {
-                Some(ssh::Client::Own(client)) => Ok(client),
-                Some(ssh::Client::System(_)) => Err(format!(
-                    "{of} is reached by the system's ssh, and commands need our own client: leave out `ssh` of its table"
-                )),
-                None => Err(format!("its endpoint is not ssh://, and commands on {of} need that")),
-            }
+            let client = host.ssh()?;
+            client.ok_or_else(|| format!("its endpoint is not ssh://, and commands on {of} need that"))
         };
         let mut env = shell.environment.clone();
         for (name, value) in [("LANG", "C.UTF-8"), ("TERM", "dumb")] {
@@ -270,7 +265,7 @@ fn on_hosts_away(settings: &Settings, hosts: &Hosts) -> Vec<(String, At)> {
         let roots = roots(&host.shell.roots);
         let runner = shell_server::Far {
             name: name.to_owned(),
-            host: Arc::new(find),
+            client: Arc::new(find),
             path: shell.path.clone(),
             env,
             dir: roots.first().map(|root| root.path.to_string_lossy().into_owned()),

@@ -52,6 +52,17 @@ pub enum Client {
 }
 
 impl Client {
+    /// Starts a command, as [`Host::start`] and [`System::start`] do.
+    ///
+    /// # Errors
+    /// Why it can't be started, for a person or a model.
+    pub async fn start(&self, command: &str) -> Result<Running, String> {
+        match self {
+            Self::Own(host) => host.start(command).await.map_err(|error| error.to_string()),
+            Self::System(system) => system.start(command).map_err(|error| error.to_string()),
+        }
+    }
+
     /// The files of the host.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 //! commands. Whoever wants a command to end runs something over there that ends it.
 
 use crate::stream::{Event, Exit, Incoming, Outgoing, Stream};
+use crate::system::{Pipe, Process};
 use bytes::Bytes;
 use std::io;
 use std::pin::Pin;
@@ -14,8 +15,8 @@ use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 use tokio_util::sync::DropGuard;
 
-/// A command on a host. When both parts are dropped its channel is closed; that alone ends no command that neither
-/// reads nor writes.
+/// A command on a host. When both parts are dropped its channel is closed (with the system's `ssh` when the outputs are);
+/// that alone ends no command that neither reads nor writes.
 #[derive(Debug)]
 pub struct Running {
     /// Its stdin. Shutting it down ends the input.
@@ -25,13 +26,26 @@ pub struct Running {
 }
 
 /// The stdin of a command.
-pub struct Input {
-    outgoing: Outgoing,
-    _open: Arc<DropGuard>,
+pub struct Input(To);
+
+enum To {
+    Channel {
+        outgoing: Outgoing,
+        _open: Arc<DropGuard>,
+    },
+    Process(Pipe),
 }
 
 /// What a command writes, and how it ends.
-pub struct Outputs {
+pub struct Outputs(From);
+
+enum From {
+    Channel(Channel),
+    Process(Box<Process>),
+}
+
+/// What comes over a connection of ours.
+struct Channel {
     incoming: Incoming,
     is_over: bool,
     _open: Arc<DropGuard>,
@@ -52,15 +66,22 @@ impl Running {
     pub(crate) fn of(stream: Stream) -> Self {
         let open = stream.open;
         Self {
-            input: Input {
+            input: Input(To::Channel {
                 outgoing: stream.outgoing,
                 _open: Arc::clone(&open),
-            },
-            outputs: Outputs {
+            }),
+            outputs: Outputs(From::Channel(Channel {
                 incoming: stream.incoming,
                 is_over: false,
                 _open: open,
-            },
+            })),
+        }
+    }
+
+    pub(crate) fn of_process(input: Pipe, process: Process) -> Self {
+        Self {
+            input: Input(To::Process(input)),
+            outputs: Outputs(From::Process(Box::new(process))),
         }
     }
 }
@@ -69,8 +90,18 @@ impl Outputs {
     /// What comes next; `None` once the far side has closed both outputs. Giving it up loses nothing.
     ///
     /// # Errors
-    /// The connection broke, or nothing was read for too long.
+    /// The connection broke, or nothing was read for too long; by the system's `ssh` also what
+    /// [`System::start`](crate::System::start) says.
     pub async fn next(&mut self) -> io::Result<Option<Piece>> {
+        match &mut self.0 {
+            From::Channel(channel) => channel.next().await,
+            From::Process(process) => process.next().await,
+        }
+    }
+}
+
+impl Channel {
+    async fn next(&mut self) -> io::Result<Option<Piece>> {
         while !self.is_over {
             let piece = match self.incoming.events.recv().await {
                 Some(Event::Data(bytes)) => Piece::Stdout(bytes),
@@ -96,17 +127,26 @@ impl Outputs {
     }
 }
 
+impl Input {
+    fn to(&mut self) -> Pin<&mut (dyn AsyncWrite + Unpin)> {
+        Pin::new(match &mut self.0 {
+            To::Channel { outgoing, .. } => outgoing,
+            To::Process(pipe) => pipe,
+        })
+    }
+}
+
 impl AsyncWrite for Input {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.outgoing).poll_write(cx, buf)
+        self.to().poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.outgoing).poll_flush(cx)
+        self.to().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.outgoing).poll_shutdown(cx)
+        self.to().poll_shutdown(cx)
     }
 }
 
@@ -118,8 +158,6 @@ impl std::fmt::Debug for Input {
 
 impl std::fmt::Debug for Outputs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outputs")
-            .field("what", &self.incoming.what)
-            .finish_non_exhaustive()
+        f.debug_struct("Outputs").finish_non_exhaustive()
     }
 }

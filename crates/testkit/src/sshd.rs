@@ -85,6 +85,24 @@ impl Sshd {
         .await;
     }
 
+    /// A program that goes here as the system's `ssh` does, with further lines of `ssh_config`. It takes the home folder from
+    /// the system's list of users, so it has to be told of its files.
+    pub fn client(&self, config: &str) -> PathBuf {
+        let home = self.home();
+        let (file, program) = (home.join("ssh_config"), home.join("ssh"));
+        let text = format!(
+            "{config}\nHost *\n User {}\n IdentityFile {home}/.ssh/id_ed25519\n UserKnownHostsFile {home}/.ssh/known_hosts\n",
+            Self::user(),
+            home = home.display()
+        );
+        fs_err::write(&file, text).expect("the folder is ours");
+        let script = format!("#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n", file.display());
+        fs_err::write(&program, script).expect("the folder is ours");
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs_err::set_permissions(&program, all).expect("the file is ours");
+        program
+    }
+
     /// Lets the key in a file of the home in.
     pub fn allow(&self, public: &str) {
         let file = self.home().join("authorized_keys");

@@ -226,9 +226,9 @@ fn program(path: &Path, script: &str) {
     fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// It carries files, too; commands need our own client, and say so.
+/// It carries files, too, and commands.
 #[tokio::test(flavor = "multi_thread")]
-async fn files_over_the_systems_ssh() {
+async fn files_and_commands_over_the_systems_ssh() {
     let sshd = Sshd::start("Subsystem sftp internal-sftp").await;
     let work = tempfile::tempdir().unwrap();
     fs_err::write(work.path().join("notes.txt"), "one").unwrap();
@@ -252,11 +252,12 @@ async fn files_over_the_systems_ssh() {
         fs_err::read_to_string(work.path().join("notes.txt")).unwrap(),
         "two"
     );
-    let refused = call("run_command", json!({"command": ["id"], "host": "far"}));
+    let run = json!({"command": ["printf", "%s", "$HOME; id"], "host": "far"});
+    let ran = call("run_command", run);
     assert!(
-        refused.stderr().contains("commands need our own client"),
+        ran.stdout().contains("\n$HOME; id\n") && ran.stdout().contains("\nexit 0"),
         "{}",
-        refused.transcript()
+        ran.transcript()
     );
     // Without SFTP over there it says so.
     let none = Sshd::start("").await;

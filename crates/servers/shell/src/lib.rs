@@ -15,7 +15,7 @@ mod signal;
 mod tools;
 
 pub use container::Containers;
-pub use far::{Far, FindHost, Keeping};
+pub use far::{Far, FindClient, Keeping};
 #[cfg(target_os = "linux")]
 pub use host::{Host, KEEPER, KeeperError, run_keeper};
 pub use server::{Ctx, Options, Place, ShellServer, instructions};

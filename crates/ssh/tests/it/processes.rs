@@ -1,7 +1,7 @@
 //! Commands whose outputs are read as they come.
 
 use crate::support::*;
-use ssh::{Exit, Piece, Running};
+use ssh::{Client, Exit, Piece, Running, System};
 use std::time::Duration;
 use testkit::Sshd;
 use tokio::io::AsyncWriteExt as _;
@@ -26,7 +26,31 @@ async fn all(running: &mut Running) -> (String, String, Option<Exit>) {
 #[tokio::test]
 async fn outputs_come_by_themselves_and_as_they_are_written() {
     let sshd = Sshd::start("").await;
-    let host = host(&sshd);
+    both_outputs(&Client::Own(host(&sshd).into())).await;
+    both_outputs(&by_system(&sshd)).await;
+}
+
+fn by_system(sshd: &Sshd) -> Client {
+    Client::System(System::by(sshd.client(""), target(sshd.port())))
+}
+
+/// A code of 255 is no end that could be told from a break.
+#[tokio::test]
+async fn what_the_systems_ssh_ends_with() {
+    let sshd = Sshd::start("").await;
+    let host = by_system(&sshd);
+    let mut running = host.start("echo out; exit 255").await.unwrap();
+    let out = running.outputs.next().await.unwrap();
+    assert_eq!(out, Some(Piece::Stdout("out\n".into())));
+    let error = running.outputs.next().await.unwrap_err();
+    assert_eq!(error.to_string(), "ssh 127.0.0.1 ended with exit status: 255");
+    assert_eq!(running.outputs.next().await.unwrap(), None);
+    let nowhere = System::by("/nowhere/ssh".into(), target(sshd.port()));
+    let error = nowhere.start("id").unwrap_err();
+    assert!(error.to_string().contains("install OpenSSH's client"), "{error}");
+}
+
+async fn both_outputs(host: &Client) {
     let mut running = host
         .start("echo out; echo err >&2; read line; echo $line; exit 7")
         .await

@@ -1,10 +1,8 @@
 //! The keeper of a host's commands: one shell over there for each connection, which hears of every command before it begins,
 //! and ends them all when the connection does.
 
-use super::{Lines, script};
-use ssh::Input;
-use std::sync::Arc;
-use std::time::Duration;
+use super::{BEGIN, Lines, script};
+use ssh::{Client, Running};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -12,8 +10,6 @@ use tokio::time::timeout;
 
 /// Orders that wait to be sent.
 const WAITING: usize = 256;
-/// How long a keeper may take to begin, and to hear of a command.
-const BEGIN: Duration = Duration::from_secs(10);
 
 /// See the module. Dropped, it ends what it still keeps.
 pub(super) struct Keeper {
@@ -23,36 +19,20 @@ pub(super) struct Keeper {
 
 struct Order {
     line: String,
-    sent: Option<oneshot::Sender<()>>,
+    /// Who waits until it knows of this process group.
+    known: Option<(u32, oneshot::Sender<()>)>,
 }
 
 impl Keeper {
-    /// One over this host's connection.
-    pub(super) async fn begin(host: &Arc<ssh::Host>) -> Result<Self, String> {
+    /// One over there.
+    pub(super) async fn begin(client: &Client) -> Result<Self, String> {
         let token = super::token();
-        let mut running = host
-            .start(script::BOOT)
-            .await
-            .map_err(|error| error.to_string())?;
-        let line = script::keeper(&token) + "\n";
-        let begin = async {
-            running
-                .input
-                .write_all(line.as_bytes())
-                .await
-                .map_err(|error| error.to_string())?;
-            Lines::new(&token).next(&mut running.outputs).await
-        };
-        let started = timeout(BEGIN, begin).await;
-        started.map_err(|_| format!("a shell over there said nothing in {} s", BEGIN.as_secs()))??;
+        let mut running = client.start(script::BOOT).await?;
+        let mut lines = Lines::new(&token);
+        lines.begin(&mut running, &script::keeper(&token)).await?;
         let (orders, waiting) = mpsc::channel(WAITING);
         let mut task = JoinSet::new();
-        // It writes nothing any more, but its outputs have to be held for its channel to stay.
-        let outputs = running.outputs;
-        task.spawn(async move {
-            send(running.input, waiting).await;
-            drop(outputs);
-        });
+        task.spawn(talk(running, lines, waiting));
         Ok(Self { orders, _task: task })
     }
 
@@ -63,29 +43,44 @@ impl Keeper {
 
     /// Has it know a command, before that begins. Whether it does.
     pub(super) async fn add(&self, group: u32, token: &str) -> bool {
-        let (sent, is_sent) = oneshot::channel();
+        let (known, is_known) = oneshot::channel();
         let order = Order {
             line: format!("add {group} {token}\n"),
-            sent: Some(sent),
+            known: Some((group, known)),
         };
-        let told = async { self.orders.send(order).await.is_ok() && is_sent.await.is_ok() };
+        let told = async { self.orders.send(order).await.is_ok() && is_known.await.is_ok() };
         timeout(BEGIN, told).await.unwrap_or_default()
     }
 
     /// Tells it something, without waiting. Whether it will hear of it.
     pub(super) fn tell(&self, line: String) -> bool {
-        self.orders.try_send(Order { line, sent: None }).is_ok()
+        self.orders.try_send(Order { line, known: None }).is_ok()
     }
 }
 
-async fn send(mut input: Input, mut waiting: mpsc::Receiver<Order>) {
-    while let Some(Order { line, sent }) = waiting.recv().await {
-        if input.write_all(line.as_bytes()).await.is_err() || input.flush().await.is_err() {
-            return;
-        }
-        if let Some(sent) = sent {
-            // Who asked may have given up.
-            let _ = sent.send(());
+/// Until it is given up, or its connection breaks.
+async fn talk(mut running: Running, mut lines: Lines, mut orders: mpsc::Receiver<Order>) {
+    let mut asked: Vec<(u32, oneshot::Sender<()>)> = Vec::new();
+    loop {
+        tokio::select! {
+            order = orders.recv() => {
+                let Some(Order { line, known }) = order else { return };
+                let input = &mut running.input;
+                if input.write_all(line.as_bytes()).await.is_err() || input.flush().await.is_err() {
+                    return;
+                }
+                asked.retain(|(_, known)| !known.is_closed());
+                asked.extend(known);
+            }
+            said = lines.next(&mut running.outputs) => {
+                let Ok(said) = said else { return };
+                let group = said.strip_prefix("has ").and_then(|group| group.parse().ok());
+                let known = asked.iter().position(|(of, _)| Some(*of) == group);
+                if let Some((_, known)) = known.map(|known| asked.swap_remove(known)) {
+                    // Who asked may have given up.
+                    let _ = known.send(());
+                }
+            }
         }
     }
 }

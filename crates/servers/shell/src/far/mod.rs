@@ -1,9 +1,10 @@
-//! Commands on another host, over its SSH connection, with nothing installed there but a POSIX shell.
+//! Commands on another host, over SSH, with nothing installed there but a POSIX shell.
 //!
 //! A command is run by a shell that leads its process group, and known to a keeper ([`keeper`]) before it begins, so that it
-//! ends with the connection. SSH's own signals are not used: OpenSSH obeys them for some users only, and answers nothing. What
-//! gets away: a process that makes a session of its own *and* clears its environment (and any that makes a session, on
-//! systems without `/proc`), one that belongs to another user, and all of them where the keeper is killed as well.
+//! ends with the connection, also where each has one of its own (the system's `ssh`). SSH's own signals are not used: OpenSSH
+//! obeys them for some users only, and answers nothing. What gets away: a process that makes a session of its own *and* clears
+//! its environment (and any that makes a session, on systems without `/proc`), one that belongs to another user, and all of
+//! them where the keeper is killed as well.
 //!
 //! Deliberately absent: a sandbox, as on this host; connecting, which is whose who brings the host.
 
@@ -18,30 +19,34 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use futures_util::stream;
 use futures_util::{FutureExt, StreamExt};
-use ssh::{Outputs, Piece};
+use ssh::{Client, Outputs, Piece, Running};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Mutex, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::rules::Program;
 use crate::runner::{Command, Exit, Fault, How, Process, Reach, Runner, Started, Which};
 use crate::signal::Signal;
 use keeper::Keeper;
 
-/// How long a shell over there may take to say that it is ready.
-const BEGIN: Duration = Duration::from_secs(20);
+/// How long a shell over there may take to say that it is ready, and a keeper to hear of a command. The system's `ssh`
+/// connects and logs in meanwhile.
+const BEGIN: Duration = Duration::from_secs(30);
+/// How long a command may go on when it was told to end, beyond its grace: a connection of ours has found out by then that
+/// it is broken, the system's `ssh` need not.
+const SILENCE: Duration = Duration::from_mins(1);
 /// What is read past before it does: login shells and their files print things.
 const NOISE: usize = 64 << 10;
 
-/// Gives the host, whose connection is made when it is needed.
-pub type FindHost = Arc<dyn Fn() -> Result<Arc<ssh::Host>, String> + Send + Sync>;
+/// Gives the way to the host, which is connected when it is needed.
+pub type FindClient = Arc<dyn Fn() -> Result<Client, String> + Send + Sync>;
 
 /// Another host.
 pub struct Far {
     /// What it is called.
     pub name: String,
-    /// How it is found.
-    pub host: FindHost,
+    /// How it is reached.
+    pub client: FindClient,
     /// Where programs are looked for.
     pub path: String,
     /// What every command has in its environment, beside `PATH`, and `HOME`, `USER`, `LOGNAME` and `SHELL` of the login.
@@ -78,27 +83,12 @@ impl Far {
                 .fix("if the host stays away, ask a person to look: dockmaster host test")
         };
         let line = self.line(command)?;
-        let host = (self.host)().map_err(away)?;
+        let client = (self.client)().map_err(away)?;
         // Before the command takes one of the sessions that the host has, which would not be there for the keeper.
-        self.keeper(&host).await.map_err(away)?;
-        let mut running = host
-            .start(script::BOOT)
-            .await
-            .map_err(|error| away(error.to_string()))?;
+        self.keeper(&client).await.map_err(away)?;
+        let mut running = client.start(script::BOOT).await.map_err(away)?;
         let mut lines = Lines::new(&line.token);
-        let begin = async {
-            let sent = running.input.write_all(line.text.as_bytes()).await;
-            sent.map_err(|error| error.to_string())?;
-            lines.next(&mut running.outputs).await
-        };
-        let said = timeout(BEGIN, begin).await;
-        let said = said.unwrap_or_else(|_| {
-            Err(format!(
-                "a shell over there said nothing in {} s",
-                BEGIN.as_secs()
-            ))
-        });
-        let said = said.map_err(away)?;
+        let said = lines.begin(&mut running, &line.text).await.map_err(away)?;
         let group = match said.split_once(' ').unwrap_or((&said, "")) {
             ("run", group) => group.parse::<u32>().ok().filter(|group| *group > 1),
             ("dir", _) => {
@@ -118,20 +108,21 @@ impl Far {
         let group = group
             .ok_or_else(|| away("the shell over there says something else than it should".to_owned()))?;
         // It begins when its keeper knows of it, so that nothing is left when the connection breaks at whichever moment.
-        let keeper = self.keeper_of(&host, group, &line.token).await.map_err(away)?;
+        let keeper = self.keeper_of(&client, group, &line.token).await.map_err(away)?;
         let sent = running.input.write_all(b"go\n").await;
         sent.map_err(|error| away(error.to_string()))?;
-        let (tell, exit) = watch::channel(None);
+        let exit = Told::default();
+        let reading = Read {
+            outputs: running.outputs,
+            early: lines.rest.freeze(),
+            code: Code255::of(&line.token),
+            exit: exit.clone(),
+        };
         let kept = Kept {
             keeper,
             group,
             token: line.token,
             exit,
-        };
-        let reading = Read {
-            outputs: running.outputs,
-            early: lines.rest.freeze(),
-            tell,
         };
         Ok(Started {
             input: Box::new(running.input),
@@ -165,36 +156,36 @@ impl Far {
             dir: command.dir.as_deref().or(self.dir.as_deref()),
             env: &env,
         };
-        let text = script::command(&wanted) + "\n";
+        let text = script::command(&wanted);
         if text.contains('\0') {
             return Err(refused("there is a NUL in it, which ends words".to_owned()));
         }
         Ok(Line { token, text })
     }
 
-    /// There is a keeper from then on; whether its connection still is, shows when it is told something.
-    async fn keeper(&self, host: &Arc<ssh::Host>) -> Result<(), String> {
+    /// There is a keeper from then on; whether it still hears, shows when it is told something.
+    async fn keeper(&self, client: &Client) -> Result<Arc<Keeper>, String> {
         let mut kept = self.keeping.0.lock().await;
-        if kept.as_ref().is_none_or(|keeper| !keeper.is_open()) {
-            *kept = Some(Arc::new(Keeper::begin(host).await?));
+        match kept.as_ref().filter(|keeper| keeper.is_open()) {
+            Some(keeper) => Ok(Arc::clone(keeper)),
+            None => Ok(Arc::clone(kept.insert(Arc::new(Keeper::begin(client).await?)))),
         }
-        Ok(())
     }
 
     /// The keeper, which knows of the command from then on.
-    async fn keeper_of(&self, host: &Arc<ssh::Host>, group: u32, token: &str) -> Result<Arc<Keeper>, String> {
-        let mut kept = self.keeping.0.lock().await;
-        if let Some(keeper) = kept.as_ref()
-            && keeper.add(group, token).await
-        {
-            return Ok(Arc::clone(keeper));
+    async fn keeper_of(&self, client: &Client, group: u32, token: &str) -> Result<Arc<Keeper>, String> {
+        let keeper = self.keeper(client).await?;
+        if keeper.add(group, token).await {
+            return Ok(keeper);
         }
-        // There is none, or it went with an earlier connection.
-        let keeper = Arc::new(Keeper::begin(host).await?);
+        // It went with an earlier connection.
+        let is_it = |kept: &mut Arc<Keeper>| Arc::ptr_eq(kept, &keeper);
+        drop(self.keeping.0.lock().await.take_if(is_it));
+        let keeper = self.keeper(client).await?;
         if !keeper.add(group, token).await {
             return Err("the connection to the host broke".to_owned());
         }
-        Ok(Arc::clone(kept.insert(keeper)))
+        Ok(keeper)
     }
 }
 
@@ -226,6 +217,23 @@ impl Lines {
         }
     }
 
+    /// Has the shell that was started read a line, and gives the first that it says.
+    async fn begin(&mut self, running: &mut Running, line: &str) -> Result<String, String> {
+        let begin = async {
+            // One that has ended already says why.
+            let _ = running.input.write_all(format!("{line}\n").as_bytes()).await;
+            let _ = running.input.flush().await;
+            self.next(&mut running.outputs).await
+        };
+        let said = timeout(BEGIN, begin).await;
+        said.unwrap_or_else(|_| {
+            Err(format!(
+                "a shell over there said nothing in {} s",
+                BEGIN.as_secs()
+            ))
+        })
+    }
+
     /// The next such line, without the token.
     async fn next(&mut self, outputs: &mut Outputs) -> Result<String, String> {
         let mut passed = 0;
@@ -239,8 +247,8 @@ impl Lines {
                     return Ok(said.trim().to_owned());
                 }
             }
-            match outputs.next().await.map_err(|error| error.to_string())? {
-                Some(Piece::Stdout(bytes)) => {
+            match outputs.next().await {
+                Ok(Some(Piece::Stdout(bytes))) => {
                     passed += bytes.len();
                     if passed > NOISE {
                         return Err(
@@ -250,19 +258,45 @@ impl Lines {
                     }
                     self.rest.extend_from_slice(&bytes);
                 }
-                Some(Piece::Stderr(bytes)) => complaint.extend(bytes.iter().take(400).copied()),
-                Some(Piece::Exit(_)) => {}
-                None => {
-                    let said = String::from_utf8_lossy(&complaint);
-                    let said = base::text::clean(said.trim()).replace('\n', " ");
-                    return Err(format!(
-                        "the login over there runs no POSIX shell for it{}{}",
-                        if said.is_empty() { "" } else { ": " },
-                        base::text::cut(&said, 300)
+                Ok(Some(Piece::Stderr(bytes))) => complaint.extend(bytes.iter().take(400).copied()),
+                Ok(Some(Piece::Exit(_))) => {}
+                Ok(None) => {
+                    return Err(with(
+                        "the login over there runs no POSIX shell for it",
+                        &complaint,
                     ));
                 }
+                Err(error) => return Err(with(&error.to_string(), &complaint)),
             }
         }
+    }
+}
+
+/// What went wrong, and what was said on stderr.
+fn with(what: &str, complaint: &[u8]) -> String {
+    let said = String::from_utf8_lossy(complaint);
+    let said = base::text::clean(said.trim()).replace('\n', " ");
+    let colon = if said.is_empty() { "" } else { ": " };
+    format!("{what}{colon}{}", base::text::cut(&said, 300))
+}
+
+/// How a command ended, once somebody knows. What is told first holds.
+#[derive(Clone)]
+struct Told(watch::Sender<Option<Exit>>);
+
+impl Default for Told {
+    fn default() -> Self {
+        Self(watch::Sender::new(None))
+    }
+}
+
+impl Told {
+    fn tell(&self, how: How, remark: Option<String>) {
+        self.0.send_if_modified(|exit| {
+            let is_new = exit.is_none();
+            exit.get_or_insert(Exit { how, remark });
+            is_new
+        });
     }
 }
 
@@ -270,18 +304,25 @@ impl Lines {
 struct Read {
     outputs: Outputs,
     early: Bytes,
-    tell: watch::Sender<Option<Exit>>,
+    code: Code255,
+    exit: Told,
 }
 
 impl Read {
     async fn next(mut self) -> Option<((Which, Bytes), Self)> {
-        if !self.early.is_empty() {
-            let early = std::mem::take(&mut self.early);
-            return Some(((Which::Stdout, early), self));
-        }
         loop {
-            match self.outputs.next().await {
-                Ok(Some(Piece::Stdout(bytes))) => return Some(((Which::Stdout, bytes), self)),
+            let piece = if self.early.is_empty() {
+                self.outputs.next().await
+            } else {
+                Ok(Some(Piece::Stdout(std::mem::take(&mut self.early))))
+            };
+            match piece {
+                Ok(Some(Piece::Stdout(bytes))) => {
+                    let bytes = self.code.pass(bytes);
+                    if !bytes.is_empty() {
+                        return Some(((Which::Stdout, bytes), self));
+                    }
+                }
                 Ok(Some(Piece::Stderr(bytes))) => return Some(((Which::Stderr, bytes), self)),
                 Ok(Some(Piece::Exit(exit))) => {
                     let how = match exit {
@@ -290,28 +331,74 @@ impl Read {
                             .parse::<Signal>()
                             .map_or(How::Unknown, |signal| How::Signal(i64::from(signal.number()))),
                     };
-                    self.ended(how, None);
+                    self.exit.tell(how, None);
                 }
                 Ok(None) => {
-                    self.ended(How::Unknown, Some("the host did not say".to_owned()));
-                    return None;
+                    self.exit
+                        .tell(How::Unknown, Some("the host did not say".to_owned()));
+                    return self.last();
+                }
+                Err(_) if self.code.was_said => {
+                    self.exit.tell(How::Code(255), None);
+                    return self.last();
                 }
                 Err(error) => {
                     let remark = format!("{error}; it is ended over there as soon as sshd notices");
-                    self.ended(How::Unknown, Some(remark));
-                    return None;
+                    self.exit.tell(How::Unknown, Some(remark));
+                    return self.last();
                 }
             }
         }
     }
 
-    /// What is told first holds.
-    fn ended(&self, how: How, remark: Option<String>) {
-        self.tell.send_if_modified(|exit| {
-            let is_new = exit.is_none();
-            exit.get_or_insert(Exit { how, remark });
-            is_new
-        });
+    /// What was held back. The next to be asked for is none.
+    fn last(mut self) -> Option<((Which, Bytes), Self)> {
+        let held = std::mem::take(&mut self.code.held).freeze();
+        (!held.is_empty()).then_some(((Which::Stdout, held), self))
+    }
+}
+
+impl Drop for Read {
+    fn drop(&mut self) {
+        self.exit
+            .tell(How::Unknown, Some("nobody listened any more".to_owned()));
+    }
+}
+
+/// Takes [`script::is_255`] out of an output.
+struct Code255 {
+    mark: String,
+    /// What may be the beginning of it.
+    held: BytesMut,
+    was_said: bool,
+}
+
+impl Code255 {
+    fn of(token: &str) -> Self {
+        Self {
+            mark: script::is_255(token),
+            held: BytesMut::new(),
+            was_said: false,
+        }
+    }
+
+    /// What is surely something else.
+    fn pass(&mut self, piece: Bytes) -> Bytes {
+        let mark = self.mark.as_bytes();
+        if self.held.is_empty() && !piece.contains(&0) {
+            return piece;
+        }
+        self.held.extend_from_slice(&piece);
+        if let Some(at) = self.held.windows(mark.len()).position(|part| part == mark) {
+            self.was_said = true;
+            let mut before = self.held.split_to(at);
+            self.held.advance(mark.len());
+            before.unsplit(std::mem::take(&mut self.held));
+            return before.freeze();
+        }
+        let is_begun = |count: &usize| mark.get(..*count).is_some_and(|part| self.held.ends_with(part));
+        let begun = (1..mark.len()).rev().find(is_begun).unwrap_or_default();
+        self.held.split_to(self.held.len() - begun).freeze()
     }
 }
 
@@ -320,18 +407,18 @@ struct Kept {
     keeper: Arc<Keeper>,
     group: u32,
     token: String,
-    exit: watch::Receiver<Option<Exit>>,
+    exit: Told,
 }
 
 impl Process for Kept {
     fn ended(&self) -> BoxFuture<'_, Exit> {
         async move {
-            let mut exit = self.exit.clone();
+            let mut exit = self.exit.0.subscribe();
             let told = exit.wait_for(Option::is_some).await;
             let told = told.ok().and_then(|exit| exit.clone());
-            told.unwrap_or_else(|| Exit {
+            told.unwrap_or(Exit {
                 how: How::Unknown,
-                remark: Some("nobody listened any more".to_owned()),
+                remark: None,
             })
         }
         .boxed()
@@ -358,23 +445,57 @@ impl Process for Kept {
         // Where nobody hears it, the connection is gone, and the keeper ends everything by itself.
         self.keeper
             .tell(format!("end {} {} {seconds}\n", self.group, self.token));
-        async {}.boxed()
+        async move {
+            sleep(grace + SILENCE).await;
+            let remark = "the host does not answer; it is ended over there as soon as sshd notices";
+            self.exit.tell(How::Unknown, Some(remark.to_owned()));
+        }
+        .boxed()
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
         let (group, token) = (self.group, &self.token);
-        let has_ended = self
-            .exit
-            .borrow()
-            .as_ref()
-            .is_some_and(|exit| exit.how != How::Unknown);
+        let exit = self.exit.0.borrow();
+        let has_ended = exit.as_ref().is_some_and(|exit| exit.how != How::Unknown);
         let order = if has_ended {
             format!("del {group} {token}\n")
         } else {
             format!("end {group} {token} 1\n")
         };
         self.keeper.tell(order);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The mark is found wherever the pieces part, and what only looks like it passes.
+    #[test]
+    fn a_mark_is_taken_out() {
+        let mark = script::is_255("t0");
+        for (output, expected, was_said) in [
+            (format!("a{mark}b"), "ab", true),
+            (mark.clone(), "", true),
+            (format!("\0t\0{mark}"), "\0t\0", true),
+            ("\0\0t0 25".to_owned(), "\0\0t0 25", false),
+            ("\0t0 254".to_owned(), "\0t0 254", false),
+        ] {
+            for size in 1..=output.len() {
+                let mut code = Code255::of("t0");
+                let mut passed = Vec::new();
+                for piece in output.as_bytes().chunks(size) {
+                    passed.extend(code.pass(Bytes::copy_from_slice(piece)));
+                }
+                passed.extend(&code.held);
+                assert_eq!(
+                    (passed.as_slice(), code.was_said),
+                    (expected.as_bytes(), was_said),
+                    "{size}"
+                );
+            }
+        }
     }
 }

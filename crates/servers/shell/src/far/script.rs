@@ -38,6 +38,12 @@ pub(super) struct Wanted<'a> {
     pub(super) env: &'a [(String, String)],
 }
 
+/// What the shell of a command writes when that ended with the code 255, which is also what the system's `ssh` ends with when
+/// it fails.
+pub(super) fn is_255(token: &str) -> String {
+    format!("\0{token} 255")
+}
+
 /// The line that runs a command. The shell that reads it leads the process group of all; it says `TOKEN run NUMBER`, waits
 /// for a line `go`, runs the command, ends what that has left behind, and ends with its code. Or it says why not.
 pub(super) fn command(wanted: &Wanted<'_>) -> String {
@@ -64,24 +70,24 @@ pub(super) fn command(wanted: &Wanted<'_>) -> String {
     _ = write!(
         line,
         "( e; command -v \"$1\" >/dev/null 2>&1 ) || {{ echo '{token} program'; exit 1; }}; \
-         trap : HUP INT QUIT ALRM TERM USR1 USR2; echo \"{token} run $$\"; IFS= read -r g && [ \"$g\" = go ] || exit 1; \
-         ( e; exec \"$@\" ); c=$?; f=; exec </dev/null >/dev/null 2>&1; \
+         trap : HUP INT PIPE QUIT ALRM TERM USR1 USR2; echo \"{token} run $$\"; IFS= read -r g && [ \"$g\" = go ] || exit 1; \
+         ( e; exec \"$@\" ); c=$?; f=; [ $c != 255 ] || printf '\\0{token} 255' 2>/dev/null; exec </dev/null >/dev/null 2>&1; \
          kill -s TERM -- -$$; m TERM {token}; [ -z \"$f\" ] || {{ sleep 1; m KILL {token}; m KILL {token}; }}; exit $c"
     );
     line
 }
 
 /// The line of the keeper, which does what it is told about the commands of a connection, and ends them all when its input
-/// ends: that is when the connection is gone. It says `TOKEN keep` first.
+/// ends: that is when the connection is gone. It says `TOKEN keep` first, and `TOKEN has GROUP` when it knows of a command.
 pub(super) fn keeper(token: &str) -> String {
     format!(
-        "{MARKED}trap : HUP INT QUIT ALRM TERM USR1 USR2; echo '{token} keep'; exec >/dev/null 2>&1; a=; \
+        "{MARKED}trap : HUP INT PIPE QUIT ALRM TERM USR1 USR2; echo '{token} keep'; exec 3>&1 >/dev/null 2>&1; a=; \
          g() {{ kill -s $1 -- -$2; }}; \
          e() {{ g TERM $1; m TERM $2; i=0; while [ $i -lt $3 ]; do sleep 1; i=$((i+1)); f=; m 0 $2; g 0 $1 || [ -n \"$f\" ] || return; done; \
          m KILL $2; g KILL $1; m KILL $2; }}; \
          r() {{ b=; for x in $a; do [ \"$x\" = \"$1\" ] || b=\"$b $x\"; done; a=$b; }}; \
          while IFS= read -r l; do set -- $l; case $1 in \
-         add) a=\"$a $2:$3\";; \
+         add) a=\"$a $2:$3\"; echo \"{token} has $2\" >&3;; \
          del) r $2:$3; g KILL $2;; \
          sig) g $4 $2;; \
          end) e $2 $3 $4 & ;; \

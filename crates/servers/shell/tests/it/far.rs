@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use shell_server::rules::Rules;
 use shell_server::{Far, Keeping, Options, Place, ShellServer};
+use ssh::Client;
 use testkit::Sshd;
 
 use crate::here::{allow, call, failed, free, said};
@@ -14,15 +15,31 @@ use crate::host::{is_gone, is_running};
 
 struct There {
     server: ShellServer,
-    host: Arc<ssh::Host>,
-    _sshd: Sshd,
+    client: Client,
+    sshd: Sshd,
 }
 
-async fn there(rules: Rules) -> There {
-    over(Sshd::start("MaxSessions 4").await, rules)
+/// By which client a host is reached.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Ours,
+    /// The system's `ssh`, with a connection for each command.
+    System,
+    /// The system's `ssh`, all of whose commands share a connection.
+    Shared,
 }
 
-fn over(sshd: Sshd, rules: Rules) -> There {
+const ALL: [By; 3] = [By::Ours, By::System, By::Shared];
+
+async fn there(by: By, rules: Rules) -> There {
+    let sessions = match by {
+        By::Ours => "MaxSessions 4",
+        By::System | By::Shared => "MaxSessions 40",
+    };
+    over(by, Sshd::start(sessions).await, rules)
+}
+
+fn over(by: By, sshd: Sshd, rules: Rules) -> There {
     let target = ssh::Target {
         user: None,
         host: "127.0.0.1".into(),
@@ -40,11 +57,19 @@ fn over(sshd: Sshd, rules: Rules) -> There {
         ask: Arc::new(ssh::Nobody),
         limits: ssh::Limits::default(),
     };
-    let host = Arc::new(ssh::Host::new(target, options));
-    let kept = Arc::clone(&host);
+    let shared = format!(
+        "ControlMaster auto\nControlPersist 5\nControlPath {}/m",
+        sshd.home().display()
+    );
+    let client = match by {
+        By::Ours => Client::Own(Arc::new(ssh::Host::new(target, options))),
+        By::System => Client::System(ssh::System::by(sshd.client(""), target)),
+        By::Shared => Client::System(ssh::System::by(sshd.client(&shared), target)),
+    };
+    let kept = client.clone();
     let runner = Far {
         name: "far".to_owned(),
-        host: Arc::new(move || Ok(Arc::clone(&kept))),
+        client: Arc::new(move || Ok(kept.clone())),
         path: "/usr/local/bin:/usr/bin:/bin".to_owned(),
         env: BTreeMap::from([("LANG".to_owned(), "C.UTF-8".to_owned())]),
         dir: Some("/".to_owned()),
@@ -62,11 +87,7 @@ fn over(sshd: Sshd, rules: Rules) -> There {
         timeout: Duration::from_mins(1),
         answer_tokens: 4_000,
     });
-    There {
-        server,
-        host,
-        _sshd: sshd,
-    }
+    There { server, client, sshd }
 }
 
 /// A number of seconds that no other process sleeps for.
@@ -76,7 +97,13 @@ fn long(number: u32) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_run_there() {
-    let there = there(free()).await;
+    for by in ALL {
+        commands_run_there_by(by).await;
+    }
+}
+
+async fn commands_run_there_by(by: By) {
+    let there = there(by, free()).await;
     let run = async |arguments: serde_json::Value| {
         let mut arguments = arguments;
         arguments["host"] = json!("far");
@@ -109,6 +136,9 @@ async fn commands_run_there() {
     assert!(!names.contains(&"SSH_CONNECTION"), "{text}");
     let text = run(json!({"script": "kill -9 $$"})).await;
     assert!(text.contains("ended by SIGKILL (exit 137)"), "{text}");
+    // The system's ssh ends with that code when it fails itself.
+    let text = run(json!({"script": "printf d; exit 255"})).await;
+    assert_eq!(text, "d\nexit 255", "{by:?}");
     // Much of it, both ways.
     let input = "x".repeat(300_000);
     let text = run(json!({"command": ["wc", "-c"], "stdin": input})).await;
@@ -149,7 +179,7 @@ async fn commands_run_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_hold_there() {
-    let there = there(allow(&["id"])).await;
+    let there = there(By::Ours, allow(&["id"])).await;
     let text = failed(
         &there.server,
         "run_command",
@@ -165,7 +195,13 @@ async fn rules_hold_there() {
 /// At its time limit, and whatever outlives a command that has ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_whole_tree_ends() {
-    let there = there(free()).await;
+    for by in ALL {
+        the_whole_tree_ends_by(by).await;
+    }
+}
+
+async fn the_whole_tree_ends_by(by: By) {
+    let there = there(by, free()).await;
     let (one, two, three) = (long(1), long(2), long(3));
     let script = format!(
         "(setsid sh -c 'trap \"\" TERM HUP; sleep {one}; sleep {one}' &); sleep {two} & sleep {three}"
@@ -199,7 +235,13 @@ async fn the_whole_tree_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_in_the_background() {
-    let there = there(free()).await;
+    for by in ALL {
+        one_in_the_background_by(by).await;
+    }
+}
+
+async fn one_in_the_background_by(by: By) {
+    let there = there(by, free()).await;
     let script = "trap 'echo caught; exit 5' USR1; echo ready; while read line; do echo got $line; done; while :; do sleep 0.1; done";
     let text = said(
         &there.server,
@@ -249,7 +291,13 @@ async fn one_in_the_background() {
 /// More at a time than the host takes (`MaxSessions 4`) wait for each other.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_at_a_time() {
-    let there = there(free()).await;
+    for by in ALL {
+        several_at_a_time_by(by).await;
+    }
+}
+
+async fn several_at_a_time_by(by: By) {
+    let there = there(by, free()).await;
     let mut all = tokio::task::JoinSet::new();
     for number in 0..8 {
         let server = there.server.clone();
@@ -268,7 +316,13 @@ async fn several_at_a_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_left_when_the_connection_goes() {
-    let there = there(free()).await;
+    for by in ALL {
+        nothing_is_left_when_the_connection_goes_by(by).await;
+    }
+}
+
+async fn nothing_is_left_when_the_connection_goes_by(by: By) {
+    let there = there(by, free()).await;
     let (one, two) = (long(5), long(6));
     let script = format!("(setsid sleep {one} &); sleep {two}");
     said(
@@ -278,27 +332,59 @@ async fn nothing_is_left_when_the_connection_goes() {
     )
     .await;
     testkit::eventually("the command", async || is_running(&two).then_some(())).await;
-    there.host.close().await;
+    match &there.client {
+        Client::Own(host) => host.close().await,
+        Client::System(_) => kill_all(&there.sshd.home().join("ssh_config").to_string_lossy()),
+    }
     is_gone(&one).await;
     is_gone(&two).await;
-    let list = said(&there.server, "list_commands", json!({})).await;
-    assert!(list.contains("nobody knows how"), "{list}");
+    testkit::eventually("word of its end", async || {
+        let list = said(&there.server, "list_commands", json!({})).await;
+        list.contains("nobody knows how").then_some(())
+    })
+    .await;
+}
+
+/// Ends what has a word among its arguments, as the gateway's end does.
+fn kill_all(word: &str) {
+    let entries = fs_err::read_dir("/proc").unwrap();
+    for entry in entries.flatten() {
+        let line = fs_err::read(entry.path().join("cmdline")).unwrap_or_default();
+        if line.split(|byte| *byte == 0).any(|part| part == word.as_bytes()) {
+            let id = entry.file_name().to_string_lossy().parse().unwrap();
+            let id = rustix::process::Pid::from_raw(id).unwrap();
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_no_shell_says_so() {
-    let there = over(
-        Sshd::start("ForceCommand /bin/echo This account is not available >&2").await,
-        free(),
-    );
-    let text = failed(
-        &there.server,
-        "run_command",
-        json!({"command": ["id"], "host": "far"}),
-    )
-    .await;
+    for by in ALL {
+        let there = over(
+            by,
+            Sshd::start("ForceCommand /bin/echo This account is not available >&2").await,
+            free(),
+        );
+        let run = json!({"command": ["id"], "host": "far"});
+        let text = failed(&there.server, "run_command", run).await;
+        let expected =
+            "id can't be started on host far: the login over there runs no POSIX shell for it: This account";
+        assert!(text.contains(expected), "{by:?}: {text}");
+    }
+}
+
+/// What the system's `ssh` says when it does not get there is the error, and nothing is left of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_systems_ssh_says_is_the_error() {
+    let there = over(By::System, Sshd::start("").await, free());
+    fs_err::write(there.sshd.home().join("authorized_keys"), "").unwrap();
+    let run = json!({"command": ["id"], "host": "far"});
+    let text = failed(&there.server, "run_command", run).await;
     assert!(
-        text.contains("id can't be started on host far: the login over there runs no POSIX shell for it"),
+        text.contains("id can't be started on host far: ssh 127.0.0.1 ended with exit status: 255:")
+            && text.contains("Permission denied"),
         "{text}"
     );
 }
