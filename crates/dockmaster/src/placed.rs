@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use crate::bridges::Record;
 use crate::engines;
 use crate::settings::{LOCAL, Settings};
+use crate::shell;
 
 /// How long a host may take to say how much memory it has free.
 const ASKED: Duration = Duration::from_secs(5);
@@ -45,6 +46,8 @@ pub(crate) fn others(settings: &Settings) -> BTreeMap<String, There> {
         let there = There {
             roots: roots(&host.guard),
             labels: host.labels.clone(),
+            runs_commands: shell::runs_on(settings, name)
+                && matches!(&found, Ok(found) if matches!(found.endpoint, Endpoint::Ssh(_))),
             // A bridge has no way to files of this machine, wherever it is.
             is_away: !found.is_ok_and(|found| matches!(found.endpoint, Endpoint::Unix(_)))
                 || matches!(Record::read(settings, name), Ok(Some(_))),

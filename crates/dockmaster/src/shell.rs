@@ -1,6 +1,7 @@
 //! The shell server in this house: where its commands run, as `[shell]` says, and this executable as the keeper of commands
 //! on this host; see [`shell_server::run_keeper`].
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use serde_json::Value;
 use server_kit::Service;
 use shell_server::rules::{Program, Rules, Scripts};
 use shell_server::runner::{Command, Fault, Runner, Started};
-use shell_server::{Containers, Options, Place as At, ShellServer};
+use shell_server::{Containers, Far, Options, Place as At, ShellServer};
 use store::Store;
 
 use crate::assemble::within;
@@ -248,33 +249,59 @@ impl Runner for Away {
     }
 }
 
+/// Whether commands on that other host itself are switched on.
+pub(crate) fn runs_on(settings: &Settings, host: &str) -> bool {
+    settings.config.shell.enabled && away(settings, Place::Host).any(|(name, _)| name == host)
+}
+
 /// The hosts themselves on which commands run, each with what does so. Nothing is connected before somebody wants one.
 fn on_hosts_away(settings: &Settings, hosts: &Hosts) -> Vec<(String, At)> {
     let shell = &settings.config.shell;
     let there = away(settings, Place::Host).map(|(name, host)| {
-        let (hosts, of) = (hosts.clone(), name.to_owned());
-        let find = move || {
-            let host = hosts.get(&of).map_err(|error| error.to_string())?;
-            let client = host.ssh()?;
-            client.ok_or_else(|| format!("its endpoint is not ssh://, and commands on {of} need that"))
-        };
         let mut env = shell.environment.clone();
-        for (name, value) in [("LANG", "C.UTF-8"), ("TERM", "dumb")] {
-            env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
-        }
+        env.entry("TERM".to_owned()).or_insert_with(|| "dumb".to_owned());
         let roots = roots(&host.shell.roots);
-        let runner = shell_server::Far {
-            name: name.to_owned(),
-            client: Arc::new(find),
-            path: shell.path.clone(),
-            env,
-            dir: roots.first().map(|root| root.path.to_string_lossy().into_owned()),
-            keeping: shell_server::Keeping::default(),
-        };
-        let runner: Arc<dyn Runner> = Arc::new(runner);
+        let dir = roots.first().map(|root| root.path.to_string_lossy().into_owned());
+        let runner: Arc<dyn Runner> = Arc::new(far(settings, hosts, name, env, dir));
         (name.to_owned(), At { runner, roots })
     });
     there.collect()
+}
+
+/// The hosts themselves on which commands of declared tools run, each with what does so: in the home folder over there, and
+/// with nothing of what `[shell]` gives commands but the path.
+pub(crate) fn for_tools(settings: &Settings, hosts: &Hosts) -> BTreeMap<String, Arc<Far>> {
+    let on = away(settings, Place::Host).filter(|(name, _)| runs_on(settings, name));
+    on.map(|(name, _)| {
+        let far = far(settings, hosts, name, BTreeMap::new(), None);
+        (name.to_owned(), Arc::new(far))
+    })
+    .collect()
+}
+
+fn far(
+    settings: &Settings,
+    hosts: &Hosts,
+    name: &str,
+    mut env: BTreeMap<String, String>,
+    dir: Option<String>,
+) -> Far {
+    let (hosts, of) = (hosts.clone(), name.to_owned());
+    let find = move || {
+        let host = hosts.get(&of).map_err(|error| error.to_string())?;
+        let client = host.ssh()?;
+        client.ok_or_else(|| format!("its endpoint is not ssh://, and commands on {of} need that"))
+    };
+    env.entry("LANG".to_owned())
+        .or_insert_with(|| "C.UTF-8".to_owned());
+    Far {
+        name: name.to_owned(),
+        client: Arc::new(find),
+        path: settings.config.shell.path.clone(),
+        env,
+        dir,
+        keeping: shell_server::Keeping::default(),
+    }
 }
 
 /// An engine that lets these roots be mounted: they are the user's word as those of its guard are, for these containers

@@ -266,15 +266,19 @@ fn ended(status: ExitStatus) -> End {
     End::Code(status.code().unwrap_or(-1))
 }
 
-/// The first bytes.
-struct Beginning {
-    bytes: Vec<u8>,
+/// The first bytes of an output.
+#[derive(Debug)]
+pub struct Beginning {
+    /// What is kept.
+    pub bytes: Vec<u8>,
     bound: usize,
-    more: u64,
+    /// Bytes behind that.
+    pub more: u64,
 }
 
 impl Beginning {
-    fn new(bound: usize) -> Self {
+    /// Keeps so many.
+    pub fn new(bound: usize) -> Self {
         Self {
             bytes: Vec::new(),
             bound,
@@ -282,7 +286,8 @@ impl Beginning {
         }
     }
 
-    fn add(&mut self, piece: &[u8]) {
+    /// Takes what comes next.
+    pub fn add(&mut self, piece: &[u8]) {
         let room = self.bound.saturating_sub(self.bytes.len()).min(piece.len());
         self.bytes
             .extend_from_slice(piece.get(..room).unwrap_or_default());
@@ -290,15 +295,19 @@ impl Beginning {
     }
 }
 
-/// The last bytes.
-struct Tail {
-    bytes: VecDeque<u8>,
+/// The last bytes of an output.
+#[derive(Debug)]
+pub struct Tail {
+    /// What is kept.
+    pub bytes: VecDeque<u8>,
     bound: usize,
-    before: u64,
+    /// Bytes before that.
+    pub before: u64,
 }
 
 impl Tail {
-    fn new(bound: usize) -> Self {
+    /// Keeps so many.
+    pub fn new(bound: usize) -> Self {
         Self {
             bytes: VecDeque::new(),
             bound,
@@ -306,7 +315,8 @@ impl Tail {
         }
     }
 
-    fn add(&mut self, piece: &[u8]) {
+    /// Takes what comes next.
+    pub fn add(&mut self, piece: &[u8]) {
         self.bytes.extend(piece);
         let over = self.bytes.len().saturating_sub(self.bound);
         self.bytes.drain(..over);

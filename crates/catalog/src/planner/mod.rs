@@ -112,6 +112,7 @@ pub fn plan(entry: &Entry, setup: &Setup, around: &Around) -> Result<Plan, Vec<L
         entry,
         setup,
         around: &placed.around,
+        machine: placed.machine(),
         config: Map::new(),
         secrets: BTreeMap::new(),
         used: BTreeSet::new(),
@@ -133,6 +134,8 @@ struct Planner<'a> {
     entry: &'a Entry,
     setup: &'a Setup,
     around: &'a Around,
+    /// The host whose machine commands run on, if that is not this one.
+    machine: Option<&'a str>,
     /// With defaults.
     config: Map<String, Json>,
     /// By variable: the name under which the user keeps it, or none if it does without.

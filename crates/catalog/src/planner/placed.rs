@@ -18,15 +18,26 @@ pub struct There {
     pub labels: Vec<String>,
     /// Whether it is another machine, as far as its address tells.
     pub is_away: bool,
+    /// Whether commands may run on the machine itself.
+    pub runs_commands: bool,
 }
 
 /// What plans depend on, seen from where the server is placed.
 pub(super) struct Placed<'a> {
     pub(super) around: Cow<'a, Around>,
-    /// It may be another host than the one at hand.
-    is_elsewhere: bool,
+    /// What commands do there, if it may be another host than the one at hand.
+    elsewhere: Option<Commands>,
     /// The host, if it may be another machine.
     away: Option<String>,
+}
+
+/// Whether declared tools may run commands where their server is placed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Commands {
+    Permitted,
+    Refused,
+    /// Nobody knows on which of several hosts.
+    Unnamed,
 }
 
 /// Seen from where `setup` places the server.
@@ -43,11 +54,18 @@ pub(super) fn around<'a>(setup: &Setup, around: &'a Around) -> Result<Placed<'a>
                 let mend = format!("dockmaster host add {name} ssh://user@{name}");
                 return Err(Lack::new(LackSort::Place, what, mend));
             };
+            let commands = if there.runs_commands {
+                Commands::Permitted
+            } else {
+                Commands::Refused
+            };
+            let roots = there.roots.clone();
             Ok(Placed::there(
                 around,
                 name.as_str(),
-                there.roots.clone(),
+                roots,
                 there.is_away,
+                commands,
             ))
         }
         Some(Place::Where(wish)) => among(wish, around),
@@ -77,6 +95,7 @@ fn among<'a>(wish: &Fitting, around: &'a Around) -> Result<Placed<'a>, Lack> {
         name,
         common.cloned().collect(),
         away.is_some(),
+        Commands::Unnamed,
     ))
 }
 
@@ -84,12 +103,12 @@ impl<'a> Placed<'a> {
     fn here(around: &'a Around) -> Self {
         Self {
             around: Cow::Borrowed(around),
-            is_elsewhere: false,
+            elsewhere: None,
             away: None,
         }
     }
 
-    fn there(around: &Around, name: &str, roots: Vec<Root>, is_away: bool) -> Self {
+    fn there(around: &Around, name: &str, roots: Vec<Root>, is_away: bool, commands: Commands) -> Self {
         let around = Around {
             host: name.to_owned(),
             roots,
@@ -97,7 +116,7 @@ impl<'a> Placed<'a> {
         };
         Self {
             around: Cow::Owned(around),
-            is_elsewhere: true,
+            elsewhere: Some(commands),
             away: is_away.then(|| name.to_owned()),
         }
     }
@@ -107,26 +126,9 @@ impl<'a> Placed<'a> {
         let containers: Vec<&Container> = match target {
             Target::Container(container) => vec![container],
             Target::PerCall(tools) => tools.iter().map(|tool| &tool.container).collect(),
-            Target::Tools(_) if !self.is_elsewhere => Vec::new(),
-            Target::Tools(tools) => match contained(tools) {
+            Target::Tools(tools) => match self.contained(server, tools) {
                 Ok(containers) => containers,
-                Err(Unplaceable::Commands(names)) => {
-                    let what = format!(
-                        "{names} of {server} can't be placed on a host, since commands run on this machine"
-                    );
-                    let mend = format!(
-                        "have it run in a container, or move it to a file of its own whose table has no `host`; commands \
-                         on a host are the shell server's: [hosts.{}.shell] runner = \"host\"",
-                        self.around.host
-                    );
-                    return vec![Lack::new(LackSort::Place, what, mend)];
-                }
-                Err(Unplaceable::Nothing) => {
-                    let what = format!(
-                        "no tool of {server} runs in a container, so there is nothing to place on a host"
-                    );
-                    return vec![Lack::new(LackSort::Place, what, "take `host` out of its table")];
-                }
+                Err(lack) => return vec![lack],
             },
             Target::Remote(_) | Target::Process(_) | Target::BuiltIn => {
                 let what = format!("{server} is no container, so it can't be placed on a host");
@@ -175,6 +177,52 @@ impl<'a> Placed<'a> {
         lacks
     }
 
+    /// The host whose machine commands run on, if that is not this one.
+    pub(super) fn machine(&self) -> Option<&str> {
+        self.elsewhere.map(|_| self.around.host.as_str())
+    }
+
+    /// The containers of declared tools, or why these can't be placed.
+    fn contained<'t>(&self, server: &str, tools: &'t [Tool]) -> Result<Vec<&'t Container>, Lack> {
+        let Some(permitted) = self.elsewhere else {
+            return Ok(Vec::new());
+        };
+        let (mut containers, mut commands) = (Vec::new(), Vec::new());
+        for tool in tools {
+            match &tool.does {
+                Does::Container(contained) => containers.push(&contained.container),
+                Does::Command(_) => commands.push(tool.name.as_str()),
+                Does::Http(_) => {}
+            }
+        }
+        let lack = |what, mend: String| Err(Lack::new(LackSort::Place, what, mend));
+        let (names, host) = (commands.join(", "), &self.around.host);
+        match (containers.as_slice(), commands.as_slice(), permitted) {
+            ([], [], _) => lack(
+                format!(
+                    "no tool of {server} runs in a container, or is a command, so there is nothing to place on a host"
+                ),
+                "take `host` out of its table".to_owned(),
+            ),
+            (_, [], _) | (_, _, Commands::Permitted) => Ok(containers),
+            (_, _, Commands::Refused) => lack(
+                format!(
+                    "{names} of {server} can't run on {host}: commands on the machine itself are not permitted there"
+                ),
+                format!(
+                    "write [shell] enabled = true and [hosts.{host}.shell] runner = \"host\", for which its endpoint has to be \
+                     ssh:// and by which the shell server runs commands there as well; or have it run in a container"
+                ),
+            ),
+            (_, _, Commands::Unnamed) => lack(
+                format!(
+                    "{names} of {server} can't be placed by a label or by memory: commands run on a host that is named"
+                ),
+                "write host = \"NAME\" in its table, or have it run in a container".to_owned(),
+            ),
+        }
+    }
+
     /// What a server does not do where it is placed.
     pub(super) fn note(&self, target: &Target) -> Option<String> {
         let Target::Tools(tools) = target else {
@@ -182,40 +230,13 @@ impl<'a> Placed<'a> {
         };
         let requests = tools.iter().filter(|tool| matches!(tool.does, Does::Http(_)));
         let names: Vec<_> = requests.map(|tool| tool.name.as_str()).collect();
-        (self.is_elsewhere && !names.is_empty()).then(|| {
+        (self.elsewhere.is_some() && !names.is_empty()).then(|| {
             format!(
-                "the requests of {} are sent from this machine; only containers run on the host",
+                "the requests of {} are sent from this machine; only containers and commands run on the host",
                 names.join(", ")
             )
         })
     }
-}
-
-/// Why declared tools can't be placed on a host.
-enum Unplaceable {
-    /// These run on this machine.
-    Commands(String),
-    /// None runs in a container.
-    Nothing,
-}
-
-/// The containers of declared tools.
-fn contained(tools: &[Tool]) -> Result<Vec<&Container>, Unplaceable> {
-    let (mut containers, mut commands) = (Vec::new(), Vec::new());
-    for tool in tools {
-        match &tool.does {
-            Does::Container(contained) => containers.push(&contained.container),
-            Does::Command(_) => commands.push(tool.name.as_str()),
-            Does::Http(_) => {}
-        }
-    }
-    if !commands.is_empty() {
-        return Err(Unplaceable::Commands(commands.join(", ")));
-    }
-    if containers.is_empty() {
-        return Err(Unplaceable::Nothing);
-    }
-    Ok(containers)
 }
 
 #[cfg(test)]
@@ -235,6 +256,7 @@ mod tests {
                 .collect(),
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             is_away,
+            runs_commands: false,
         }
     }
 

@@ -27,7 +27,10 @@ impl Planner<'_> {
     }
 
     fn tool_command(&mut self, name: &str, command: &Command) -> Option<Command> {
-        if let Processes::Refused { line } = &self.around.processes {
+        // What a host permits is judged with what else it has.
+        if self.machine.is_none()
+            && let Processes::Refused { line } = &self.around.processes
+        {
             let what = format!(
                 "{name} of {} is a program on this machine, outside any container, which is not permitted",
                 self.name()
@@ -35,19 +38,27 @@ impl Planner<'_> {
             self.lack(Lack::new(LackSort::Permission, what, format!("write {line}")));
         }
         let program = command.argv.first().map(Text::as_written).unwrap_or_default();
-        self.ask(format!(
-            "{name} runs {program} on this machine with your rights, outside any container"
-        ));
+        self.ask(match self.machine {
+            None => format!("{name} runs {program} on this machine with your rights, outside any container"),
+            Some(host) => format!(
+                "{name} runs {program} on {host} with the rights of who logs in there, outside any container"
+            ),
+        });
         let mut planned = command.clone();
         planned.env = self.hidden(&command.env);
         if let Some(folder) = &command.working_dir {
-            match mounts::host_path(&folder.to_string_lossy(), self.around.home.as_deref()) {
+            // The home folder of whoever logs in on a host is not known here.
+            let home = self.around.home.as_deref().filter(|_| self.machine.is_none());
+            match mounts::host_path(&folder.to_string_lossy(), home) {
                 Ok(path) => planned.working_dir = Some(path),
                 Err(why) => {
                     self.lack(Lack::new(
                         LackSort::Setup,
                         format!("the working_dir of {name} can't be used: {why}"),
-                        "",
+                        match self.machine {
+                            None => "",
+                            Some(_) => "write the whole path; without any it is the home folder over there",
+                        },
                     ));
                     return None;
                 }

@@ -29,15 +29,17 @@ fn plan(toml: &str, setup: &Setup) -> Result<Plan, Vec<Lack>> {
     let entry = catalog::read::own(&name, &own, Some(&read)).unwrap();
     let around = Around {
         processes: Processes::Permitted,
-        others: [(
-            "prod".to_owned(),
-            There {
-                labels: vec!["eu".to_owned()],
-                is_away: true,
-                ..There::default()
-            },
-        )]
-        .into(),
+        others: [("prod", false), ("open", true)]
+            .map(|(name, runs_commands)| {
+                let there = There {
+                    labels: vec!["eu".to_owned()],
+                    is_away: true,
+                    runs_commands,
+                    ..There::default()
+                };
+                (name.to_owned(), there)
+            })
+            .into(),
         ..Around::default()
     };
     catalog::plan(&entry, setup, &around)
@@ -83,32 +85,67 @@ fn what_can_be_placed_on_a_host() {
         check(
             &["make", "ask"],
             host,
-            &["the requests of ask are sent from this machine; only containers run on the host"],
-        );
-        check(
-            &["make", "run"],
-            host,
-            &[
-                "run of mine can't be placed on a host, since commands run on this machine: have it run in a container",
-                "[hosts.prod.shell] runner = \"host\"",
-            ],
+            &["the requests of ask are sent from this machine; only containers and commands run on the host"],
         );
         check(
             &["ask"],
             host,
             &[
-                "no tool of mine runs in a container",
+                "no tool of mine runs in a container, or is a command",
                 "take `host` out of its table",
             ],
         );
         check(
             &["reach"],
             host,
-            &["mine can't run on prod: it may reach only the hosts that it declares"],
+            &["it may reach only the hosts that it declares"],
         );
     }
+    check(
+        &["make", "run"],
+        prod,
+        &[
+            "run of mine can't run on prod: commands on the machine itself are not permitted there: write [shell] enabled = true",
+            "[hosts.prod.shell] runner = \"host\"",
+        ],
+    );
+    check(
+        &["run"],
+        label,
+        &[
+            "run of mine can't be placed by a label or by memory: commands run on a host that is named: write host = \"NAME\"",
+        ],
+    );
+    check(&["make", "run"], "\"open\"", &[]);
+    check(
+        &["run", "ask"],
+        "\"open\"",
+        &["the requests of ask are sent from this machine; only containers and commands run on the host"],
+    );
     check(&["make", "run", "ask", "reach"], local, &[]);
     check(&["make"], "\"nowhere\"", &["there is no host nowhere"]);
+}
+
+/// What is asked for names the machine, and whose home folder `~` would be is not known of another.
+#[test]
+fn commands_on_a_host() {
+    let planned = |dir: &str, host: &str| {
+        let toml =
+            format!("[tools.run]\ndescription = \"d\"\ncommand = [\"date\"]\nworking_dir = \"{dir}\"\n");
+        let setup: Setup = toml::from_str(&format!("host = \"{host}\"")).unwrap();
+        plan(&toml, &setup)
+            .map(|plan| plan.asks_for.join("; "))
+            .map_err(|lacks| lacks.iter().map(ToString::to_string).collect::<String>())
+    };
+    assert_eq!(
+        planned("/srv/app", "open").unwrap(),
+        "run runs date on open with the rights of who logs in there, outside any container"
+    );
+    let refused = planned("~/app", "open").unwrap_err();
+    assert!(
+        refused.contains("there is no home folder here") && refused.contains("write the whole path"),
+        "{refused}"
+    );
 }
 
 /// A tool `t` whose arguments are these texts, or of these schemas.

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use base::{KnownSecrets, Secret};
+use catalog::Place;
 use catalog::plan::{self, Plan, Target};
 use catalog::tools::Tool;
-use custom_server::Declared;
+use custom_server::{Commands, Declared};
 use fetch::{Addresses, Plain};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -16,12 +17,14 @@ use gateway::{Link, Share, Wire};
 use instances::Start;
 use secrets::SecretName;
 
+use super::commanded::Commanded;
 use super::contained::{Contained, Somewhere};
 use super::{Fleet, Given, Notes};
 use crate::bridges::parcel::Served;
 use crate::bridges::ways::Way;
 use crate::percall;
 use crate::placed::Placed;
+use crate::settings::LOCAL;
 
 /// Who may share an instance, as the gateway says it.
 pub(super) fn sharing(sharing: plan::Sharing) -> gateway::Sharing {
@@ -247,12 +250,23 @@ impl Fleet {
             place: self.somewhere(plan),
             secrets: secrets.clone(),
         };
+        let there = match &plan.host {
+            Some(Place::On(name)) if name.as_str() != LOCAL => Some(Commanded {
+                given: self.given.clone(),
+                host: name.to_string(),
+            }),
+            _ => None,
+        };
         Declared {
             name: plan.server.to_string(),
             tools: tools.to_vec(),
             secrets,
             known: self.known.clone(),
-            environment: given.environment.clone(),
+            environment: match &there {
+                Some(_) => Vec::new(),
+                None => given.environment.clone(),
+            },
+            commands: there.map(|there| Arc::new(there) as Arc<dyn Commands>),
             client: self.client.clone(),
             containers: Arc::new(contained),
         }

@@ -3,6 +3,7 @@
 //! A server that can't be run is a server that says why at each use; it never keeps the others, or the gateway, from
 //! starting.
 
+mod commanded;
 mod connect;
 mod contained;
 mod notes;
@@ -16,6 +17,7 @@ use anyhow::{Context, Result};
 use base::names::ServerName;
 use base::{KnownSecrets, Secret};
 use catalog::plan::{Plan, Target};
+use catalog::tools::Does;
 use engine::Engine;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -23,6 +25,7 @@ use gateway::{Life, Origin, Server};
 use hosts::Hosts;
 use instances::{Instances, Terms};
 use secrets::Sources;
+use shell_server::Far;
 use store::Store;
 
 pub(crate) use self::contained::Somewhere;
@@ -36,7 +39,7 @@ use crate::placed::{Elsewhere, Placed};
 use crate::refusals::Refusals;
 use crate::settings::Settings;
 use crate::shelf::Shelf;
-use crate::{keep, signatures};
+use crate::{keep, shell, signatures};
 
 /// What servers are run with.
 pub(crate) struct Fleet {
@@ -55,6 +58,8 @@ struct Given {
     /// On the engine at hand.
     instances: Option<Instances>,
     elsewhere: Elsewhere,
+    /// Run commands of declared tools on other hosts, by name.
+    commands: BTreeMap<String, Arc<Far>>,
     sources: Sources,
     /// Values that came with the parcel, where this is a bridge.
     parcel: BTreeMap<String, Secret>,
@@ -142,6 +147,7 @@ impl Fleet {
             .context("can't prepare to run servers")?;
         let given = Given {
             instances,
+            commands: shell::for_tools(settings, &hosts),
             elsewhere: Elsewhere::new(hosts, signature, options),
             sources: keep::sources(settings)?,
             parcel: parcel.map(|parcel| parcel.secrets()).unwrap_or_default(),
@@ -176,6 +182,7 @@ impl Fleet {
         };
         let before = self.given();
         let given = Given {
+            commands: shell::for_tools(settings, &hosts),
             elsewhere: before.elsewhere.renewed(hosts, terms.signature.clone()),
             instances: before.instances.as_ref().map(|instances| instances.on(terms)),
             sources: keep::sources(settings)?,
@@ -221,7 +228,8 @@ impl Fleet {
                     continue;
                 }
                 Ok((plan, notes)) => {
-                    if plan.host.is_some() {
+                    // A bridge can run no commands on its machine.
+                    if plan.host.is_some() && !runs_commands(&plan) {
                         placed.push((plan.clone(), notes.clone()));
                     }
                     self.server(settings, plan, notes)
@@ -382,6 +390,14 @@ fn run_folder(settings: &Settings) -> std::path::PathBuf {
     let name = format!("dockmaster-{}", crate::user::id().unwrap_or_default());
     own.unwrap_or_else(|| std::path::PathBuf::from("/dev/shm"))
         .join(name)
+}
+
+/// Whether it is commands, also.
+fn runs_commands(plan: &Plan) -> bool {
+    let Target::Tools(tools) = &plan.target else {
+        return false;
+    };
+    tools.iter().any(|tool| matches!(tool.does, Does::Command(_)))
 }
 
 /// A server that can't be run, and says why.

@@ -498,3 +498,90 @@ async fn a_schema_in_a_file_and_a_secret_of_the_configuration() {
     assert!(long.contains("name"), "{long}");
     client.close().await;
 }
+
+/// The example of a command on a host: over there, as data, within its time, and written down.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_run_on_the_host_that_is_named() {
+    let sshd = testkit::Sshd::start("SetEnv WHERE=there").await;
+    let logs = tempfile::tempdir().unwrap();
+    fs_err::write(logs.path().join("access.log"), "one\ntwo\nthree\n").unwrap();
+    let word = format!("{}", 7_000_000 + std::process::id());
+    let odd = "it's $HOME `id` \\ \"$n\" ;&";
+    let tools = example("host").replace("/var/log", logs.path().to_str().unwrap())
+        + &format!(
+            "\n[tools.echo]\ndescription = \"d\"\nread_only = true\ncommand = [\"printf\", \"%s|%s\", \"a {{{{text}}}}\", \"--\", \
+             \"{{{{text}}}}\"]\ninput.properties.text.type = \"string\"\n\
+             [tools.about]\ndescription = \"d\"\nread_only = true\ncommand = [\"sh\", \"-c\", \"cat; echo $KEPT $PATH; pwd; echo err >&2; \
+             exit 3\"]\nenv = {{ KEPT = \"kept\" }}\nstdin = \"in\\n\"\n\
+             [tools.linger]\ndescription = \"d\"\nread_only = true\ntimeout = \"1s\"\ncommand = [\"sh\", \"-c\", \
+             \"setsid sleep {word} & sleep {word}\"]\n"
+        );
+    let config = example("host-config").replace("ssh://deploy@prod", "{endpoint}");
+    let dockmaster = crate::files::with_far(&sshd, &format!("[docker]\nenabled = false\n{config}"));
+    fs_err::write(dockmaster.home().join("dm/logs.toml"), &tools).unwrap();
+
+    let inspected = dockmaster.run(&["server", "inspect", "logs"]);
+    assert!(
+        inspected
+            .stdout()
+            .contains("tail_log runs tail on prod with the rights of who logs in there"),
+        "{}",
+        inspected.transcript()
+    );
+    let tested = dockmaster.run(&["server", "test", "logs"]);
+    assert!(
+        tested.stdout().contains("/tail on prod"),
+        "{}",
+        tested.transcript()
+    );
+
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    let two = json!({"file": "access.log", "lines": 2});
+    assert_eq!(client.call("tail_log", two).await.ok().text(), "two\nthree\n");
+    let echoed = client.call("echo", json!({"text": odd})).await.ok().text();
+    assert_eq!(echoed, format!("a {odd}|--{odd}|"));
+    let about = client.call("about", json!({})).await.failure();
+    let home = std::process::Command::new("sh")
+        .args(["-c", "cd && pwd"])
+        .output()
+        .unwrap();
+    let home = String::from_utf8(home.stdout).unwrap();
+    let expected = format!(
+        "in\nkept /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n{home}[standard error]\nerr\n[exit 3]"
+    );
+    assert_eq!(about, expected);
+    let late = client.call("linger", json!({})).await.failure();
+    assert!(
+        late.contains("its time was up after 1 s, and it was ended"),
+        "{late}"
+    );
+    testkit::eventually("the end of the tree", async || {
+        (processes(&word) == 0).then_some(())
+    })
+    .await;
+    // A file that is not there is the program's own error.
+    let none = client.call("tail_log", json!({"file": "none"})).await.failure();
+    assert!(none.contains("[exit 1]"), "{none}");
+    client.close().await;
+    let rows = dockmaster.audit();
+    assert!(
+        rows.iter().all(|row| row["server"] == "logs") && rows.len() == 5,
+        "{rows:?}"
+    );
+
+    // Without the switch nothing runs, and what would switch it on is said.
+    let config = fs_err::read_to_string(dockmaster.home().join("dm/config.toml")).unwrap();
+    let off = config.replace("runner = \"host\"", "runner = \"container\"");
+    fs_err::write(dockmaster.home().join("dm/config.toml"), off).unwrap();
+    let refused = dockmaster.run(&["tools", "call", "tail_log", "--arg", "file=access.log"]);
+    assert!(
+        refused
+            .stderr()
+            .contains("about, echo, linger, tail_log of logs can't run on prod")
+            && refused.stderr().contains("[hosts.prod.shell] runner = \"host\""),
+        "{}",
+        refused.transcript()
+    );
+}

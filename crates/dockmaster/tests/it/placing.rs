@@ -178,7 +178,7 @@ async fn declared_tools_run_where_they_are_placed() {
     let refused = dockmaster.run(&["server", "enable", "runs", "--host", "far", "--yes"]);
     assert_eq!(refused.code(), 1, "{}", refused.transcript());
     for part in [
-        "now of runs can't be placed on a host, since commands run on this machine",
+        "now of runs can't run on far: commands on the machine itself are not permitted there",
         "[hosts.far.shell] runner = \"host\"",
     ] {
         assert!(refused.stderr().contains(part), "{}", refused.transcript());

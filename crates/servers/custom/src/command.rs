@@ -1,4 +1,4 @@
-//! A call that is a program on this machine.
+//! A call that is a program, as it is run on this machine.
 
 use std::path::PathBuf;
 
@@ -21,17 +21,23 @@ pub(crate) struct Program {
     pub(crate) stdin: Vec<u8>,
 }
 
+impl Program {
+    pub(crate) fn task(self, tool: &Tool) -> Task {
+        Task {
+            argv: self.argv,
+            env: self.env,
+            working_dir: self.working_dir,
+            stdin: self.stdin,
+            time: tool.time,
+            output: tool.output,
+            complaint: COMPLAINT,
+        }
+    }
+}
+
 pub(crate) async fn run(tool: &Tool, program: Program) -> Raw {
     let name = program.argv.first().cloned().unwrap_or_default();
-    let task = Task {
-        argv: program.argv,
-        env: program.env,
-        working_dir: program.working_dir,
-        stdin: program.stdin,
-        time: tool.time,
-        output: tool.output,
-        complaint: COMPLAINT,
-    };
+    let task = program.task(tool);
     let done = match task.run().await {
         Ok(done) => done,
         Err(error @ NoStart::Missing) => {

@@ -1,7 +1,9 @@
 //! The toolbox of tools that the user declared.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::{KnownSecrets, Secret};
 use catalog::plan::Container;
@@ -9,6 +11,7 @@ use catalog::tools::{self, Call, Does, Text, Tool};
 use fetch::{Addresses, Client, Plain};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use programs::task::Task;
 use serde_json::{Map, Value};
 use wire::Raw;
 
@@ -16,6 +19,11 @@ use crate::answer::{self, Printed};
 use crate::command::{self, Program};
 use crate::request;
 use crate::serve::Toolbox;
+
+/// How long looking for a program on another machine may take.
+const FINDING: Duration = Duration::from_secs(30);
+/// Most bytes of where it is.
+const MOST_NAME: usize = 4 << 10;
 
 /// Whoever can run a container to its end.
 pub trait Containers: Send + Sync + 'static {
@@ -32,7 +40,17 @@ pub trait Containers: Send + Sync + 'static {
     fn image<'a>(&'a self, container: &'a Container) -> BoxFuture<'a, Result<String, String>>;
 }
 
-/// How a container went.
+/// Whoever can run commands on another machine.
+pub trait Commands: Send + Sync + 'static {
+    /// The host that it is.
+    fn place(&self) -> &str;
+
+    /// Runs one to its end, with the environment of its login beside its own. Giving up the future ends it with all that it
+    /// has started. The error says why it could not be run.
+    fn run(&self, task: Task) -> BoxFuture<'_, Result<Outcome, String>>;
+}
+
+/// How a container, or a command on another machine, went.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// The beginning of its standard output.
@@ -59,6 +77,8 @@ pub struct Declared {
     pub secrets: BTreeMap<String, Secret>,
     /// What must not come out of any tool.
     pub known: KnownSecrets,
+    /// Runs commands, where that is not this machine.
+    pub commands: Option<Arc<dyn Commands>>,
     /// Variables that every command gets.
     pub environment: Vec<(String, Secret)>,
     /// Reaches the public Internet, by https.
@@ -100,6 +120,9 @@ impl Declared {
         match &tool.does {
             Does::Command(command) => {
                 let program = command.argv.first().map(Text::as_written).unwrap_or_default();
+                if let Some(commands) = &self.commands {
+                    return find(&**commands, program, command.working_dir.clone()).await;
+                }
                 let path = self.environment.iter().find(|(name, _)| name == "PATH");
                 let path = path.map(|(_, path)| path.expose()).unwrap_or_default();
                 let folder = command.working_dir.as_deref();
@@ -149,35 +172,66 @@ impl Declared {
                     working_dir,
                     stdin,
                 };
-                command::run(tool, program).await
+                match &self.commands {
+                    None => command::run(tool, program).await,
+                    Some(commands) => went(tool, commands.run(program.task(tool)).await),
+                }
             }
             Call::Http(call) => {
                 let client = self.client_for(call.private);
                 request::send(tool, call, &client, &self.known).await
             }
-            Call::Container { container, stdin } => self.contained(tool, &container, stdin.as_deref()).await,
+            Call::Container { container, stdin } => {
+                let outcome = self.containers.run(&container, stdin.as_deref(), tool).await;
+                went(tool, outcome)
+            }
         }
     }
+}
 
-    async fn contained(&self, tool: &Tool, container: &Container, stdin: Option<&[u8]>) -> Raw {
-        let outcome = match self.containers.run(container, stdin, tool).await {
-            Ok(outcome) => outcome,
-            Err(why) => return answer::text(&format!("{} was not run: {why}", tool.name), true),
-        };
-        let failed = if outcome.timed_out {
-            Some(command::late(tool))
-        } else {
-            outcome.failed
-        };
-        answer::printed(
-            tool,
-            &Printed {
-                stdout: &outcome.stdout,
-                more: outcome.more,
-                stderr: &outcome.stderr,
-                before: outcome.before,
-                failed,
-            },
-        )
+/// What is answered of a container, or of a command on another machine.
+fn went(tool: &Tool, outcome: Result<Outcome, String>) -> Raw {
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(why) => return answer::text(&format!("{} was not run: {why}", tool.name), true),
+    };
+    let failed = if outcome.timed_out {
+        Some(command::late(tool))
+    } else {
+        outcome.failed
+    };
+    answer::printed(
+        tool,
+        &Printed {
+            stdout: &outcome.stdout,
+            more: outcome.more,
+            stderr: &outcome.stderr,
+            before: outcome.before,
+            failed,
+        },
+    )
+}
+
+/// The file of a program on another machine.
+async fn find(commands: &dyn Commands, program: &str, folder: Option<PathBuf>) -> Result<String, String> {
+    let argv = ["sh", "-c", "command -v -- \"$1\"", "--", program];
+    let task = Task {
+        argv: argv.map(str::to_owned).to_vec(),
+        env: Vec::new(),
+        working_dir: folder,
+        stdin: Vec::new(),
+        time: FINDING,
+        output: MOST_NAME,
+        complaint: MOST_NAME,
+    };
+    let found = commands.run(task).await?;
+    if found.timed_out || found.failed.is_some() {
+        return Err(format!("there is no program {program} on {}", commands.place()));
     }
+    let file = String::from_utf8_lossy(&found.stdout);
+    Ok(format!(
+        "{} on {}",
+        base::text::clean(file.trim()),
+        commands.place()
+    ))
 }

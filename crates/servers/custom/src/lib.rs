@@ -4,7 +4,7 @@
 //! [`serve()`] is the protocol, for any [`Toolbox`]; [`Declared`] is the toolbox of tools that the user declared in a file,
 //! each a command, an HTTP request or a container for each call. It stands on the gateway's floor, as `instances` does, since
 //! what it runs is a plan of `catalog`. Deliberately absent: the file and what is permitted (`catalog`), making containers
-//! ([`Containers`] is whoever can), permissions and the audit (`gateway`).
+//! and commands on other machines ([`Containers`] and [`Commands`] are whoever can), permissions and the audit (`gateway`).
 
 mod answer;
 mod command;
@@ -13,5 +13,5 @@ mod request;
 mod serve;
 
 pub use answer::text;
-pub use declared::{Containers, Declared, Outcome};
+pub use declared::{Commands, Containers, Declared, Outcome};
 pub use serve::{Toolbox, serve};
