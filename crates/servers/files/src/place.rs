@@ -88,7 +88,7 @@ pub(crate) struct Limit {
     pub(crate) stop: AtomicBool,
     pub(crate) until: Instant,
     /// What the place itself has had enough of.
-    enough: OnceLock<&'static str>,
+    enough: OnceLock<String>,
 }
 
 impl Limit {
@@ -105,13 +105,13 @@ impl Limit {
     }
 
     /// Ends the work before its time, for this reason.
-    pub(crate) fn enough(&self, why: &'static str) {
+    pub(crate) fn enough(&self, why: String) {
         _ = self.enough.set(why);
     }
 
     /// Why it has ended before its time.
-    pub(crate) fn why(&self) -> Option<&'static str> {
-        self.enough.get().copied()
+    pub(crate) fn why(&self) -> Option<&str> {
+        self.enough.get().map(String::as_str)
     }
 }
 

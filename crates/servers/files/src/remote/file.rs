@@ -64,6 +64,9 @@ pub(super) fn unless_linked(names: u64) -> Result<(), Fault> {
 
 /// What may be read by all who share it.
 pub(super) struct Budget<'a> {
+    /// All of it, in MiB.
+    pub(super) most: u64,
+    /// Bytes of it that are left.
     pub(super) left: Arc<AtomicU64>,
     pub(super) limit: &'a Limit,
 }
@@ -92,13 +95,13 @@ impl Read for Stream<'_> {
         }
         let bytes = self.runtime.block_on(self.reading.read(buffer.len()));
         let bytes = bytes.map_err(io::Error::other)?;
-        if let Some(Budget { left, limit }) = &self.budget {
+        if let Some(Budget { most, left, limit }) = &self.budget {
             let taken = bytes.len() as u64;
             let before = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 left.checked_sub(taken)
             });
             if before.is_err() {
-                limit.enough("256 MiB were read over SFTP");
+                limit.enough(format!("{most} MiB were read over SFTP"));
                 return Ok(0);
             }
         }

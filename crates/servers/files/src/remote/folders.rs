@@ -17,8 +17,6 @@ use std::sync::{Arc, OnceLock};
 const THREADS: usize = 8;
 /// Names that one walk looks at.
 const MOST_NAMES: usize = 50_000;
-/// Bytes that one walk reads from files.
-const MOST_BYTES: u64 = 256 << 20;
 
 /// The directories of a root while they are gone through.
 pub(super) struct There<'a> {
@@ -26,6 +24,8 @@ pub(super) struct There<'a> {
     hard_links: bool,
     limit: &'a Limit,
     names: AtomicUsize,
+    /// MiB that may be read from files, and the bytes that are left of them.
+    most: u64,
     bytes: Arc<AtomicU64>,
 }
 
@@ -45,13 +45,14 @@ impl Dir {
 }
 
 impl<'a> There<'a> {
-    pub(super) fn new(far: Far, hard_links: bool, limit: &'a Limit) -> Self {
+    pub(super) fn new(far: Far, hard_links: bool, most: u64, limit: &'a Limit) -> Self {
         Self {
             far,
             hard_links,
             limit,
             names: AtomicUsize::new(0),
-            bytes: Arc::new(AtomicU64::new(MOST_BYTES)),
+            most,
+            bytes: Arc::new(AtomicU64::new(most << 20)),
         }
     }
 
@@ -88,7 +89,8 @@ impl Folders for There<'_> {
     fn names(&self, dir: &Dir) -> Result<Vec<(OsString, Kind)>, Fault> {
         let (found, whole) = self.far.wait(self.far.list(&dir.path, MOST_NAMES))?;
         if !whole || self.names.fetch_add(found.len(), Ordering::Relaxed) + found.len() > MOST_NAMES {
-            self.limit.enough("50,000 names were looked at over SFTP");
+            self.limit
+                .enough("50,000 names were looked at over SFTP".to_owned());
         }
         let names: HashMap<OsString, Stat> = found
             .into_iter()
@@ -112,6 +114,7 @@ impl Folders for There<'_> {
         }
         let (reading, _) = self.far.wait(self.far.open(&dir.path.join(name)))?;
         let budget = Budget {
+            most: self.most,
             left: Arc::clone(&self.bytes),
             limit: self.limit,
         };

@@ -39,6 +39,11 @@ const PART: usize = 256 << 10;
 pub trait Way: Send + Sync + fmt::Debug + 'static {
     /// Its SFTP, connected by the first who asks. The error is for a model.
     fn sftp(&self) -> BoxFuture<'_, Result<Sftp, String>>;
+
+    /// How many MiB of files one search reads: what a network carries within its time.
+    fn most_read(&self) -> u64 {
+        256
+    }
 }
 
 /// A directory of another host.
@@ -248,7 +253,7 @@ impl Place for Remote {
         walk: &Walk<'_>,
         visitor: &(dyn Fn() -> Visitor<'v> + Sync),
     ) -> Result<usize, Fault> {
-        let folders = folders::There::new(self.far()?, self.hard_links, walk.limit);
+        let folders = folders::There::new(self.far()?, self.hard_links, self.way.most_read(), walk.limit);
         walk::walk(&folders, at, walk, visitor)
     }
 }

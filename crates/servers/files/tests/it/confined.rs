@@ -175,6 +175,42 @@ async fn the_trash_of_a_part_is_its_own() {
     assert_eq!(fs_err::read_to_string(sub.join("inside")).unwrap(), "inside");
 }
 
+/// A link that leads now outside, now into the root, as long as this value is there.
+struct Swapping {
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Swapping {
+    fn of(link: &Path) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (told, link) = (Arc::clone(&stop), link.to_owned());
+        let thread = std::thread::spawn(move || {
+            let spare = link.with_file_name("spare");
+            for target in ["outside", "root/sub"].into_iter().cycle() {
+                if told.load(Ordering::Relaxed) {
+                    break;
+                }
+                symlink(target, &spare).unwrap();
+                fs_err::rename(&spare, &link).unwrap();
+            }
+        });
+        Self {
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Swapping {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let ended = self.thread.take().map(std::thread::JoinHandle::join);
+        // A test that fails already says why.
+        assert!(std::thread::panicking() || matches!(ended, Some(Ok(()))));
+    }
+}
+
 /// The client's root is now a directory of the configured one, now another outside that has a file of the same name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_root_that_changes_its_place_meanwhile() {
@@ -186,20 +222,7 @@ async fn a_root_that_changes_its_place_meanwhile() {
     symlink("root/sub", &good).unwrap();
     symlink("outside", &bad).unwrap();
     symlink("root/sub", &link).unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let swapping = {
-        let (stop, link) = (Arc::clone(&stop), link.clone());
-        std::thread::spawn(move || {
-            let spare = link.with_file_name("spare");
-            for target in ["outside", "root/sub"].into_iter().cycle() {
-                if stop.load(Ordering::Relaxed) {
-                    break;
-                }
-                symlink(target, &spare).unwrap();
-                fs_err::rename(&spare, &link).unwrap();
-            }
-        })
-    };
+    let swapping = Swapping::of(&link);
     let files = server(&root, true);
     let (mut inside, mut refused) = (0, 0);
     let began = Instant::now();
@@ -214,7 +237,6 @@ async fn a_root_that_changes_its_place_meanwhile() {
             refused += 1;
         }
     }
-    stop.store(true, Ordering::Relaxed);
-    swapping.join().unwrap();
+    drop(swapping);
     assert!(inside > 0 && refused > 0, "{inside} inside, {refused} refused");
 }

@@ -116,6 +116,9 @@ fn far(roots: Vec<Root>, hard_links: bool, way: Arc<dyn Way>) -> FilesServer {
 #[derive(Debug)]
 struct Direct(ssh::Host);
 
+/// MiB that one search reads over it.
+const MOST_READ: u64 = 3;
+
 impl Direct {
     fn to(sshd: &Sshd) -> Self {
         let target = ssh::Target {
@@ -145,6 +148,10 @@ impl Direct {
 impl Way for Direct {
     fn sftp(&self) -> BoxFuture<'_, Result<Sftp, String>> {
         async { self.0.sftp().await.map_err(|error| error.to_string()) }.boxed()
+    }
+
+    fn most_read(&self) -> u64 {
+        MOST_READ
     }
 }
 
