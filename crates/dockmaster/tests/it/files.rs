@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use testkit::Sshd;
 
 use crate::harness::Dockmaster;
+use crate::web::Web;
 
 /// Dockmaster with these lines and a host `far` behind an sshd, where somebody with its keys may log in.
 pub(crate) fn with_far(sshd: &Sshd, toml: &str) -> Dockmaster {
@@ -312,6 +313,68 @@ async fn a_legacy_client_is_confined_to_the_folders_that_it_has_open() {
         );
         client.close().await;
     }
+}
+
+/// Over HTTP it is asked on the stream that answers its call, whether or not it has opened one besides; a call that wants
+/// to become a task is confined as any other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_legacy_client_over_http_is_confined_to_the_folders_that_it_has_open() {
+    let (dockmaster, work) = two_folders();
+    let (one, two) = (work.path().join("one"), work.path().join("two"));
+    let web = Web::start(dockmaster, &[]).await;
+    let read = |folder: &Path| json!({ "path": folder.join("name") });
+    for (version, listens) in [("2025-03-26", false), ("2025-11-25", false), ("2025-11-25", true)] {
+        let client = web.client();
+        let says = open(&one);
+        client.respond(move |method, _| (method == "roots/list").then(|| says.clone()));
+        client.initialize_with(version, json!({ "roots": {} })).await;
+        if listens {
+            client.listen();
+        }
+        let text = client.call("read_file", read(&one)).await.ok().text();
+        assert!(text.contains("\none\n"), "{version}: {text}");
+        let refused = client.call("read_file", read(&two)).await.failure();
+        assert!(
+            refused.contains("in none of the roots that this client shares"),
+            "{version}: {refused}"
+        );
+        let as_task = |folder: &Path| json!({ "name": "read_file", "arguments": read(folder), "task": { "ttl": 60_000 } });
+        let text = client.request("tools/call", as_task(&one)).await.unwrap();
+        assert!(
+            text["content"][0]["text"].to_string().contains("one"),
+            "{version}: {text}"
+        );
+        let refused = client.request("tools/call", as_task(&two)).await.unwrap();
+        assert!(
+            refused["isError"] == true && refused.to_string().contains("in none of the roots"),
+            "{version}: {refused}"
+        );
+        let asked = client.server_requests();
+        assert!(
+            asked.len() == 4 && asked.iter().all(|asked| asked["method"] == "roots/list"),
+            "{version}: {asked:?}"
+        );
+        // It can't be asked where it takes no stream, and is refused then.
+        let token = format!("Bearer {}", web.token());
+        let session = client.session().unwrap();
+        let headers = [
+            ("authorization", token.as_str()),
+            ("mcp-session-id", &session),
+            ("mcp-protocol-version", version),
+            ("content-type", "application/json"),
+            ("accept", "application/json"),
+        ];
+        let call = json!({ "jsonrpc": "2.0", "id": 99, "method": "tools/call", "params": { "name": "read_file", "arguments": read(&one) } });
+        let answer = client.exchange("POST", &headers, &call.to_string()).await;
+        assert!(
+            answer
+                .body
+                .contains("over HTTP it can if it accepts `text/event-stream`"),
+            "{version}: {}",
+            answer.body
+        );
+    }
+    web.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
