@@ -288,7 +288,8 @@ async fn completion_of_hosts_and_of_what_is_there() {
         let answer = among.server.client.request("completion/complete", params).await;
         let values = &answer.unwrap()["completion"]["values"];
         assert_eq!(*values, json!(expected), "{argument} of {reference}, {context:?}");
-        assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+        // The request itself is given a minute.
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     }
     among.server.end().await;
     scope.finish().await;
