@@ -2,13 +2,17 @@
 //!
 //! Over stdio, or over Streamable HTTP with a thread for each connection. It does as little as a server can, so that what
 //! is measured is whatever stands before it. Deliberately absent: anything that a gateway does not ask of it.
+//!
+//! `--bare-relay PORT-FILE` is the least that a relay can be: bodies of POSTs are lines to such a server over stdio, and its
+//! lines are the answers. Nothing is looked at; what that costs is the system's alone.
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::LazyLock;
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// The tools that it has.
 pub(crate) const ECHO: &str = "echo";
@@ -36,7 +40,7 @@ impl Era {
 /// The command line after `serve-echo`.
 pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let mut era = Era::Legacy;
-    let mut port_file = None;
+    let (mut port_file, mut is_relay) = (None, false);
     while let Some(argument) = arguments.next() {
         let value = arguments
             .next()
@@ -45,12 +49,56 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> Result<()> {
             ("--era", "legacy") => era = Era::Legacy,
             ("--era", "modern") => era = Era::Modern,
             ("--http", _) => port_file = Some(value),
+            ("--bare-relay", _) => (port_file, is_relay) = (Some(value), true),
             _ => bail!("unknown: {argument} {value}"),
         }
     }
     match port_file {
         None => over_stdio(era),
-        Some(file) => over_http(era, &file),
+        Some(file) if is_relay => over_http(&file, &Source::child(era)?),
+        Some(file) => over_http(&file, &Source::Own(era)),
+    }
+}
+
+/// Where answers over HTTP come from.
+enum Source {
+    Own(Era),
+    /// From a server of this kind over stdio.
+    Child(Mutex<(ChildStdin, BufReader<ChildStdout>)>),
+}
+
+impl Source {
+    fn child(era: Era) -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["serve-echo", "--era", era.name()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        Ok(Self::Child(Mutex::new((
+            input.context("no stdin")?,
+            BufReader::with_capacity(64 << 10, output.context("no stdout")?),
+        ))))
+    }
+
+    /// Appends the answer to one message; false: it wants none.
+    fn answer(&self, message: &mut Vec<u8>, into: &mut Vec<u8>) -> Result<bool> {
+        let (input, output) = match self {
+            Self::Own(era) => return answer_to(message, *era, into),
+            Self::Child(pipes) => &mut *pipes.lock().unwrap_or_else(PoisonError::into_inner),
+        };
+        let has_id = message.windows(4).any(|window| window == br#""id""#);
+        message.push(b'\n');
+        input.write_all(message)?;
+        if has_id {
+            output.read_until(b'\n', into)?;
+            into.pop();
+        }
+        Ok(has_id)
+    }
+
+    const fn has_session(&self) -> bool {
+        !matches!(self, Self::Own(Era::Modern))
     }
 }
 
@@ -72,19 +120,21 @@ fn over_stdio(era: Era) -> Result<()> {
 }
 
 /// Listens at a free port of the loopback and writes its number to `file`.
-fn over_http(era: Era, file: &str) -> Result<()> {
+fn over_http(file: &str, source: &Source) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let unfinished = format!("{file}.new");
     fs_err::write(&unfinished, listener.local_addr()?.port().to_string())?;
     fs_err::rename(unfinished, file)?;
-    loop {
-        let (stream, _) = listener.accept()?;
-        // A client that hangs up in the middle ends its own thread.
-        std::thread::spawn(move || connection(&stream, era).ok());
-    }
+    std::thread::scope(|threads| {
+        loop {
+            let (stream, _) = listener.accept()?;
+            // A client that hangs up in the middle ends its own thread.
+            threads.spawn(move || connection(&stream, source).ok());
+        }
+    })
 }
 
-fn connection(stream: &TcpStream, era: Era) -> Result<()> {
+fn connection(stream: &TcpStream, source: &Source) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::with_capacity(16 << 10, stream);
     let mut writer = stream;
@@ -108,7 +158,7 @@ fn connection(stream: &TcpStream, era: Era) -> Result<()> {
         answer.clear();
         let status = if !is_post {
             "405 Method Not Allowed"
-        } else if answer_to(&body, era, &mut answer)? {
+        } else if source.answer(&mut body, &mut answer)? {
             if is_unknown(&answer) {
                 "400 Bad Request"
             } else {
@@ -122,7 +172,7 @@ fn connection(stream: &TcpStream, era: Era) -> Result<()> {
         if !answer.is_empty() {
             whole.extend_from_slice(b"Content-Type: application/json\r\n");
         }
-        if era == Era::Legacy {
+        if source.has_session() {
             whole.extend_from_slice(b"Mcp-Session-Id: the-only-session\r\n");
         }
         whole.extend_from_slice(b"\r\n");

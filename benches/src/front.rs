@@ -116,10 +116,19 @@ impl Front {
 
     /// The trivial server, over HTTP.
     pub(crate) fn echo_http(this: &str, era: Era) -> Result<Self> {
+        Self::listening(this, era, "--http")
+    }
+
+    /// The least that a relay can be, before the trivial server over stdio.
+    pub(crate) fn bare_relay(this: &str, era: Era) -> Result<Self> {
+        Self::listening(this, era, "--bare-relay")
+    }
+
+    fn listening(this: &str, era: Era, how: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("port");
         let mut command = echo(this, era);
-        command.extend(["--http".to_owned(), file.display().to_string()]);
+        command.extend([how.to_owned(), file.display().to_string()]);
         let process = Process::spawn(&command, &[], true)?;
         let deadline = Instant::now() + STARTING;
         while !file.exists() && Instant::now() < deadline {

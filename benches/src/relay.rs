@@ -19,7 +19,7 @@ const BURSTS: usize = 60;
 const WIDE: usize = 16;
 const FLOOD: usize = 20_000;
 /// The peers need longer for each.
-const PEER_BURSTS: usize = 10;
+const PEER_BURSTS: usize = 40;
 const PEER_FLOOD: usize = 2_000;
 
 /// A way through the gateway.
@@ -287,7 +287,8 @@ pub(crate) fn peers(page: &mut Page, place: &Place) -> Result<()> {
         &format!(
             "The same trivial server as a local process behind Streamable HTTP, legacy era: by this program, and by \
              what installs from PyPI and npm; measured as above, {} calls each. Memory is that of the relay alone, \
-             after all calls.",
+             after all calls. The bare relay is the system's share: one `recv`, `write`, `read` and `send` a call, a thread \
+             for each connection, and nothing looked at.",
             PEER_BURSTS * BURST
         ),
         "| relay | through it, ms | added, p50 | added, p99 | CPU a call, ms | calls/s, 16 wide | CPU a call then | \
@@ -298,6 +299,8 @@ pub(crate) fn peers(page: &mut Page, place: &Place) -> Result<()> {
     eprintln!("relay by dockmaster");
     let own = Front::gateway(place.dockmaster, &home, Way::Http, Era::Legacy)?;
     peer(page, place, "dockmaster", own)?;
+    let bare = Front::bare_relay(&place.this, Era::Legacy)?;
+    peer(page, place, "a bare relay", bare)?;
 
     let python = place.peers.join("mcp-proxy/bin/mcp-proxy");
     let script = place.peers.join("supergateway/node_modules/.bin/supergateway");
