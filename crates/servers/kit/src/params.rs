@@ -26,27 +26,34 @@ pub fn parse<P: DeserializeOwned>(
     synonyms: &[Synonym],
     arguments: JsonObject,
 ) -> Result<P, ToolError> {
-    let arguments = rename(schema, synonyms, arguments)?;
-    missing(schema, &arguments)?;
+    let arguments = named(schema, synonyms, arguments)?;
     let current = RefCell::new(None);
     P::deserialize(Tracked {
         arguments,
         current: &current,
     })
-    .map_err(|error| {
-        let cause = plain_words(&error.to_string());
-        match current.borrow().as_deref() {
-            Some(name) => {
-                let error = ToolError::arguments(format!("parameter {name}: {cause}"));
-                match accepts(property(schema, name)) {
-                    // It was text; how it has to be written is said by the cause.
-                    accepted if accepted == "text" && !cause.starts_with("it is ") => error,
-                    accepted => error.fix(format!("{name} accepts {accepted}")),
-                }
-            }
-            None => ToolError::arguments(cause),
-        }
-    })
+    .map_err(|error| explained(schema, current.borrow().as_deref(), &error))
+}
+
+/// The arguments under the names that the schema knows, all that are required among them.
+fn named(schema: &JsonObject, synonyms: &[Synonym], arguments: JsonObject) -> Result<JsonObject, ToolError> {
+    let arguments = rename(schema, synonyms, arguments)?;
+    missing(schema, &arguments)?;
+    Ok(arguments)
+}
+
+/// What is wrong with the parameter that was being read.
+fn explained(schema: &JsonObject, parameter: Option<&str>, error: &serde_json::Error) -> ToolError {
+    let cause = plain_words(&error.to_string());
+    let Some(name) = parameter else {
+        return ToolError::arguments(cause);
+    };
+    let error = ToolError::arguments(format!("parameter {name}: {cause}"));
+    match accepts(property(schema, name)) {
+        // It was text; how it has to be written is said by the cause.
+        accepted if accepted == "text" && !cause.starts_with("it is ") => error,
+        accepted => error.fix(format!("{name} accepts {accepted}")),
+    }
 }
 
 /// Gives each argument the name that the schema knows; `null` counts as left out.
@@ -273,7 +280,7 @@ mod tests {
         let Value::Object(arguments) = arguments else {
             panic!("arguments are an object")
         };
-        let answer = match parse::<Sample>(&crate::schema::of::<Sample>(), SYNONYMS, arguments) {
+        let answer = match parse::<Sample>(&crate::schema::of(Sample::json_schema), SYNONYMS, arguments) {
             Ok(sample) => format!("{sample:?}"),
             Err(error) => error.to_string(),
         };

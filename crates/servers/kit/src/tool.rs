@@ -280,9 +280,11 @@ impl<X: Context> Tool<X> {
 
 /// The schema of some parameters, made once: it is asked for at every call.
 fn schema<P: JsonSchema + 'static>() -> Arc<JsonObject> {
-    // One for all tools of the process: a static in a generic function is not made anew for each type.
+    made_once(TypeId::of::<P>(), P::json_schema)
+}
+
+fn made_once(parameters: TypeId, say: schema::Say) -> Arc<JsonObject> {
     static MADE: LazyLock<RwLock<HashMap<TypeId, Arc<JsonObject>>>> = LazyLock::new(RwLock::default);
-    let parameters = TypeId::of::<P>();
     if let Some(schema) = MADE
         .read()
         .unwrap_or_else(PoisonError::into_inner)
@@ -290,7 +292,7 @@ fn schema<P: JsonSchema + 'static>() -> Arc<JsonObject> {
     {
         return Arc::clone(schema);
     }
-    let schema = Arc::new(schema::of::<P>());
+    let schema = Arc::new(schema::of(say));
     MADE.write()
         .unwrap_or_else(PoisonError::into_inner)
         .insert(parameters, Arc::clone(&schema));
