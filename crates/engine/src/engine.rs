@@ -10,6 +10,7 @@ use crate::transport::{Connect, Outgoing, Transport};
 use crate::trip::Trip;
 use crate::{Endpoint, EndpointError, Error, Hijacked, Path, Request, path};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::{Stream, TryStreamExt};
 use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
 use http::{Response, StatusCode};
@@ -220,12 +221,19 @@ impl Engine {
         Ok(Chunks::new(answer.into_body(), &about))
     }
 
-    /// The whole way of one request.
-    async fn pass(&self, request: Request, trip: &Trip) -> Result<Response<Incoming>, Error> {
-        let request = self.judge(request).await?;
-        let version = self.version().await?;
-        let answer = self.exchange(request, Some(version), trip).await?;
-        self.accept(answer, &trip.about).await
+    /// The whole way of one request. On the heap, and not an `async fn`: the code of those stands in each crate that awaits
+    /// them, and this would be there five times, with all the rules of the guard.
+    fn pass<'a>(
+        &'a self,
+        request: Request,
+        trip: &'a Trip,
+    ) -> BoxFuture<'a, Result<Response<Incoming>, Error>> {
+        Box::pin(async move {
+            let request = self.judge(request).await?;
+            let version = self.version().await?;
+            let answer = self.exchange(request, Some(version), trip).await?;
+            self.accept(answer, &trip.about).await
+        })
     }
 
     /// The answer, unless it is an error.
