@@ -106,7 +106,7 @@ pub(crate) fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>)
     let engine = (settings.config.docker.enabled || runs)
         .then(|| engines::local(settings).map(|(engine, _)| engine))
         .transpose()?;
-    let hosts = engines::hosts(settings, engine.as_ref(), &Hosts::default(), |_| false);
+    let hosts = engines::hosts(settings, engine.as_ref(), &Hosts::default(), &|_| false);
     let fleet = runs
         .then(|| Fleet::open(settings, engine.as_ref(), hosts.clone(), &store, known.clone()).map(Arc::new))
         .transpose()?;
@@ -371,7 +371,7 @@ impl House {
         let engine = (config.docker.enabled || runs || self.fleet.get().is_some())
             .then(|| engines::local(&settings).map(|(engine, _)| engine))
             .transpose()?;
-        let hosts = engines::hosts(&settings, engine.as_ref(), &self.hosts(), |name| {
+        let hosts = engines::hosts(&settings, engine.as_ref(), &self.hosts(), &|name| {
             let host = |config: &Config| config.hosts.get(name.as_str()).cloned();
             let others = |config: &Config| (config.secrets.clone(), config.docker.credentials_for.clone());
             same_own

@@ -37,7 +37,7 @@ pub(crate) fn hosts(
     settings: &Settings,
     local: Option<&Engine>,
     before: &Hosts,
-    is_same: impl Fn(&HostName) -> bool,
+    is_same: &dyn Fn(&HostName) -> bool,
 ) -> Hosts {
     let shared = Arc::new(settings.clone());
     let specs = settings.config.hosts.all().filter_map(|(name, host)| {

@@ -290,7 +290,7 @@ mod tests {
                 })
             }),
         };
-        Hosts::new(vec![spec], &Hosts::default(), |_| false)
+        Hosts::new(vec![spec], &Hosts::default(), &|_| false)
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc};
@@ -223,7 +223,11 @@ impl Gateway {
     ///
     /// # Errors
     /// When there is no such tool, no answer, or the audit can't be written.
-    pub async fn call(&self, direct: Direct) -> Result<Raw, CallError> {
+    pub fn call(&self, direct: Direct) -> BoxFuture<'_, Result<Raw, CallError>> {
+        Box::pin(self.called(direct))
+    }
+
+    async fn called(&self, direct: Direct) -> Result<Raw, CallError> {
         let caller = Caller {
             principal: direct.principal,
             view: self.view.clone(),

@@ -1,5 +1,6 @@
 //! Requests that both eras have.
 
+use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use wire::bridge::result_for_legacy;
@@ -37,8 +38,13 @@ pub(crate) fn members(params: Option<&Raw>) -> Result<Object<'_>, Fault> {
     }
 }
 
-/// Answers what is the same in both eras.
-pub(crate) async fn answer(core: &Core, asked: Asked<'_>) -> Result<Raw, Fault> {
+/// Answers what is the same in both eras. On the heap, since the way of a request is large, and would be copied several times
+/// into a task; and not an `async fn`, whose code would stand in every crate that awaits a gateway.
+pub(crate) fn answer<'a>(core: &'a Core, asked: Asked<'a>) -> BoxFuture<'a, Result<Raw, Fault>> {
+    Box::pin(answered(core, asked))
+}
+
+async fn answered(core: &Core, asked: Asked<'_>) -> Result<Raw, Fault> {
     if tasks::is_about(asked.method) {
         return tasks::answer(core, &asked).await;
     }

@@ -224,17 +224,16 @@ async fn work_on(
     ending: &CancellationToken,
 ) -> Option<Message> {
     let params = members(request.params.as_ref());
-    // The way of a request is large, and would be copied several times on its way into a task.
     let answer = if speaks_modern(&request, params.as_ref().ok()) {
         let stream = Stream {
             outlet: Some(outlet),
             cancel: &work.cancel,
             ending,
         };
-        Box::pin(modern_answer(core, session, &request, params, stream)).await
+        modern_answer(core, session, &request, params, stream).await
     } else {
         let (outlet, cancel) = (Some(outlet), &work.cancel);
-        Box::pin(legacy::answer(core, session, &request, params, outlet, cancel)).await
+        legacy::answer(core, session, &request, params, outlet, cancel).await
     };
     work.answer(answer)
 }

@@ -94,7 +94,7 @@ pub struct Unknown {
 impl Hosts {
     /// These hosts. Where `before` has one of the same name and `is_same` says that nothing of it has changed, that one goes
     /// on, with its connections.
-    pub fn new(specs: Vec<Spec>, before: &Self, is_same: impl Fn(&HostName) -> bool) -> Self {
+    pub fn new(specs: Vec<Spec>, before: &Self, is_same: &dyn Fn(&HostName) -> bool) -> Self {
         let hosts = specs.into_iter().map(|spec| {
             let name = spec.name.clone();
             let kept = before.hosts.get(&name).filter(|_| is_same(&name));
@@ -298,7 +298,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn engines_are_opened_by_use_kept_and_let_go() {
         let opened = Arc::new(AtomicUsize::new(0));
-        let hosts = Hosts::new(vec![spec("a", &opened)], &Hosts::default(), |_| false);
+        let hosts = Hosts::new(vec![spec("a", &opened)], &Hosts::default(), &|_| false);
         let host = hosts.get("a").unwrap();
         assert!(!host.is_open());
         assert_eq!(host.engine().unwrap_err(), "the context is not there");
@@ -306,9 +306,9 @@ mod tests {
         host.engine().unwrap();
         assert_eq!(opened.load(Ordering::Relaxed), 2);
         // A host that has not changed goes on as it is; another one begins anew.
-        let same = Hosts::new(vec![spec("a", &opened)], &hosts, |_| true);
+        let same = Hosts::new(vec![spec("a", &opened)], &hosts, &|_| true);
         assert!(same.get("a").unwrap().is_open());
-        let changed = Hosts::new(vec![spec("a", &opened)], &hosts, |_| false);
+        let changed = Hosts::new(vec![spec("a", &opened)], &hosts, &|_| false);
         assert!(!changed.get("a").unwrap().is_open());
         // Use keeps it; without any it goes, although nobody looks.
         tokio::time::sleep(IDLE / 2).await;

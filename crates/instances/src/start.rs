@@ -17,6 +17,7 @@ use engine::guard::{DaemonPlace, Guard};
 use engine::models::VolumeCreateRequest;
 use engine::ops::containers::{Attach, Attached, NewContainer, Outputs, WaitFor, Waiting};
 use engine::{Engine, Tty};
+use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::egress::{Egress, Rules, Way};
@@ -154,7 +155,17 @@ impl Instances {
     ///
     /// # Errors
     /// That it can't be had, or that its signature does not hold.
-    pub async fn image(
+    pub fn image<'a>(
+        &'a self,
+        server: &'a ServerName,
+        container: &'a Container,
+        progress: Option<&'a mpsc::Sender<Progress>>,
+    ) -> BoxFuture<'a, Result<Image, Error>> {
+        // An `async fn` would stand in each crate that awaits it.
+        Box::pin(self.image_at_hand(server, container, progress))
+    }
+
+    async fn image_at_hand(
         &self,
         server: &ServerName,
         container: &Container,

@@ -64,7 +64,7 @@ pub(crate) async fn on_engine_of<T>(
     work: impl AsyncFnOnce(Instances) -> Result<T>,
 ) -> Result<T> {
     let (engine, _) = engines::local(settings)?;
-    let hosts = engines::hosts(settings, Some(&engine), &Hosts::default(), |_| false);
+    let hosts = engines::hosts(settings, Some(&engine), &Hosts::default(), &|_| false);
     let fleet = Fleet::open(settings, Some(&engine), hosts, store, KnownSecrets::default())?;
     let done = async { work(fleet.runner_of(plan).await?).await }.await;
     fleet.close(assemble::SHUTDOWN).await;

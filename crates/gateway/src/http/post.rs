@@ -310,8 +310,7 @@ impl Post<'_> {
                         cancel: &cancelled,
                         ending: &ending,
                     };
-                    // As in `legacy_answer`.
-                    Box::pin(modern::answer(&core, &peer, meta, &request, params, stream)).await
+                    modern::answer(&core, &peer, meta, &request, params, stream).await
                 }
                 Err(error) => Err(error),
             };
@@ -486,16 +485,7 @@ async fn legacy_answer(
     outlet: Option<&Outlet>,
 ) -> Option<Message> {
     let params = members(request.params.as_ref());
-    // The way of a request is large, and would be copied several times on its way into a task.
-    let answer = Box::pin(legacy::answer(
-        core,
-        session,
-        &request,
-        params,
-        outlet,
-        &work.cancel,
-    ))
-    .await;
+    let answer = legacy::answer(core, session, &request, params, outlet, &work.cancel).await;
     work.answer(answer)
 }
 

@@ -45,7 +45,7 @@ fn spec(name: &str, endpoint: &str, labels: &[&str], look: Option<Arc<dyn Look>>
 }
 
 fn hosts(specs: Vec<Spec>) -> Hosts {
-    Hosts::new(specs, &Hosts::default(), |_| false)
+    Hosts::new(specs, &Hosts::default(), &|_| false)
 }
 
 fn facts(health: &Health) -> &Facts {

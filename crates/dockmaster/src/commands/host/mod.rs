@@ -162,7 +162,7 @@ fn place_of(host: &Host) -> String {
 
 /// Asks all of them side by side.
 async fn list(settings: &Settings, json: bool) -> Result<Exit> {
-    let hosts = engines::hosts(settings, None, &Hosts::default(), |_| false);
+    let hosts = engines::hosts(settings, None, &Hosts::default(), &|_| false);
     let (states, bridges) = tokio::join!(
         hosts.states(in_order(&hosts), PATIENCE),
         bridges::states::all(settings, &hosts, Whom::All, PATIENCE)
@@ -209,7 +209,7 @@ async fn show(settings: &Settings, name: &str, json: bool) -> Result<Exit> {
         .collect();
     let bridge = match Record::read(settings, name)? {
         Some(_) => {
-            let hosts = engines::hosts(settings, None, &Hosts::default(), |_| false);
+            let hosts = engines::hosts(settings, None, &Hosts::default(), &|_| false);
             bridges::states::of(settings, &hosts, name, Whom::All, PATIENCE).await
         }
         None => None,
@@ -245,7 +245,7 @@ async fn show(settings: &Settings, name: &str, json: bool) -> Result<Exit> {
 async fn test(settings: &Settings, name: &str, json: bool) -> Result<Exit> {
     engines::known(settings, name)?;
     let mut checks = doctor::of_host(settings, name).await;
-    let hosts = engines::hosts(settings, None, &Hosts::default(), |_| false);
+    let hosts = engines::hosts(settings, None, &Hosts::default(), &|_| false);
     if let Some(told) = bridges::states::of(settings, &hosts, name, Whom::All, PATIENCE).await {
         checks.push(doctor::of_bridge(&told));
     }

@@ -43,7 +43,7 @@ async fn alone(desk: &Desk<'_>, found: &Found<'_>, setup: &Setup) -> Result<(Hou
     };
     let (engine, _) = engines::local(settings)?;
     let known = KnownSecrets::default();
-    let hosts = engines::hosts(settings, Some(&engine), &Hosts::default(), |_| false);
+    let hosts = engines::hosts(settings, Some(&engine), &Hosts::default(), &|_| false);
     let fleet = Arc::new(Fleet::open(
         settings,
         Some(&engine),
