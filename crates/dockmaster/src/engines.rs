@@ -192,6 +192,10 @@ fn surroundings(settings: &Settings, name: &str, host: &Host, endpoint: &Endpoin
             Endpoint::Unix(_) if !settings.is_bridge() => DaemonPlace::Local,
             _ => DaemonPlace::Remote,
         },
+        shared: settings
+            .is_bridge()
+            .then(|| settings.environment.absolute(Var::XdgRuntimeDir))
+            .flatten(),
     }
 }
 

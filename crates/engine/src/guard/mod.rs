@@ -61,6 +61,23 @@ pub struct Surroundings {
     pub protected: Vec<PathBuf>,
     /// Where the engine runs.
     pub daemon: DaemonPlace,
+    /// A folder that an engine elsewhere knows by the same path, and that holds nothing but what Dockmaster gives to
+    /// containers.
+    pub shared: Option<PathBuf>,
+}
+
+impl Surroundings {
+    /// Whether this process and the engine have the same files at a path, so that it can be looked at before it is mounted.
+    #[must_use]
+    pub fn shares(&self, path: &Path) -> bool {
+        self.daemon == DaemonPlace::Local || self.is_shared(path)
+    }
+
+    fn is_shared(&self, path: &Path) -> bool {
+        self.shared
+            .as_ref()
+            .is_some_and(|shared| path.starts_with(shared))
+    }
 }
 
 /// What a request carries.

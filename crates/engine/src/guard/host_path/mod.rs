@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::policy::{Policy, Symlinks};
 use super::refusal::{Refusal, Rule, shown};
-use super::{DaemonPlace, Mode, Surroundings};
+use super::{Mode, Surroundings};
 
 mod sensitive;
 
@@ -49,10 +49,12 @@ pub(super) fn mount(
 ) -> Result<(), Refusal> {
     let refuse = |reason: String| Refusal::new(Rule::Bind, what, source, reason);
     let spelled = spelled(source).map_err(|reason| refuse(reason.to_owned()))?;
-    let found = match (surroundings.daemon, policy.symlinks) {
-        (DaemonPlace::Local, _) => resolve(&spelled).map_err(|error| refuse(unresolved(&error)))?,
-        (DaemonPlace::Remote, Symlinks::Lexical) => Found::unseen(spelled.clone()),
-        (DaemonPlace::Remote, Symlinks::Resolve) => {
+    let found = match policy.symlinks {
+        _ if surroundings.shares(&spelled) => {
+            resolve(&spelled).map_err(|error| refuse(unresolved(&error)))?
+        }
+        Symlinks::Lexical => Found::unseen(spelled.clone()),
+        Symlinks::Resolve => {
             let reason = "the engine is not on this machine, so links in the path can't be followed and it could lead anywhere";
             return Err(refuse(reason.to_owned()).allowed_by("symlinks = \"lexical\""));
         }

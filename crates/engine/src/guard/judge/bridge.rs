@@ -1,9 +1,11 @@
 //! The bridge: the container in which Dockmaster itself works on a host. It has that host's engine and the secrets of
 //! its servers, so no request of a tool may reach into it, change it, or take hold of what it keeps, in any mode.
 //!
-//! Its container, volume and image bear [`NAME`] at the beginning of their names, and the container bears [`LABEL`]: a
-//! name is judged as it stands, and only what may be an id is looked up. Looking at it (inspect, logs, statistics) is
-//! open; nothing secret shows there.
+//! Its container, volumes, image and network bear [`NAME`] at the beginning of their names, and the container bears
+//! [`LABEL`]: a name is judged as it stands, and only what may be an id is looked up. Looking at it (inspect, logs,
+//! statistics) is open; nothing secret shows there.
+
+use std::path::Path;
 
 use base::names::ImageRef;
 use serde_json::Value;
@@ -15,10 +17,10 @@ use super::super::refusal::{Refusal, Rule};
 use super::super::shape::Shaped;
 use super::Case;
 
-/// The label of a bridge's container and volume; its value tells bridges apart.
+/// The label of a bridge's container, volumes and network; its value tells bridges apart.
 pub const LABEL: &str = "dockmaster.bridge";
-/// What the names of a bridge's container, volume and image begin with. No server's container is called so, whatever the
-/// server is called: theirs begin with `dockmaster-`.
+/// What the names of a bridge's container, volumes, image and network begin with. No server's container is called so,
+/// whatever the server is called: theirs begin with `dockmaster-`.
 pub const NAME: &str = "dockmaster.bridge";
 
 const OURS: &str = "it is a bridge, by which Dockmaster itself works on this host, and no tool may touch it; \
@@ -38,13 +40,21 @@ impl Case<'_> {
         match endpoint.judge {
             Judge::ContainerCreate => {
                 self.free_image("Image", body.text("Image"))?;
+                for (network, endpoint) in body.at("NetworkingConfig").pairs("EndpointsConfig") {
+                    let at = "NetworkingConfig.EndpointsConfig";
+                    self.no_network(at, network).await?;
+                    self.no_network(at, endpoint.text("NetworkID")).await?;
+                }
                 self.host_config_of_bridge(body.at("HostConfig")).await
             }
+            Judge::NetworkCreate => self.free("Name", body.text("Name")),
             Judge::VolumeCreate => {
                 self.free("Name", body.text("Name"))?;
                 self.free_path("DriverOpts.device", body.at("DriverOpts").text("device"))
             }
             Judge::NetworkConnect | Judge::NetworkDisconnect => {
+                let named = body.at("EndpointConfig").text("NetworkID");
+                self.no_network("EndpointConfig.NetworkID", named).await?;
                 self.no_bridge("Container", body.text("Container")).await
             }
             Judge::ServiceCreate | Judge::ServiceUpdate => {
@@ -68,6 +78,7 @@ impl Case<'_> {
                 self.no_bridge("the exec's container", container).await
             }
             Confine::Volume if !looks => self.free("the volume", self.name()),
+            Confine::Network if !looks => self.no_network("the network", self.name()).await,
             Confine::Image if !looks => self.free_image("the image", self.name()),
             _ => Ok(()),
         }
@@ -135,12 +146,25 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// A mode that may be another container's namespace: `container:web`.
+    /// A mode that may be another container's namespace, `container:web`, or a network.
     async fn joined(&self, at: &str, mode: &str) -> Result<(), Refusal> {
         match mode.split_once(':') {
             Some(("container", name)) => self.no_bridge(at, name).await,
-            _ => Ok(()),
+            _ => self.no_network(at, mode).await,
         }
+    }
+
+    /// A network, by name, id, or the beginning of an id.
+    async fn no_network(&self, at: &str, name: &str) -> Result<(), Refusal> {
+        let mut is_own = is_reserved(name);
+        if may_be_id(name) {
+            let state = self.look_up(self.network(at, name)?).await?;
+            is_own = state.is_some_and(|state| is_reserved(state.text("Name")));
+        }
+        if is_own {
+            return Err(Refusal::new(Rule::Bridge, self.what(at), name, OURS));
+        }
+        Ok(())
     }
 
     /// A container, by name, id, or the beginning of an id.
@@ -149,7 +173,7 @@ impl Case<'_> {
         if is_reserved(plain) {
             return Err(Refusal::new(Rule::Bridge, self.what(at), name, OURS));
         }
-        if plain.is_empty() || !plain.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !may_be_id(plain) {
             return Ok(());
         }
         // What is not there can't be touched.
@@ -176,8 +200,17 @@ impl Case<'_> {
         self.free(at, repository.rsplit('/').next().unwrap_or_default())
     }
 
-    /// A path of the host: volumes of the driver `local` lie in folders of their names.
+    /// A path of the host: volumes of the driver `local` lie in folders of their names. In a bridge, what a container is
+    /// given lies in such a one, and is named to the letter by the policy that was made for that container.
     fn free_path(&self, at: &str, path: &str) -> Result<(), Refusal> {
+        let policy = self.policy;
+        let mut given = policy
+            .sockets
+            .iter()
+            .chain(policy.roots.iter().map(|root| &root.path));
+        if self.surroundings.is_shared(Path::new(path)) && given.any(|own| own.as_os_str() == path) {
+            return Ok(());
+        }
         if path.split('/').skip(1).any(is_reserved) {
             return Err(Refusal::new(Rule::Bridge, self.what(at), path, OURS));
         }
@@ -194,4 +227,9 @@ impl Case<'_> {
 
 fn is_reserved(name: &str) -> bool {
     name.starts_with(NAME)
+}
+
+/// Whether it is an id, or the beginning of one, as far as its letters tell.
+fn may_be_id(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -17,6 +17,18 @@ fn engine() -> Known {
         (container("0123"), other),
         (Object::Exec("e1".to_owned()), json!({"ContainerID": ID})),
         (Object::Exec("e2".to_owned()), json!({"ContainerID": "0123"})),
+        (
+            network("b41d"),
+            json!({"Id": ID, "Name": "dockmaster.bridge-1a2b", "Driver": "bridge"}),
+        ),
+        (
+            network("dockmaster.bridge-1a2b"),
+            json!({"Id": ID, "Name": "dockmaster.bridge-1a2b", "Driver": "bridge"}),
+        ),
+        (
+            network("face"),
+            json!({"Id": "face", "Name": "face", "Driver": "bridge"}),
+        ),
     ])
 }
 
@@ -115,6 +127,80 @@ fn nobody_takes_what_it_keeps() {
 }
 
 #[test]
+fn nobody_joins_its_network() {
+    for name in ["dockmaster.bridge-1a2b", "b41d"] {
+        refused(&post(format!("/networks/{name}/connect")).json(&json!({"Container": "web"})));
+        refused(&post(format!("/networks/{name}/disconnect")).json(&json!({"Container": "web"})));
+        refused(
+            &post("/networks/n/connect")
+                .json(&json!({"Container": "web", "EndpointConfig": {"NetworkID": name}})),
+        );
+        refused(&delete(format!("/networks/{name}")));
+        refused(&create(&json!({"NetworkMode": name})));
+        refused(&post(format!("/build?networkmode={name}")).stream());
+        for endpoints in [json!({name: {}}), json!({"n": {"NetworkID": name}})] {
+            refused(
+                &post("/containers/create")
+                    .json(&json!({"Image": "busybox", "NetworkingConfig": {"EndpointsConfig": endpoints}})),
+            );
+        }
+    }
+    refused(&post("/networks/create").json(&json!({"Name": "dockmaster.bridge-2"})));
+    refused(&post("/networks/create").json(&json!({"Name": "n", "Labels": {"dockmaster.bridge": "x"}})));
+}
+
+/// In a bridge: what a container is given lies in the folder that the bridge shares with its engine.
+#[test]
+fn a_bridge_gives_what_is_named_to_the_letter() {
+    let place = tempfile::tempdir().unwrap();
+    let shared = place.path().join("dockmaster.bridge-1-given");
+    fs_err::create_dir_all(shared.join("own")).unwrap();
+    for name in ["socket", "relay", "other"] {
+        fs_err::write(shared.join("own").join(name), "").unwrap();
+    }
+    let at = |name: &str| shared.join(name).to_str().unwrap().to_owned();
+    let surroundings = Surroundings {
+        shared: Some(shared.clone()),
+        ..Surroundings::default()
+    };
+    let judged = |policy: &Policy, source: &str, surroundings: &Surroundings| {
+        let mount = json!({"Type": "bind", "Source": source, "Target": "/t", "ReadOnly": true});
+        let judged = create(&json!({"Mounts": [mount]})).judged(policy, surroundings, &known([]));
+        judged.map_err(|refusal| refusal.rule)
+    };
+    let root = |path: String| Root {
+        path: path.into(),
+        write: false,
+    };
+    let mut policy = policy("");
+    policy.roots.push(root(at("own/relay")));
+    assert!(judged(&policy, &at("own/relay"), &surroundings).is_ok());
+    // Elsewhere the same words give nothing.
+    let elsewhere = judged(&policy, &at("own/relay"), &Surroundings::default());
+    assert_eq!(elsewhere.unwrap_err(), Rule::Bridge);
+    for other in [
+        at("own/other"),
+        at("own"),
+        at(""),
+        at("own/relay/../other"),
+        format!("{}/", at("own/relay")),
+    ] {
+        assert_eq!(
+            judged(&policy, &other, &surroundings).unwrap_err(),
+            Rule::Bridge,
+            "{other}"
+        );
+    }
+    // A root of the user's above it opens nothing in it.
+    policy.roots.push(root("/".to_owned()));
+    policy.symlinks = Symlinks::Lexical;
+    assert_eq!(
+        judged(&policy, &at("own/other"), &surroundings).unwrap_err(),
+        Rule::Bridge
+    );
+}
+
+#[test]
 fn nothing_poses_as_one() {
     refused(&post("/containers/create?name=dockmaster.bridge-2").json(&json!({"Image": "busybox"})));
     refused(&post("/containers/create?name=/dockmaster.bridge-2").json(&json!({"Image": "busybox"})));
@@ -137,6 +223,9 @@ fn looking_is_open_and_others_are_as_they_were() {
         get("/containers/dockmaster.bridge-1a2b/top"),
         get("/volumes/dockmaster.bridge-1a2b"),
         post("/containers/0123/kill"),
+        get("/networks/dockmaster.bridge-1a2b"),
+        post("/networks/face/connect").json(&json!({"Container": "0123"})),
+        delete("/networks/face"),
         post("/containers/0123/exec").json(&json!({"Cmd": ["x"]})),
         post("/exec/e2/start").json(&json!({"Detach": false})),
         post("/containers/my-dockmaster.bridge/kill"),
