@@ -110,14 +110,43 @@ impl Door {
 #[cfg(unix)]
 pub(crate) fn socket(path: &std::path::Path) -> io::Result<UnixListener> {
     use std::os::unix::fs::PermissionsExt;
-    let listener = UnixListener::bind(path)?;
+    let listener = bind(path)?;
     fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
     Ok(listener)
+}
+
+/// The path of a socket has to be short (`unix(7)`, `sun_path`), and that of a volume need not be: so by its folder's handle.
+#[cfg(target_os = "linux")]
+fn bind(path: &std::path::Path) -> io::Result<UnixListener> {
+    use std::os::fd::AsRawFd;
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    };
+    let folder = fs_err::File::open(folder)?;
+    let near = format!("/proc/self/fd/{}", folder.as_raw_fd());
+    UnixListener::bind(std::path::Path::new(&near).join(name))
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn bind(path: &std::path::Path) -> io::Result<UnixListener> {
+    UnixListener::bind(path)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_path_of_a_socket_may_be_long() {
+        use std::os::unix::fs::FileTypeExt;
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("x".repeat(200));
+        fs_err::create_dir(&folder).unwrap();
+        let path = folder.join("y");
+        let _listener = socket(&path).unwrap();
+        assert!(fs_err::metadata(&path).unwrap().file_type().is_socket());
+    }
 
     #[test]
     fn tunnels_are_bounded() {

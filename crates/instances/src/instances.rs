@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use engine::Engine;
+#[cfg(unix)]
+use engine::guard::DaemonPlace;
 use serde_json::Value;
 use tokio::sync::{OnceCell, mpsc};
 use tokio::time::timeout;
@@ -93,6 +95,8 @@ pub(crate) struct Inner {
     pub(crate) tasks: TaskTracker,
     pub(crate) closing: CancellationToken,
     host: Arc<OnceCell<Host>>,
+    #[cfg(unix)]
+    relay: Arc<OnceCell<Relay>>,
     /// Something could not be removed; whoever comes next has to.
     incomplete: Arc<AtomicBool>,
 }
@@ -116,6 +120,8 @@ impl Instances {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             host: Arc::default(),
+            #[cfg(unix)]
+            relay: Arc::default(),
             incomplete: Arc::default(),
             options,
         };
@@ -197,6 +203,31 @@ impl Inner {
             Ok(Host::read(&info, &version))
         };
         Box::pin(self.host.get_or_try_init(|| ask)).await.copied()
+    }
+
+    /// Whether containers can be given what lies in the folder for that.
+    pub(crate) fn gives(&self) -> bool {
+        let guard = &self.user.options().guard;
+        guard.surroundings().shares(&self.options.run)
+    }
+
+    /// The relay, as the engine finds it; `None` where there is none.
+    #[cfg(unix)]
+    pub(crate) async fn relay(&self) -> Result<Option<&Relay>, Error> {
+        let Some(own) = self.options.relay.as_ref().filter(|_| self.gives()) else {
+            return Ok(None);
+        };
+        if self.user.options().guard.surroundings().daemon == DaemonPlace::Local {
+            return Ok(Some(own));
+        }
+        let copied = self.relay.get_or_try_init(|| async {
+            let (own, folder) = (own.clone(), self.options.run.join("relay"));
+            let failed = |cause| Error::files("put the relay of servers into", &folder, cause);
+            let to = folder.clone();
+            let copied = tokio::task::spawn_blocking(move || own.copied_to(&to)).await;
+            copied.map_err(|error| failed(error.into()))?.map_err(failed)
+        });
+        copied.await.map(Some)
     }
 }
 

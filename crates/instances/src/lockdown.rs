@@ -370,14 +370,14 @@ fn mounts(container: &Container, facts: &Facts<'_>) -> Result<Vec<Mount>, Error>
                         name: name.clone(),
                     });
                 };
-                bind(file, &mount.target, true)
+                given(file, &mount.target, true)
             }
             Source::Tmpfs => continue,
         };
         mounts.push(made);
     }
     if let Some(socket) = facts.socket.as_ref().and_then(|path| path.to_str()) {
-        mounts.push(bind(socket, "/var/run/docker.sock", false));
+        mounts.push(given(socket, "/var/run/docker.sock", false));
     }
     #[cfg(unix)]
     if let Some(Way::Socket { socket, relay }) = &facts.egress {
@@ -386,10 +386,19 @@ fn mounts(container: &Container, facts: &Facts<'_>) -> Result<Vec<Mount>, Error>
                 let fault = format!("{} is not written in Unicode", source.display());
                 return Err(Error::plan(facts.server, fault));
             };
-            mounts.push(bind(source, &target, true));
+            mounts.push(given(source, &target, true));
         }
     }
     Ok(mounts)
+}
+
+/// What Dockmaster itself gives. Its propagation is the engine's default: that is private, but for what lies among the
+/// engine's own files, as the volumes of a bridge do, where Docker demands another.
+fn given(source: &str, target: &str, read_only: bool) -> Mount {
+    Mount {
+        bind_options: None,
+        ..bind(source, target, read_only)
+    }
 }
 
 fn bind(source: &str, target: &str, read_only: bool) -> Mount {

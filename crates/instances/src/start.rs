@@ -352,9 +352,7 @@ impl Planned {
     /// The way out, by a socket wherever that can be.
     async fn egress(&self, inner: &Inner, rules: &Rules, leftovers: &mut Leftovers) -> Result<Egress, Error> {
         #[cfg(unix)]
-        if let Some(relay) = &inner.options.relay
-            && inner.user.options().guard.surroundings().daemon == DaemonPlace::Local
-        {
+        if let Some(relay) = inner.relay().await? {
             let folder = leftovers.folder(inner)?.path();
             return Egress::by_socket(inner, &self.server, rules, folder, relay);
         }
@@ -384,7 +382,7 @@ impl Planned {
                     name: name.clone(),
                 });
             };
-            if inner.user.options().guard.surroundings().daemon != DaemonPlace::Local {
+            if !inner.gives() {
                 let fault = format!(
                     "it wants the secret {name} as a file, and a file in memory can only be given to containers on \
                      this machine; give it as a variable of the environment, if the server takes that"
@@ -405,7 +403,7 @@ impl Planned {
             return Ok(None);
         }
         let user = &inner.user.options().guard;
-        if user.surroundings().daemon != DaemonPlace::Local {
+        if !inner.gives() {
             let fault = "it needs a Docker socket, and a filtered one can only be given to containers on this machine";
             return Err(Error::plan(server, fault));
         }

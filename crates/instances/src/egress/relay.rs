@@ -87,6 +87,24 @@ impl Relay {
         })
     }
 
+    /// One of copies in a folder: for an engine that knows that folder and not the files of this process.
+    pub(crate) fn copied_to(&self, folder: &Path) -> io::Result<Self> {
+        fs_err::create_dir_all(folder)?;
+        let copy = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default();
+            let (draft, copy) = (folder.join("draft"), folder.join(name));
+            fs_err::copy(path, &draft)?;
+            // A server that still runs keeps the one before.
+            fs_err::rename(draft, &copy)?;
+            io::Result::Ok(copy)
+        };
+        Ok(Self {
+            program: copy(&self.program)?,
+            loader: self.loader.as_ref().map(copy).transpose()?,
+            libraries: self.libraries.iter().map(copy).collect::<Result<_, _>>()?,
+        })
+    }
+
     /// What is mounted for reading: from where, to where.
     pub(crate) fn mounts(&self, socket: &Path) -> Vec<(PathBuf, String)> {
         let in_folder = |path: &PathBuf| {
