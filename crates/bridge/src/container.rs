@@ -6,7 +6,8 @@ use base::names::ImageRef;
 use engine::guard::{BRIDGE_LABEL, BRIDGE_NAME};
 use engine::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountBindOptions,
-    MountBindOptionsPropagationEnum, MountType, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
+    MountBindOptionsPropagationEnum, MountType, NetworkCreateRequest, RestartPolicy, RestartPolicyNameEnum,
+    VolumeCreateRequest,
 };
 
 use crate::ARGUMENT;
@@ -34,11 +35,18 @@ pub struct Place {
     pub socket: String,
     /// The version of Dockmaster that is installed.
     pub version: String,
+    /// Whether a server that it has to run may reach hosts, which the bridge then has to reach.
+    pub way_out: bool,
 }
 
-/// Its container and its volume.
+/// Its container, the volume that it keeps its state in, and its network.
 pub(crate) fn name(id: &str) -> String {
     format!("{BRIDGE_NAME}-{id}")
+}
+
+/// The volume of what it gives to its servers: sockets, and the program that leads to them.
+pub(crate) fn given(id: &str) -> String {
+    format!("{}-given", name(id))
 }
 
 /// The label of its images. Not that of its container, which would take it over from an image that poses as one.
@@ -60,13 +68,24 @@ pub(crate) fn changes(id: &str, has_libraries: bool) -> Vec<String> {
     changes
 }
 
-/// The request for its volume, which stays as it is where it is there already. By itself, since Podman gives no labels to
-/// one that it makes for a container.
-pub(crate) fn volume(id: &str) -> VolumeCreateRequest {
+/// The request for one of its volumes, which stays as it is where it is there already. By itself, since Podman gives no
+/// labels to one that it makes for a container.
+pub(crate) fn volume(id: &str, name: String) -> VolumeCreateRequest {
     VolumeCreateRequest {
-        name: Some(name(id)),
+        name: Some(name),
         labels: Some(labels(id)),
         ..VolumeCreateRequest::default()
+    }
+}
+
+/// The request for the network by which it reaches hosts.
+pub(crate) fn network(id: &str) -> NetworkCreateRequest {
+    NetworkCreateRequest {
+        name: name(id),
+        driver: Some("bridge".to_owned()),
+        enable_ipv6: Some(false),
+        labels: Some(labels(id)),
+        ..NetworkCreateRequest::default()
     }
 }
 
@@ -76,8 +95,15 @@ fn labels(id: &str) -> HashMap<String, String> {
         .into()
 }
 
-/// The request for its container.
-pub(crate) fn request(id: &str, image: &ImageRef, place: &Place) -> ContainerCreateBody {
+/// The request for its container, in this network. `given` is where its volume of that name lies on the host: it is
+/// mounted at the same path, so that what is in it can be named to the engine.
+pub(crate) fn request(
+    id: &str,
+    image: &ImageRef,
+    place: &Place,
+    given: &str,
+    network: &str,
+) -> ContainerCreateBody {
     let mut labels = labels(id);
     labels.insert(VERSION.to_owned(), place.version.clone());
     let host = HostConfig {
@@ -89,7 +115,11 @@ pub(crate) fn request(id: &str, image: &ImageRef, place: &Place) -> ContainerCre
             "/tmp".to_owned(),
             "rw,noexec,nosuid,nodev,size=64m,mode=1777".to_owned(),
         )])),
-        mounts: Some(vec![socket(&place.socket), home(id)]),
+        mounts: Some(vec![
+            socket(&place.socket),
+            volume_at(name(id), HOME),
+            volume_at(self::given(id), given),
+        ]),
         memory: Some(MEMORY),
         memory_swap: Some(MEMORY),
         pids_limit: Some(PROCESSES),
@@ -108,13 +138,13 @@ pub(crate) fn request(id: &str, image: &ImageRef, place: &Place) -> ContainerCre
         }),
         auto_remove: Some(false),
         init: Some(true),
-        // Nobody reaches it but through its engine.
-        network_mode: Some("none".to_owned()),
+        network_mode: Some(network.to_owned()),
         ..HostConfig::default()
     };
     ContainerCreateBody {
         image: Some(image.to_string()),
         cmd: Some(vec!["serve".to_owned()]),
+        env: Some(vec![format!("XDG_RUNTIME_DIR={given}")]),
         // The socket belongs to root, who has no powers here and no way to get any.
         user: Some("0:0".to_owned()),
         healthcheck: Some(HealthConfig {
@@ -141,11 +171,11 @@ fn socket(source: &str) -> Mount {
     }
 }
 
-fn home(id: &str) -> Mount {
+fn volume_at(name: String, target: &str) -> Mount {
     Mount {
         typ: Some(MountType::VOLUME),
-        source: Some(name(id)),
-        target: Some(HOME.to_owned()),
+        source: Some(name),
+        target: Some(target.to_owned()),
         ..Mount::default()
     }
 }

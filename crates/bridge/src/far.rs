@@ -9,6 +9,7 @@ use bytes::Bytes;
 use engine::models::ExecConfig;
 use engine::ops::containers::{ContainerQuery, NewContainer, RemoveContainer, Stop};
 use engine::ops::images::{Import, RemoveImage, TransferEvent};
+use engine::ops::networks::{Join, Leave};
 use engine::ops::volumes::RemoveVolume;
 use engine::tarball::{Limits, Source, pack};
 use engine::{Engine, Filters, Tty};
@@ -29,6 +30,8 @@ const ANSWER: Duration = Duration::from_secs(30);
 const LONGEST: u64 = 64 << 20;
 /// How long a bridge may take to answer after its start.
 const START: Duration = Duration::from_secs(30);
+/// The network in which there is nobody.
+const NOWHERE: &str = "none";
 /// Between two questions whether it answers.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -149,11 +152,16 @@ impl Bridge {
             return Err(Error::Restored(Box::new(error)));
         }
         self.remove(&old).await?;
+        if !place.way_out {
+            // Left over from the one before; the end of the bridge takes it along at the latest.
+            drop(self.remove_network().await);
+        }
         self.remove_images(Some(image.as_str())).await;
         Ok(())
     }
 
-    /// Ends it and removes all that is its own: containers and networks of its servers, its container, volume and images.
+    /// Ends it and removes all that is its own: containers and networks of its servers, its container, network, volumes and
+    /// images.
     /// What can't be removed is told and does not keep the rest from being removed.
     pub async fn uninstall(&self) -> Left {
         let mut left = Left::default();
@@ -172,20 +180,13 @@ impl Bridge {
         let (stuck, data) = self.remove_remains().await;
         left.stuck.extend(stuck);
         left.data = data;
-        let volume = async {
-            let name = VolumeName::parse(&self.name()).map_err(|error| Error::Silent(error.to_string()))?;
-            match self
-                .shared
-                .engine
-                .volume_remove(&name, RemoveVolume::Orderly)
-                .await
-            {
-                Ok(()) | Err(engine::Error::NotFound { .. }) => Ok(()),
-                Err(cause) => Err(Error::engine("remove its volume", cause)),
+        if let Err(error) = self.remove_network().await {
+            left.stuck.push(format!("network {}: {error}", self.name()));
+        }
+        for name in [self.name(), container::given(&self.shared.id)] {
+            if let Err(error) = self.remove_volume(&name).await {
+                left.stuck.push(format!("volume {name}: {error}"));
             }
-        };
-        if let Err(error) = volume.await {
-            left.stuck.push(format!("volume {}: {error}", self.name()));
         }
         left.stuck.extend(self.remove_images(None).await);
         left
@@ -274,7 +275,7 @@ impl Bridge {
         let engine = self
             .shared
             .user
-            .behind(guards::of_image(&self.shared.user.options().guard));
+            .behind(guards::of_unlabelled(&self.shared.user.options().guard));
         let info = engine
             .system_info()
             .await
@@ -335,20 +336,108 @@ impl Bridge {
         .as_str())
     }
 
+    /// Gives it a way out, or takes that away. What is so already stays as it is.
+    ///
+    /// # Errors
+    /// The engine refuses, as Podman does for a container that was made without one: an upgrade makes it anew.
+    pub async fn set_way_out(&self, open: bool) -> Result<(), Error> {
+        let own = self.container()?;
+        let found = self.inspect(&own).await?.ok_or(Error::Gone)?;
+        let networks = &found["NetworkSettings"]["Networks"];
+        let is_open = networks.get(self.name()).is_some();
+        // One that was made with its way out keeps it until it is made anew: its engine would not start it without.
+        let is_fixed = found["HostConfig"]["NetworkMode"] != NOWHERE;
+        if open == is_open || is_fixed {
+            return Ok(());
+        }
+        let engine = &self.shared.engine;
+        if !open {
+            let network = self.network()?;
+            let left = engine.network_disconnect(&network, &own, Leave::Orderly).await;
+            left.map_err(|cause| Error::engine("take its way out away", cause))?;
+            return self.remove_network().await;
+        }
+        let failed = |cause| Error::engine("give it a way out", cause);
+        let network = self.make_network().await?;
+        if networks.get(NOWHERE).is_some() {
+            let nowhere = NetworkRef::parse(NOWHERE).map_err(|error| Error::Silent(error.to_string()))?;
+            let guard = guards::of_unlabelled(&self.shared.user.options().guard);
+            let engine = self.shared.user.behind(guard);
+            let left = engine.network_disconnect(&nowhere, &own, Leave::Orderly).await;
+            left.map_err(failed)?;
+        }
+        engine
+            .network_connect(&network, &own, &Join::default())
+            .await
+            .map_err(failed)
+    }
+
+    /// The network of its way out, made where it is not there.
+    async fn make_network(&self) -> Result<NetworkRef, Error> {
+        let failed = |cause| Error::engine("make a network for its way out", cause);
+        let (engine, network) = (&self.shared.engine, self.network()?);
+        match engine.network_inspect(&network).await {
+            Ok(_) => Ok(network),
+            Err(engine::Error::NotFound { .. }) => {
+                let request = container::network(&self.shared.id);
+                engine.network_create(&request).await.map_err(failed)?;
+                Ok(network)
+            }
+            Err(cause) => Err(failed(cause)),
+        }
+    }
+
+    async fn remove_network(&self) -> Result<(), Error> {
+        match self.shared.engine.network_remove(&self.network()?).await {
+            Ok(()) | Err(engine::Error::NotFound { .. }) => Ok(()),
+            Err(cause) => Err(Error::engine("remove the network of its way out", cause)),
+        }
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<(), Error> {
+        let name = VolumeName::parse(name).map_err(|error| Error::Silent(error.to_string()))?;
+        match self
+            .shared
+            .engine
+            .volume_remove(&name, RemoveVolume::Orderly)
+            .await
+        {
+            Ok(()) | Err(engine::Error::NotFound { .. }) => Ok(()),
+            Err(cause) => Err(Error::engine("remove its volume", cause)),
+        }
+    }
+
     async fn run_container(&self, image: &ImageRef, place: &Place) -> Result<(), Error> {
         let user = &self.shared.user;
         let guard = guards::of_bridge(&user.options().guard, &self.shared.id, Some(&place.socket));
         let engine = user.behind(guard);
         let own = self.container()?;
+        let id = &self.shared.id;
+        let mut given = None;
+        for name in [self.name(), container::given(id)] {
+            let request = container::volume(id, name);
+            let made = engine.volume_create(&request).await;
+            given = Some(made.map_err(|cause| Error::engine("make its volume", cause))?);
+        }
+        let given = given.and_then(|volume| volume["Mountpoint"].as_str().map(str::to_owned));
+        let given =
+            given.ok_or_else(|| Error::Silent("its engine does not say where volumes lie".to_owned()))?;
+        // Podman connects no container that was made without a network, and Docker starts none without the one it was made
+        // with.
+        let failed = |cause| Error::engine("ask the engine what it is", cause);
+        let version = engine.system_version().await.map_err(failed)?;
+        let mut parts = version["Components"].as_array().into_iter().flatten();
+        let is_podman = parts.any(|part| part["Name"] == "Podman Engine");
+        let network = if place.way_out && is_podman {
+            self.make_network().await?.to_string()
+        } else {
+            NOWHERE.to_owned()
+        };
         let new = NewContainer {
             name: Some(own.clone()),
             platform: None,
-            body: container::request(&self.shared.id, image, place),
+            body: container::request(id, image, place, &given, &network),
         };
-        engine
-            .volume_create(&container::volume(&self.shared.id))
-            .await
-            .map_err(|cause| Error::engine("make its volume", cause))?;
         engine
             .container_create(new)
             .await
@@ -357,6 +446,9 @@ impl Bridge {
             .container_start(&own)
             .await
             .map_err(|cause| Error::engine("start it", cause))?;
+        if place.way_out {
+            self.set_way_out(true).await?;
+        }
         Ok(())
     }
 
@@ -506,7 +598,7 @@ impl Bridge {
         let engine = self
             .shared
             .user
-            .behind(guards::of_image(&self.shared.user.options().guard));
+            .behind(guards::of_unlabelled(&self.shared.user.options().guard));
         let query = engine::ops::images::ImageQuery {
             filters: Filters::new().with("label", container::of_image(&self.shared.id)),
             ..engine::ops::images::ImageQuery::default()
@@ -539,6 +631,10 @@ impl Bridge {
             Err(engine::Error::NotFound { .. }) => Ok(None),
             Err(cause) => Err(Error::engine("look at the bridge", cause)),
         }
+    }
+
+    fn network(&self) -> Result<NetworkRef, Error> {
+        NetworkRef::parse(&self.name()).map_err(|error| Error::Silent(error.to_string()))
     }
 
     fn container(&self) -> Result<ContainerRef, Error> {

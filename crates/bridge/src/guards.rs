@@ -8,7 +8,7 @@ use engine::guard::{BRIDGE_LABEL, Guard, Label, Mode, Policy, Symlinks};
 /// The label of what a bridge makes for its servers; its value is the bridge's id.
 pub const MADE_BY: &str = "dockmaster.made-by-bridge";
 
-/// For its container and volume: nothing without its label.
+/// For its container, volumes and network: nothing without its label.
 pub(crate) fn of_bridge(user: &Guard, id: &str, socket: Option<&str>) -> Guard {
     let policy = Policy {
         sockets: socket.map(PathBuf::from).into_iter().collect(),
@@ -26,8 +26,8 @@ pub(crate) fn of_bridge(user: &Guard, id: &str, socket: Option<&str>) -> Guard {
     Guard::new(policy, surroundings)
 }
 
-/// For its image, which is imported and can't be told by label.
-pub(crate) fn of_image(user: &Guard) -> Guard {
+/// For what can't be told by label: its image, which is imported, and the network `none`, which it leaves.
+pub(crate) fn of_unlabelled(user: &Guard) -> Guard {
     let policy = Policy {
         mode: at_most(user.mode()),
         bridges: true,

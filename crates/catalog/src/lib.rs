@@ -30,5 +30,5 @@ pub use entry::Entry;
 pub use lack::{Lack, LackSort};
 pub use packages::{Bases, NODE, PYTHON, is_version};
 pub use place::Place;
-pub use planner::{Around, Known, Processes, There, plan};
+pub use planner::{Around, Beside, Known, Processes, There, plan};
 pub use setup::Setup;

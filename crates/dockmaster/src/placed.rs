@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use base::names::HostName;
 use catalog::place::Fitting;
 use catalog::plan::{self, Plan};
-use catalog::{Place, There};
+use catalog::{Beside, Place, There};
 use engine::guard::Policy;
 use engine::{Endpoint, Engine};
 use futures_util::future::join_all;
@@ -43,14 +43,16 @@ pub(crate) fn others(settings: &Settings) -> BTreeMap<String, There> {
     let others = settings.config.hosts.all().filter(|(name, _)| *name != LOCAL);
     let there = others.map(|(name, host)| {
         let found = engines::find(settings, name);
+        let is_at = |is: fn(&Endpoint) -> bool| found.as_ref().is_ok_and(|found| is(&found.endpoint));
         let there = There {
             roots: roots(&host.guard),
             labels: host.labels.clone(),
-            runs_commands: shell::runs_on(settings, name)
-                && matches!(&found, Ok(found) if matches!(found.endpoint, Endpoint::Ssh(_))),
-            // A bridge has no way to files of this machine, wherever it is.
-            is_away: !found.is_ok_and(|found| matches!(found.endpoint, Endpoint::Unix(_)))
-                || matches!(Record::read(settings, name), Ok(Some(_))),
+            runs_commands: shell::runs_on(settings, name) && is_at(|at| matches!(at, Endpoint::Ssh(_))),
+            beside: match Record::read(settings, name) {
+                Ok(Some(_)) => Beside::Bridge,
+                _ if is_at(|at| matches!(at, Endpoint::Unix(_))) => Beside::Us,
+                _ => Beside::Nobody,
+            },
         };
         (name.to_owned(), there)
     });

@@ -57,7 +57,7 @@ pub struct Around {
     pub bases: Bases,
 }
 
-pub use placed::There;
+pub use placed::{Beside, There};
 
 /// Which secrets have a value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -16,10 +16,22 @@ pub struct There {
     pub roots: Vec<Root>,
     /// What it is for.
     pub labels: Vec<String>,
-    /// Whether it is another machine, as far as its address tells.
-    pub is_away: bool,
+    /// Who is on its machine.
+    pub beside: Beside,
     /// Whether commands may run on the machine itself.
     pub runs_commands: bool,
+}
+
+/// Which Dockmaster is on the machine of a host, and can give its containers what is Dockmaster's own: a proxy, a socket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Beside {
+    /// This one, as far as the host's address tells.
+    #[default]
+    Us,
+    /// A bridge.
+    Bridge,
+    /// None.
+    Nobody,
 }
 
 /// What plans depend on, seen from where the server is placed.
@@ -27,7 +39,9 @@ pub(super) struct Placed<'a> {
     pub(super) around: Cow<'a, Around>,
     /// What commands do there, if it may be another host than the one at hand.
     elsewhere: Option<Commands>,
-    /// The host, if it may be another machine.
+    /// The host, if it may be one without any Dockmaster beside it.
+    alone: Option<String>,
+    /// The host, if it may be one without this Dockmaster beside it.
     away: Option<String>,
 }
 
@@ -59,44 +73,27 @@ pub(super) fn around<'a>(setup: &Setup, around: &'a Around) -> Result<Placed<'a>
             } else {
                 Commands::Refused
             };
-            let roots = there.roots.clone();
-            Ok(Placed::there(
-                around,
-                name.as_str(),
-                roots,
-                there.is_away,
-                commands,
-            ))
+            let host = (name.as_str(), &there.roots, there.beside);
+            Ok(Placed::there(around, &[host], commands))
         }
         Some(Place::Where(wish)) => among(wish, around),
     }
 }
 
-/// Whichever of those that fit is chosen has to do: only roots that all of them have count.
+/// On whichever of those that fit.
 fn among<'a>(wish: &Fitting, around: &'a Around) -> Result<Placed<'a>, Lack> {
     let fits = |labels: &[String]| wish.label.as_ref().is_none_or(|label| labels.contains(label));
-    let here = fits(&around.labels).then_some((around.host.as_str(), &around.roots, false));
+    let here = fits(&around.labels).then_some((around.host.as_str(), &around.roots, Beside::Us));
     let others = around.others.iter().filter(|(_, there)| fits(&there.labels));
-    let others = others.map(|(name, there)| (name.as_str(), &there.roots, there.is_away));
+    let others = others.map(|(name, there)| (name.as_str(), &there.roots, there.beside));
     let fitting: Vec<_> = here.into_iter().chain(others).collect();
-    let Some((first, roots, _)) = fitting.first() else {
+    if fitting.is_empty() {
         let label = wish.label.as_deref().unwrap_or_default();
         let what = format!("no host has the label {label:?}");
         let mend = format!("dockmaster host edit NAME --label {label}");
         return Err(Lack::new(LackSort::Place, what, mend));
-    };
-    let common = roots
-        .iter()
-        .filter(|root| fitting.iter().all(|(_, roots, _)| roots.contains(root)));
-    let away = fitting.iter().find(|(.., is_away)| *is_away);
-    let name = away.map_or(*first, |(name, ..)| *name);
-    Ok(Placed::there(
-        around,
-        name,
-        common.cloned().collect(),
-        away.is_some(),
-        Commands::Unnamed,
-    ))
+    }
+    Ok(Placed::there(around, &fitting, Commands::Unnamed))
 }
 
 impl<'a> Placed<'a> {
@@ -104,20 +101,35 @@ impl<'a> Placed<'a> {
         Self {
             around: Cow::Borrowed(around),
             elsewhere: None,
+            alone: None,
             away: None,
         }
     }
 
-    fn there(around: &Around, name: &str, roots: Vec<Root>, is_away: bool, commands: Commands) -> Self {
+    /// On one of these hosts. Whichever is chosen has to do: only roots that all of them have count, and what one of them
+    /// lacks is lacking.
+    fn there(around: &Around, hosts: &[(&str, &Vec<Root>, Beside)], commands: Commands) -> Self {
+        let first = |is: fn(Beside) -> bool| {
+            let found = hosts.iter().find(|(.., beside)| is(*beside));
+            found.map(|(name, ..)| (*name).to_owned())
+        };
+        let alone = first(|beside| beside == Beside::Nobody);
+        let away = alone.clone().or_else(|| first(|beside| beside != Beside::Us));
+        let mut roots = hosts
+            .first()
+            .map(|(_, roots, _)| (*roots).clone())
+            .unwrap_or_default();
+        roots.retain(|root| hosts.iter().all(|(_, roots, _)| roots.contains(root)));
         let around = Around {
-            host: name.to_owned(),
+            host: away.clone().or_else(|| first(|_| true)).unwrap_or_default(),
             roots,
             ..around.clone()
         };
         Self {
             around: Cow::Owned(around),
             elsewhere: Some(commands),
-            away: is_away.then(|| name.to_owned()),
+            alone,
+            away,
         }
     }
 
@@ -135,30 +147,43 @@ impl<'a> Placed<'a> {
                 return vec![Lack::new(LackSort::Place, what, "take `host` out of its table")];
             }
         };
-        let Some(away) = &self.away else {
-            return Vec::new();
-        };
+        let is_declared = matches!(target, Target::Tools(_));
+        let alone = if is_declared { &self.away } else { &self.alone };
         let mut lacks = Vec::new();
-        let mut lack = |what: &str, mend: &str| {
-            let lack = Lack::new(
-                LackSort::Place,
-                format!("{server} can't run on {away}: {what}"),
-                mend,
-            );
+        let mut lack = |host: &str, what: &str, mend: &str| {
+            let what = format!("{server} can't run on {host}: {what}");
+            let lack = Lack::new(LackSort::Place, what, mend);
             if !lacks.contains(&lack) {
                 lacks.push(lack);
             }
         };
         for container in containers {
-            if let Network::Hosts(_) = &container.network {
+            if let (Network::Hosts(_), Some(host)) = (&container.network, alone) {
+                let (why, install) = if is_declared {
+                    ("what is declared in a file is run from here", String::new())
+                } else {
+                    (
+                        "there is no bridge there",
+                        format!("dockmaster host install {host}; or "),
+                    )
+                };
                 lack(
-                    "it may reach only the hosts that it declares, through a proxy on this machine, which containers over \
-                     there can't reach",
-                    "run it here, or, if it is to be trusted with every host, give it network = \"open\"",
+                    host,
+                    &format!(
+                        "it may reach only the hosts that it declares, through a proxy of Dockmaster's on the same machine, \
+                         and {why}"
+                    ),
+                    &format!(
+                        "{install}run it here, or, if it is to be trusted with every host, give it network = \"open\""
+                    ),
                 );
             }
+            let Some(away) = &self.away else {
+                continue;
+            };
             if container.docker_socket {
                 lack(
+                    away,
                     "it needs a Docker socket, and a filtered one can only be given to containers on this machine",
                     "run it here",
                 );
@@ -169,6 +194,7 @@ impl<'a> Placed<'a> {
                 .any(|mount| matches!(mount.source, Source::Secret(_)))
             {
                 lack(
+                    away,
                     "it wants a secret as a file, which can only be given to containers on this machine",
                     "run it here",
                 );
@@ -245,7 +271,7 @@ mod tests {
 
     use super::*;
 
-    fn there(roots: &[&str], labels: &[&str], is_away: bool) -> There {
+    fn there(roots: &[&str], labels: &[&str], beside: Beside) -> There {
         There {
             roots: roots
                 .iter()
@@ -255,7 +281,7 @@ mod tests {
                 })
                 .collect(),
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
-            is_away,
+            beside,
             runs_commands: false,
         }
     }
@@ -263,11 +289,18 @@ mod tests {
     #[test]
     fn roots_are_those_of_where_it_runs() {
         let seen = Around {
-            roots: there(&["/here"], &[], false).roots,
+            roots: there(&["/here"], &[], Beside::Us).roots,
             labels: vec!["gpu".to_owned()],
             others: [
-                ("prod".to_owned(), there(&["/srv", "/data"], &["eu"], true)),
-                ("second".to_owned(), there(&["/data"], &["eu"], false)),
+                (
+                    "prod".to_owned(),
+                    there(&["/srv", "/data"], &["eu", "far"], Beside::Nobody),
+                ),
+                ("second".to_owned(), there(&["/data"], &["eu"], Beside::Us)),
+                (
+                    "third".to_owned(),
+                    there(&["/srv"], &["far", "on"], Beside::Bridge),
+                ),
             ]
             .into(),
             ..Around::default()
@@ -292,23 +325,27 @@ mod tests {
                         .iter()
                         .map(|root| root.path.display().to_string())
                         .collect();
-                    format!("{} {} {:?}", placed.around.host, roots.join(" "), placed.away)
+                    let (host, alone) = (&placed.around.host, &placed.alone);
+                    format!("{host} {} {alone:?} {:?}", roots.join(" "), placed.away)
                 }
                 Err(lack) => lack.to_string(),
             };
             assert_eq!(found, expected);
         };
-        check(None, "local /here None");
-        check(on("local"), "local /here None");
-        check(on("prod"), "prod /srv /data Some(\"prod\")");
-        check(on("second"), "second /data None");
+        check(None, "local /here None None");
+        check(on("local"), "local /here None None");
+        check(on("prod"), "prod /srv /data Some(\"prod\") Some(\"prod\")");
+        check(on("second"), "second /data None None");
         check(
             on("lab"),
             "there is no host lab: dockmaster host add lab ssh://user@lab",
         );
-        check(label("gpu"), "local /here None");
+        check(label("gpu"), "local /here None None");
         // Whichever of them is chosen: one is another machine, and both have this root.
-        check(label("eu"), "prod /data Some(\"prod\")");
+        check(label("eu"), "prod /data Some(\"prod\") Some(\"prod\")");
+        check(label("on"), "third /srv None Some(\"third\")");
+        // One with a bridge, and one without.
+        check(label("far"), "prod /srv Some(\"prod\") Some(\"prod\")");
         check(
             label("none"),
             "no host has the label \"none\": dockmaster host edit NAME --label none",
@@ -318,7 +355,7 @@ mod tests {
                 label: None,
                 memory: None,
             })),
-            "prod  Some(\"prod\")",
+            "prod  Some(\"prod\") Some(\"prod\")",
         );
     }
 }

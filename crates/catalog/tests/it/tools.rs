@@ -6,7 +6,7 @@ use base::Secret;
 use catalog::plan::{Plan, Target};
 use catalog::read::Own;
 use catalog::tools::{self, Call, File, Tool};
-use catalog::{Around, Lack, Processes, Setup, There};
+use catalog::{Around, Beside, Lack, Processes, Setup, There};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -33,7 +33,7 @@ fn plan(toml: &str, setup: &Setup) -> Result<Plan, Vec<Lack>> {
             .map(|(name, runs_commands)| {
                 let there = There {
                     labels: vec!["eu".to_owned()],
-                    is_away: true,
+                    beside: Beside::Nobody,
                     runs_commands,
                     ..There::default()
                 };

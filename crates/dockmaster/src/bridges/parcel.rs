@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use base::Secret;
 use base::names::ServerName;
-use catalog::plan::{Container, PerCall, Plan, Sharing, Target};
+use catalog::plan::{Container, Network, PerCall, Plan, Sharing, Target};
 use engine::guard::Mode;
 use gateway::GatewayLink;
 use policy::{AskBefore, Effect};
@@ -120,6 +120,12 @@ impl Parcel {
         Ok(record::hash(&serde_json::to_vec(&bare)?))
     }
 
+    /// Whether the bridge has to reach hosts, for the server of this id or for any.
+    pub(crate) fn needs_way_out(&self, id: Option<&str>) -> bool {
+        let mut servers = self.servers.iter();
+        servers.any(|served| id.is_none_or(|id| served.id == id) && served.has_hosts())
+    }
+
     /// Who is let in.
     pub(crate) fn links(&self) -> Vec<GatewayLink> {
         let hashes = self.keys.iter().filter_map(|key| {
@@ -174,6 +180,16 @@ impl Served {
             effects,
             secrets: secrets.into_iter().map(expose).collect(),
         })
+    }
+
+    /// Whether it may reach hosts, which it does through the bridge.
+    fn has_hosts(&self) -> bool {
+        let containers: Vec<&Container> = match &self.runs {
+            Runs::Container(container) => vec![container],
+            Runs::PerCall(tools) => tools.iter().map(|tool| &tool.container).collect(),
+        };
+        let mut networks = containers.into_iter().map(|container| &container.network);
+        networks.any(|network| matches!(network, Network::Hosts(hosts) if !hosts.is_empty()))
     }
 
     /// The plan, as it runs in the bridge.
@@ -257,7 +273,7 @@ fn guard(settings: &Settings, host: &str) -> Result<Option<Item>> {
 
 #[cfg(test)]
 mod tests {
-    use catalog::plan::{Limits, Mount, Network, Part, Source, Value};
+    use catalog::plan::{Limits, Mount, Part, Source, Value};
 
     use super::*;
     use crate::env::{Environment, Var};

@@ -34,6 +34,9 @@ pub(crate) struct Record {
     key_made: i64,
     /// What the last parcel was, without its keys.
     pub(crate) revision: String,
+    /// Whether a server of the last parcel may reach hosts.
+    #[serde(default)]
+    pub(crate) way_out: bool,
 }
 
 impl Record {
@@ -47,6 +50,7 @@ impl Record {
             before: None,
             key_made: base::clock::unix_ms(),
             revision: String::new(),
+            way_out: false,
         })
     }
 

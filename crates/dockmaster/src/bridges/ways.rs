@@ -63,6 +63,7 @@ impl Ways {
         let engine = host.engine().map_err(anyhow::Error::msg)?;
         let bridge = Bridge::new(&engine, &record.id);
         let parcel = Parcel::new(&self.settings, name, &record, servers)?;
+        let (needed, by_this) = (parcel.needs_way_out(None), parcel.needs_way_out(Some(&plan)));
         let known = parcel.revision()? == record.revision && !record.is_old();
         let record = if known {
             record
@@ -71,6 +72,15 @@ impl Ways {
                 .await
                 .with_context(|| format!("the bridge on {name} could not be told what it is to run"))?
         };
+        if needed && let Err(error) = open(&self.settings, name, &bridge).await {
+            let error = error.context(format!(
+                "the bridge on {name} can't reach hosts yet; `dockmaster host upgrade {name}` makes it anew with a way out"
+            ));
+            if by_this {
+                return Err(error);
+            }
+            tracing::warn!("{error:#}");
+        }
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let client = clients
             .entry(record.id.clone())
@@ -141,6 +151,12 @@ fn client(bridge: &Bridge) -> fetch::Client {
     fetch::Client::over_streams(options, Arc::new(bridge.clone()))
 }
 
+/// Gives a bridge its way out, once.
+async fn open(settings: &Settings, host: &str, bridge: &Bridge) -> Result<()> {
+    let _one = Record::lock(settings, host).await?;
+    Ok(bridge.set_way_out(true).await?)
+}
+
 /// Brings a parcel to a bridge, with a new key where the present one is old, and notes that it is there. One at a time for
 /// each host, whichever process does it.
 async fn bring(settings: &Settings, host: &str, bridge: &Bridge, mut parcel: Parcel) -> Result<Record> {
@@ -158,6 +174,10 @@ async fn bring(settings: &Settings, host: &str, bridge: &Bridge, mut parcel: Par
     next.revision = revision;
     parcel.keys = next.hashes();
     bridge.ask(&["take"], &serde_json::to_vec(&parcel)?).await?;
+    next.way_out = parcel.needs_way_out(None);
+    if !next.way_out {
+        bridge.set_way_out(false).await?;
+    }
     // Kept once it holds over there: until then the key before is good in any case.
     next.save(settings, host)?;
     Ok(next)

@@ -163,6 +163,7 @@ fn place(record: &Record) -> Place {
     Place {
         socket: record.socket.clone(),
         version: versions::OWN.to_owned(),
+        way_out: record.way_out,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Bridges: this executable in a container of its own, on an engine under test as the engine of another host.
 
+mod egress;
 mod engines;
 mod life;
 mod passing;
