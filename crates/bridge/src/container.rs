@@ -103,6 +103,7 @@ pub(crate) fn request(
     place: &Place,
     given: &str,
     network: &str,
+    restart: RestartPolicyNameEnum,
 ) -> ContainerCreateBody {
     let mut labels = labels(id);
     labels.insert(VERSION.to_owned(), place.version.clone());
@@ -130,10 +131,10 @@ pub(crate) fn request(
                 ("max-file".to_owned(), "2".to_owned()),
             ])),
         }),
-        // It comes back with its engine. `unless-stopped` would not do after a crash: an engine that finds containers of
+        // `unless-stopped` would not do after a crash: an engine that finds containers of
         // the one before running ends them first, and takes that for somebody's wish (seen on 20.10).
         restart_policy: Some(RestartPolicy {
-            name: Some(RestartPolicyNameEnum::ALWAYS),
+            name: Some(restart),
             maximum_retry_count: None,
         }),
         auto_remove: Some(false),

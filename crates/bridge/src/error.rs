@@ -57,6 +57,17 @@ pub enum Error {
     /// The new one does not work; the one before goes on.
     #[error("the new bridge does not work ({0}); the one before is back")]
     Restored(Box<Error>),
+    /// An upgrade failed, and what was there before could not be brought back.
+    #[error(
+        "the upgrade was broken off ({error}), and the bridge before could not be brought back ({cause}); the next use of it, \
+         or `dockmaster host upgrade`, puts that right"
+    )]
+    BrokenOff {
+        /// Why it failed.
+        error: Box<Error>,
+        /// Why the one before is not back.
+        cause: Box<Error>,
+    },
 }
 
 impl Error {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use base::names::{ContainerRef, ImageRef, NetworkRef, VolumeName};
 use bytes::Bytes;
-use engine::models::ExecConfig;
+use engine::guard::BRIDGE_LABEL;
+use engine::models::{ExecConfig, RestartPolicyNameEnum};
 use engine::ops::containers::{ContainerQuery, NewContainer, RemoveContainer, Stop};
 use engine::ops::images::{Import, RemoveImage, TransferEvent};
 use engine::ops::networks::{Join, Leave};
@@ -39,6 +40,18 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub struct Bridge {
     shared: Arc<Shared>,
+    part: Part,
+}
+
+/// Which of its containers is meant. There are several only while it is upgraded, or when that was broken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The one that it is.
+    Own,
+    /// Another executable, as it is tried out; it does not come back with its engine.
+    Trial,
+    /// The one before, while another takes its place.
+    Before,
 }
 
 #[derive(Debug)]
@@ -81,13 +94,23 @@ impl Bridge {
                 user: user.clone(),
                 id: id.to_owned(),
             }),
+            part: Part::Own,
         }
     }
 
-    /// What its container and its volume are called.
+    /// What its container is called.
     #[must_use]
     pub fn name(&self) -> String {
-        container::name(&self.shared.id)
+        let name = container::name(&self.shared.id);
+        match self.part {
+            Part::Own => name,
+            Part::Trial => format!("{name}-trial"),
+            Part::Before => format!("{name}-before"),
+        }
+    }
+
+    fn part(&self, part: Part) -> Self {
+        Self { part, ..self.clone() }
     }
 
     /// Puts it there, gives it its first `parcel`, and waits until it answers; gives what it says of itself. What is left of
@@ -104,7 +127,8 @@ impl Bridge {
     ) -> Result<Vec<u8>, Error> {
         let installed = async {
             let image = self.import(executable, place).await?;
-            self.run_container(&image, place).await?;
+            self.create(&image, place).await?;
+            self.start_in(place).await?;
             self.ask(&["take"], parcel).await?;
             self.wait_until_it_answers().await
         };
@@ -122,42 +146,83 @@ impl Bridge {
     }
 
     /// Replaces the container by one of another executable, with the same state. `is_well` is asked once the new one
-    /// answers, with what that says of itself; when it says no, or anything fails, the one before is brought back.
+    /// answers, with that one and what it says of itself; when it says no, or anything fails, the one before goes on.
     ///
     /// # Errors
-    /// As [`Self::install`]; [`Error::Restored`] when the new one was there and did not work.
+    /// As [`Self::install`]; [`Error::Restored`] when the new one did not work, and [`Error::BrokenOff`] when the one before
+    /// could not be brought back either.
     pub async fn upgrade<W>(&self, executable: &Executable, place: &Place, is_well: W) -> Result<(), Error>
     where
-        W: AsyncFnOnce(Vec<u8>) -> Result<(), Error>,
+        W: AsyncFnOnce(&Self, Vec<u8>) -> Result<(), Error>,
     {
-        self.mend().await?;
-        let own = self.container()?;
-        let before = self.inspect(&own).await?.ok_or(Error::Gone)?;
+        let before = self.inspect().await?.ok_or(Error::Gone)?;
         let image = self.import(executable, place).await?;
-        let engine = &self.shared.engine;
-        let failed = |cause| Error::engine("put the bridge aside", cause);
-        engine
-            .container_stop(&own, Stop::default())
-            .await
-            .map_err(failed)?;
-        let old = self.old()?;
-        engine.container_rename(&own, &old).await.map_err(failed)?;
-        let works = async {
-            self.run_container(&image, place).await?;
-            is_well(self.wait_until_it_answers().await?).await
-        };
-        if let Err(error) = works.await {
-            self.restore().await?;
+        if let Err(error) = self.replace(&image, place, is_well).await {
+            let error = Box::new(error);
+            if let Err(cause) = self.restore().await {
+                let cause = Box::new(cause);
+                return Err(Error::BrokenOff { error, cause });
+            }
             self.remove_images(before["Image"].as_str()).await;
-            return Err(Error::Restored(Box::new(error)));
+            return Err(Error::Restored(error));
         }
-        self.remove(&old).await?;
+        self.wait_until_it_answers().await?;
         if !place.way_out {
             // Left over from the one before; the end of the bridge takes it along at the latest.
             drop(self.remove_network().await);
         }
         self.remove_images(Some(image.as_str())).await;
         Ok(())
+    }
+
+    /// Puts a container of this image in the place of the one that is there. It may be broken off at any moment, by the
+    /// engine's end or by our own: one that was started and comes back with its engine is there always, and two only until
+    /// the last step is done, of which the first to come serves. From the first step to the last there is one beside
+    /// [`Part::Own`], or none of that name, by which [`Self::mend`] sees what happened.
+    async fn replace<W>(&self, image: &ImageRef, place: &Place, is_well: W) -> Result<(), Error>
+    where
+        W: AsyncFnOnce(&Self, Vec<u8>) -> Result<(), Error>,
+    {
+        let (trial, before) = (self.part(Part::Trial), self.part(Part::Before));
+        trial.create(image, place).await?;
+        self.shared
+            .engine
+            .container_stop(&self.container()?, Stop::default())
+            .await
+            .map_err(|cause| Error::engine("stop the bridge", cause))?;
+        trial.start().await?;
+        is_well(&trial, trial.wait_until_it_answers().await?).await?;
+        self.rename(&before).await?;
+        self.create(image, place).await?;
+        trial.end().await?;
+        self.start_in(place).await?;
+        before.remove().await
+    }
+
+    /// Puts right what an upgrade that was broken off has left: the one before goes on. Whether there was anything. Nobody may
+    /// be upgrading it meanwhile.
+    ///
+    /// # Errors
+    /// The engine does not answer, or refuses.
+    pub async fn mend(&self) -> Result<bool, Error> {
+        let query = ContainerQuery {
+            all: true,
+            filters: Filters::new().with("label", format!("{BRIDGE_LABEL}={}", self.shared.id)),
+            ..ContainerQuery::default()
+        };
+        let found = self.shared.engine.container_list(&query).await;
+        let found = found.map_err(|cause| Error::engine("look for the bridge", cause))?;
+        let own = format!("/{}", self.name());
+        let is_own = |one: &Value| {
+            one["Names"]
+                .as_array()
+                .is_some_and(|names| names.contains(&own.as_str().into()))
+        };
+        let is_left = !found.iter().all(is_own);
+        if is_left {
+            self.restore().await?;
+        }
+        Ok(is_left)
     }
 
     /// Ends it and removes all that is its own: containers and networks of its servers, its container, network, volumes and
@@ -170,12 +235,9 @@ impl Bridge {
                 left.stuck.push(format!("{what}: {error}"));
             }
         };
-        for name in [self.container(), self.old()] {
-            let done = match &name {
-                Ok(name) => self.end(name).await,
-                Err(_) => Err(Error::Gone),
-            };
-            note(self.name(), done);
+        for part in [Part::Own, Part::Trial, Part::Before] {
+            let part = self.part(part);
+            note(part.name(), part.end().await);
         }
         let (stuck, data) = self.remove_remains().await;
         left.stuck.extend(stuck);
@@ -192,12 +254,15 @@ impl Bridge {
         left
     }
 
-    /// How it is; `None` where there is none.
+    /// How it is; `None` where there is none. Of one whose upgrade was broken off, how the one before is.
     ///
     /// # Errors
     /// The engine does not answer.
     pub async fn state(&self) -> Result<Option<State>, Error> {
-        let found = self.inspect(&self.container()?).await?;
+        let found = match self.inspect().await? {
+            None if self.part == Part::Own => self.part(Part::Before).inspect().await?,
+            found => found,
+        };
         Ok(found.map(|found| {
             let word = |text: &Value| {
                 let text = text.as_str().unwrap_or_default();
@@ -300,7 +365,11 @@ impl Bridge {
             .map(|(path, content)| file(path, content));
         let tar = pack(libraries.chain([program]).collect(), Limits::default());
         let tag = |text: &str| ImageRef::parse(text).map_err(|error| Error::Silent(error.to_string()));
-        let reference = tag(&format!("{}:{}", self.name(), place.version.replace('+', "-")))?;
+        let reference = tag(&format!(
+            "{}:{}",
+            container::name(&self.shared.id),
+            place.version.replace('+', "-")
+        ))?;
         let import = Import {
             reference: Some(reference.clone()),
             message: Some("a bridge of Dockmaster".to_owned()),
@@ -342,7 +411,7 @@ impl Bridge {
     /// The engine refuses, as Podman does for a container that was made without one: an upgrade makes it anew.
     pub async fn set_way_out(&self, open: bool) -> Result<(), Error> {
         let own = self.container()?;
-        let found = self.inspect(&own).await?.ok_or(Error::Gone)?;
+        let found = self.inspect().await?.ok_or(Error::Gone)?;
         let networks = &found["NetworkSettings"]["Networks"];
         let is_open = networks.get(self.name()).is_some();
         // One that was made with its way out keeps it until it is made anew: its engine would not start it without.
@@ -407,14 +476,13 @@ impl Bridge {
         }
     }
 
-    async fn run_container(&self, image: &ImageRef, place: &Place) -> Result<(), Error> {
+    async fn create(&self, image: &ImageRef, place: &Place) -> Result<(), Error> {
         let user = &self.shared.user;
         let guard = guards::of_bridge(&user.options().guard, &self.shared.id, Some(&place.socket));
         let engine = user.behind(guard);
-        let own = self.container()?;
         let id = &self.shared.id;
         let mut given = None;
-        for name in [self.name(), container::given(id)] {
+        for name in [container::name(id), container::given(id)] {
             let request = container::volume(id, name);
             let made = engine.volume_create(&request).await;
             given = Some(made.map_err(|cause| Error::engine("make its volume", cause))?);
@@ -433,23 +501,43 @@ impl Bridge {
         } else {
             NOWHERE.to_owned()
         };
+        // It comes back with its engine, but for one that is tried out.
+        let restart = match self.part {
+            Part::Own | Part::Before => RestartPolicyNameEnum::ALWAYS,
+            Part::Trial => RestartPolicyNameEnum::NO,
+        };
         let new = NewContainer {
-            name: Some(own.clone()),
+            name: Some(self.container()?),
             platform: None,
-            body: container::request(id, image, place, &given, &network),
+            body: container::request(id, image, place, &given, &network, restart),
         };
         engine
             .container_create(new)
             .await
             .map_err(|cause| Error::engine("make its container", cause))?;
-        engine
-            .container_start(&own)
-            .await
-            .map_err(|cause| Error::engine("start it", cause))?;
+        Ok(())
+    }
+
+    async fn start(&self) -> Result<(), Error> {
+        let started = self.shared.engine.container_start(&self.container()?).await;
+        started
+            .map_err(|cause| Error::engine("start it", cause))
+            .map(drop)
+    }
+
+    /// With a way out, where it needs one.
+    async fn start_in(&self, place: &Place) -> Result<(), Error> {
+        self.start().await?;
         if place.way_out {
             self.set_way_out(true).await?;
         }
         Ok(())
+    }
+
+    async fn rename(&self, to: &Self) -> Result<(), Error> {
+        let (from, to) = (self.container()?, to.container()?);
+        let renamed = self.shared.engine.container_rename(&from, &to).await;
+        renamed.map_err(|cause| Error::engine("rename its container", cause))
     }
 
     async fn wait_until_it_answers(&self) -> Result<Vec<u8>, Error> {
@@ -497,49 +585,39 @@ impl Bridge {
         (!text.is_empty()).then(|| base::text::cut(&text, 600).to_owned())
     }
 
-    /// Brings the one before back in the place of a new one.
+    /// Ends an upgrade, at whichever step it is, in favour of the one before.
     async fn restore(&self) -> Result<(), Error> {
-        let engine = &self.shared.engine;
-        let (own, old) = (self.container()?, self.old()?);
-        let failed = |cause| Error::engine("bring the bridge back that was there before", cause);
-        self.remove(&own).await?;
-        engine.container_rename(&old, &own).await.map_err(failed)?;
-        engine.container_start(&own).await.map_err(failed)?;
-        Ok(())
-    }
-
-    /// What an upgrade that was broken off left: the one before counts.
-    async fn mend(&self) -> Result<(), Error> {
-        if self.inspect(&self.old()?).await?.is_some() {
-            self.restore().await?;
+        self.part(Part::Trial).end().await?;
+        let before = self.part(Part::Before);
+        if before.inspect().await?.is_some() {
+            self.end().await?;
+            before.rename(self).await?;
         }
-        Ok(())
+        self.start().await
     }
 
-    /// Ends a container of ours in good order, with its servers, and removes it.
-    async fn end(&self, container: &ContainerRef) -> Result<(), Error> {
-        if self.inspect(container).await?.is_none() {
+    /// Ends the container in good order, with its servers, and removes it.
+    async fn end(&self) -> Result<(), Error> {
+        if self.inspect().await?.is_none() {
             return Ok(());
         }
+        let container = self.container()?;
         // One that does not stop is killed by the removal.
         drop(
             self.shared
                 .engine
-                .container_stop(container, Stop::default())
+                .container_stop(&container, Stop::default())
                 .await,
         );
-        self.remove(container).await
+        self.remove().await
     }
 
-    async fn remove(&self, container: &ContainerRef) -> Result<(), Error> {
+    async fn remove(&self) -> Result<(), Error> {
         let how = RemoveContainer {
             force: true,
             volumes: true,
         };
-        if self.inspect(container).await?.is_none() {
-            return Ok(());
-        }
-        match self.shared.engine.container_remove(container, how).await {
+        match self.shared.engine.container_remove(&self.container()?, how).await {
             Ok(()) | Err(engine::Error::NotFound { .. }) => Ok(()),
             Err(cause) => Err(Error::engine("remove its container", cause)),
         }
@@ -625,8 +703,8 @@ impl Bridge {
         stuck
     }
 
-    async fn inspect(&self, container: &ContainerRef) -> Result<Option<Value>, Error> {
-        match self.shared.engine.container_inspect(container).await {
+    async fn inspect(&self) -> Result<Option<Value>, Error> {
+        match self.shared.engine.container_inspect(&self.container()?).await {
             Ok(found) => Ok(Some(found)),
             Err(engine::Error::NotFound { .. }) => Ok(None),
             Err(cause) => Err(Error::engine("look at the bridge", cause)),
@@ -634,17 +712,11 @@ impl Bridge {
     }
 
     fn network(&self) -> Result<NetworkRef, Error> {
-        NetworkRef::parse(&self.name()).map_err(|error| Error::Silent(error.to_string()))
+        NetworkRef::parse(&container::name(&self.shared.id)).map_err(|error| Error::Silent(error.to_string()))
     }
 
     fn container(&self) -> Result<ContainerRef, Error> {
         ContainerRef::parse(&self.name()).map_err(|error| Error::Silent(error.to_string()))
-    }
-
-    /// What the container before is called while another takes its place.
-    fn old(&self) -> Result<ContainerRef, Error> {
-        ContainerRef::parse(&format!("{}-before", self.name()))
-            .map_err(|error| Error::Silent(error.to_string()))
     }
 }
 

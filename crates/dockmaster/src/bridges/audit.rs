@@ -8,8 +8,7 @@ use bridge::Bridge;
 use futures_util::future::join_all;
 use store::{Row, Seq, Store};
 
-use super::Record;
-use crate::engines;
+use super::{Record, reach};
 use crate::settings::Settings;
 
 /// Rows of one fetch.
@@ -21,9 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) async fn fetch_all(settings: &Settings, store: &Store) -> Vec<String> {
     let fetches = Record::hosts(settings).into_iter().map(|host| async move {
         let fetched = async {
-            let record = Record::read(settings, &host)?.context("its bridge was uninstalled just now")?;
-            let (engine, _) = engines::of(settings, &host)?;
-            fetch(store, &host, &Bridge::new(&engine, &record.id), &record.id).await
+            let (bridge, record) = reach::of(settings, &host).await?;
+            fetch(store, &host, &bridge, &record.id).await
         };
         let late = || anyhow::anyhow!("it did not answer within {} s", PATIENCE.as_secs());
         let fetched = tokio::time::timeout(PATIENCE, fetched).await;

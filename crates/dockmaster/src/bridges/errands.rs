@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use base::KnownSecrets;
 use base::names::ServerName;
-use bridge::Bridge;
 use futures_util::future::join_all;
 
-use super::Record;
+use super::{Record, reach, versions};
+use crate::fleet;
 use crate::settings::Settings;
-use crate::{engines, fleet};
 
 /// How long one bridge may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -59,10 +59,9 @@ async fn ask_all(settings: &Settings, server: &ServerName, words: &[&str]) -> Sa
         .filter(|host| may_run_on(settings, server, host))
         .map(|host| async move {
             let asking = async {
-                let record = Record::read(settings, &host)?.context("it was uninstalled just now")?;
-                super::versions::fit(&host, &record.version)?;
-                let (engine, _) = engines::of(settings, &host)?;
-                Ok(Bridge::new(&engine, &record.id).ask(words, &[]).await?)
+                let (bridge, record) = reach::of(settings, &host).await?;
+                versions::fit(&host, &record.version)?;
+                Ok(bridge.ask(words, &[]).await?)
             };
             let late = || {
                 Err(anyhow::anyhow!(

@@ -80,6 +80,9 @@ fn gateway(environment: &Environment) -> Result<Exit> {
         }
         std::thread::sleep(PAUSE);
     };
+    // During an upgrade there may be two, which must not both work with what lies in their volume: the other has to end first.
+    let turn = fs_err::File::create(settings.folders.state.join("turn.lock"))?;
+    turn.file().lock().context("can't wait for the bridge before")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -92,6 +95,7 @@ fn gateway(environment: &Environment) -> Result<Exit> {
         }
     });
     runtime.shutdown_background();
+    drop(turn);
     ended
 }
 

@@ -10,6 +10,7 @@ use gateway::{Link, Share};
 use hosts::Host;
 
 use super::parcel::{Parcel, Served};
+use super::reach::{self, Door};
 use super::record::{self, Record};
 use super::versions;
 use crate::settings::Settings;
@@ -82,9 +83,13 @@ impl Ways {
             tracing::warn!("{error:#}");
         }
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = clients
-            .entry(record.id.clone())
-            .or_insert_with(|| client(&bridge));
+        let client = clients.entry(record.id.clone()).or_insert_with(|| {
+            client(Door {
+                settings: self.settings.clone(),
+                host: name.to_owned(),
+                bridge,
+            })
+        });
         Ok(Way {
             client: client.clone(),
             key: record.key(),
@@ -138,7 +143,7 @@ impl Ways {
     }
 }
 
-fn client(bridge: &Bridge) -> fetch::Client {
+fn client(door: Door) -> fetch::Client {
     let options = fetch::Options {
         user_agent: concat!("dockmaster/", env!("CARGO_PKG_VERSION")).to_owned(),
         limits: fetch::Limits {
@@ -148,7 +153,7 @@ fn client(bridge: &Bridge) -> fetch::Client {
         },
         ..fetch::Options::default()
     };
-    fetch::Client::over_streams(options, Arc::new(bridge.clone()))
+    fetch::Client::over_streams(options, Arc::new(door))
 }
 
 /// Gives a bridge its way out, once.
@@ -161,9 +166,7 @@ async fn open(settings: &Settings, host: &str, bridge: &Bridge) -> Result<()> {
 /// each host, whichever process does it.
 async fn bring(settings: &Settings, host: &str, bridge: &Bridge, mut parcel: Parcel) -> Result<Record> {
     let _one = Record::lock(settings, host).await?;
-    let Some(record) = Record::read(settings, host)? else {
-        bail!("the bridge on {host} was uninstalled just now");
-    };
+    let record = reach::mend(settings, host, bridge).await?;
     let revision = parcel.revision()?;
     let is_due = record.is_old();
     if record.revision == revision && !is_due {
@@ -183,9 +186,9 @@ async fn bring(settings: &Settings, host: &str, bridge: &Bridge, mut parcel: Par
     Ok(next)
 }
 
-/// Gives a bridge a new key; the one before stays valid beside it. `version` is what runs over there now.
+/// Gives a bridge a new key; the one before stays valid beside it. `version` is what runs over there now. For whoever holds the
+/// lock of its record.
 pub(crate) async fn rekey(settings: &Settings, host: &str, bridge: &Bridge, version: String) -> Result<()> {
-    let _one = Record::lock(settings, host).await?;
     let Some(record) = Record::read(settings, host)? else {
         bail!("the bridge on {host} was uninstalled just now");
     };

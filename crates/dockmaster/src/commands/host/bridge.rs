@@ -10,7 +10,7 @@ use store::Store;
 
 use super::users;
 use crate::bridges::parcel::{PROTOCOL, Parcel};
-use crate::bridges::{Record, audit, versions, ways};
+use crate::bridges::{Record, audit, reach, versions, ways};
 use crate::control::{self, Order};
 use crate::exit::{Exit, Failure};
 use crate::settings::{LOCAL, Settings};
@@ -37,7 +37,8 @@ pub(super) async fn install(
     if name == LOCAL {
         bail!("{LOCAL} needs no bridge: this Dockmaster is there already");
     }
-    if let Some(record) = Record::read(settings, name)? {
+    if Record::read(settings, name)?.is_some() {
+        let (_, record) = reach::of(settings, name).await?;
         bail!(
             "there is a bridge on {name} already, Dockmaster {}; `dockmaster host upgrade {name}` replaces it",
             record.version
@@ -92,21 +93,32 @@ pub(super) async fn install(
 /// Replaces the bridge by this Dockmaster.
 pub(super) async fn upgrade(settings: &Settings, name: &str, executable: Option<PathBuf>) -> Result<Exit> {
     let (engine, _) = engines::of(settings, name)?;
-    let record = known(settings, name)?;
+    let bridge = Bridge::new(&engine, &known(settings, name)?.id);
     let executable = executable_of(executable)?;
-    let bridge = Bridge::new(&engine, &record.id);
+    // Until it is done, nobody else reaches the bridge.
+    let one = Record::lock(settings, name).await?;
+    let record = reach::mend(settings, name, &bridge).await?;
     let mut version = String::new();
-    let is_well = async |said: Vec<u8>| -> Result<(), bridge::Error> {
+    let is_well = async |bridge: &Bridge, said: Vec<u8>| -> Result<(), bridge::Error> {
         let fine = async {
             let hello = hello(name, &said)?;
-            ways::rekey(settings, name, &bridge, hello.version.clone()).await?;
+            ways::rekey(settings, name, bridge, hello.version.clone()).await?;
             version = hello.version;
             anyhow::Ok(())
         };
         fine.await
             .map_err(|error| bridge::Error::Said(format!("{error:#}")))
     };
-    bridge.upgrade(&executable, &place(&record), is_well).await?;
+    let upgraded = bridge.upgrade(&executable, &place(&record), is_well).await;
+    if let Err(error) = upgraded {
+        // The new one may have been well for a moment, and have got a key, which stays valid.
+        if let Some(mut now) = Record::read(settings, name)? {
+            now.version = record.version;
+            now.save(settings, name)?;
+        }
+        return Err(error.into());
+    }
+    drop(one);
     let before = if record.version == version {
         String::new()
     } else {

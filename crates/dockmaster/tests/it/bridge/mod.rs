@@ -46,6 +46,11 @@ impl Bridged {
 
     /// A command of an executable without what debuggers want: a tenth of its size goes into the image.
     fn small(&self, arguments: &[&str]) -> Ended {
+        let output = self.small_command(arguments).output().unwrap();
+        Ended::new(output, &self.dockmaster)
+    }
+
+    fn small_command(&self, arguments: &[&str]) -> Command {
         let of = self.dockmaster.command(arguments);
         let mut command = Command::new(small());
         command
@@ -53,8 +58,8 @@ impl Bridged {
             .env_clear()
             .current_dir(self.dockmaster.home());
         command.envs(of.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let output = command.stdin(Stdio::null()).output().unwrap();
-        Ended::new(output, &self.dockmaster)
+        command.stdin(Stdio::null());
+        command
     }
 
     /// Puts the bridge there.
