@@ -61,6 +61,6 @@ pub use parts::{
 };
 pub use pins::Held;
 pub use process::{Process, StderrSink};
-pub use remote::{Remote, RemoteError, RemoteHeader, RemoteLimits, RemoteTransport};
+pub use remote::{Namesake, Remote, RemoteError, RemoteHeader, RemoteLimits, RemoteTransport};
 pub use status::{HistoryEntry, InstanceStatus, ServerState, ServerStatus, Status, What};
 pub use tokio_util::sync::CancellationToken;

@@ -255,7 +255,7 @@ pub enum Wire {
         /// Gives what the server sends.
         from_server: mpsc::Receiver<FromServer>,
         /// See [`crate::Remote::speaks_for`].
-        speaks_for: Option<Arc<str>>,
+        speaks_for: Option<crate::Namesake>,
     },
 }
 

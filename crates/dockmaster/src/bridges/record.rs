@@ -37,6 +37,9 @@ pub(crate) struct Record {
     /// Whether a server of the last parcel may reach hosts.
     #[serde(default)]
     pub(crate) way_out: bool,
+    /// What names of principals are hashed with before they are told there. It never goes over.
+    #[serde(default)]
+    names: String,
 }
 
 impl Record {
@@ -51,6 +54,7 @@ impl Record {
             key_made: base::clock::unix_ms(),
             revision: String::new(),
             way_out: false,
+            names: key()?,
         })
     }
 
@@ -122,6 +126,11 @@ impl Record {
         Secret::new(self.key.clone())
     }
 
+    /// What names of principals are hashed with.
+    pub(crate) fn names(&self) -> Secret {
+        Secret::new(self.names.clone())
+    }
+
     /// Hashes of the keys that are valid, in hexadecimal.
     pub(crate) fn hashes(&self) -> Vec<String> {
         let own = hash(self.key.as_bytes());
@@ -139,6 +148,12 @@ impl Record {
             before: Some(hash(self.key.as_bytes())),
             key: key()?,
             key_made: base::clock::unix_ms(),
+            // A record of before there was one has none.
+            names: if self.names.is_empty() {
+                key()?
+            } else {
+                self.names.clone()
+            },
             ..self.clone()
         })
     }

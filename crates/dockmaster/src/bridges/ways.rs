@@ -28,6 +28,8 @@ pub(crate) struct Ways {
 pub(crate) struct Way {
     client: fetch::Client,
     key: Secret,
+    /// What names of principals are hashed with.
+    names: Secret,
     /// The plan, as the bridge knows it.
     plan: String,
 }
@@ -93,6 +95,7 @@ impl Ways {
         Ok(Way {
             client: client.clone(),
             key: record.key(),
+            names: record.names(),
             plan,
         })
     }
@@ -114,15 +117,11 @@ impl Ways {
             "authorization",
             Secret::new(format!("Bearer {}", way.key.expose())),
         )];
-        // Who shares the server: what it asks or tells in a call is still for the client of that call alone.
-        let speaks_for = match sharing {
-            gateway::Sharing::Everyone | gateway::Sharing::Principal => Some(Arc::from(self.run.as_str())),
-            gateway::Sharing::Session | gateway::Sharing::Call => None,
-        };
         match sharing {
             gateway::Sharing::Everyone => {}
             gateway::Sharing::Principal => {
-                headers.push(own("dockmaster-for", Secret::new(share.key.clone())));
+                let whose = record::hash(format!("{}/{}", way.names.expose(), share.key).as_bytes());
+                headers.push(own("dockmaster-for", Secret::new(whose)));
             }
             // Another process counts its sessions and calls from one, too.
             gateway::Sharing::Session | gateway::Sharing::Call => {
@@ -137,7 +136,11 @@ impl Ways {
             headers,
             client: way.client,
             limits: gateway::RemoteLimits::default(),
-            speaks_for,
+            // Whoever shares the server: what it asks or tells in a call is for the client of that call alone.
+            speaks_for: Some(gateway::Namesake {
+                run: self.run.as_str().into(),
+                key: way.names,
+            }),
         };
         Ok(remote.link()?)
     }

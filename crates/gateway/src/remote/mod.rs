@@ -24,6 +24,7 @@ use fetch::{Method, Request, Url};
 use tokio::sync::mpsc;
 
 use self::session::Shared;
+use crate::names::short_hash;
 use crate::parts::{Link, Wire};
 
 /// Messages that wait to be sent, and that wait to be read.
@@ -45,9 +46,26 @@ pub struct Remote {
     /// Bounds.
     pub limits: RemoteLimits,
     /// The server is another gateway, which is told with each call for which client it is, so that it can tell them apart
-    /// as this one does. The text, of at most 40 characters of `[a-z0-9-]`, tells sessions here from those of other
-    /// gateways. `None`: it is told nothing.
-    pub speaks_for: Option<Arc<str>>,
+    /// as this one does. The modern era alone is spoken with it: in a session of the legacy era all calls would be one
+    /// client's. `None`: it is a server, and is told nothing.
+    pub speaks_for: Option<Namesake>,
+}
+
+/// How clients are called before another gateway.
+#[derive(Debug, Clone)]
+pub struct Namesake {
+    /// Tells sessions here from those of other gateways: at most 40 characters of `[a-z0-9-]`.
+    pub run: Arc<str>,
+    /// What names of principals are hashed with, so that they can't be guessed there. All that speak for the same
+    /// principals have the same.
+    pub key: Secret,
+}
+
+impl Namesake {
+    /// What somebody is called there.
+    pub(crate) fn hide(&self, name: &str) -> String {
+        short_hash(&format!("{}/{name}", self.key.expose()))
+    }
 }
 
 /// How a server is spoken to.

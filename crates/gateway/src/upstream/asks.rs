@@ -11,9 +11,8 @@ use tokio_util::sync::CancellationToken;
 use wire::{Fault, Id, Raw};
 
 use super::lock;
-use crate::Principal;
 use crate::caller::Caller;
-use crate::names::short_hash;
+use crate::{Namesake, Principal};
 
 /// Requests of one server that wait for clients at a time.
 const MOST: usize = 64;
@@ -68,16 +67,15 @@ impl Group {
         }
     }
 
-    /// Its name for another gateway: a principal's up to the first hyphen. `run` tells the sessions of this process from
-    /// those of others.
-    pub(super) fn text(&self, run: &str) -> String {
+    /// Its name for another gateway: a principal's up to the first hyphen.
+    pub(super) fn text(&self, names: &Namesake) -> String {
         match self {
             Self::Session(number, principal) => {
-                format!("{}-{run}-{number}", short_hash(principal.as_str()))
+                format!("{}-{}-{number}", names.hide(principal.as_str()), names.run)
             }
-            Self::Principal(principal) => short_hash(principal.as_str()),
+            Self::Principal(principal) => names.hide(principal.as_str()),
             // A gateway is behind this one, too.
-            Self::Behind(principal, client) => short_hash(&format!("{principal}/{client}")),
+            Self::Behind(principal, client) => names.hide(&format!("{principal}/{client}")),
         }
     }
 

@@ -20,6 +20,7 @@ use super::asks::{AtWork, GivenUp, Group, OpenAsks};
 use super::listening::Listening;
 use super::reader::Reader;
 use super::{NoAnswer, Route, Sending, Surroundings, lock, set_meta};
+use crate::Namesake;
 use crate::events::Level;
 use crate::http::CLIENT;
 use crate::outlet::write_lines;
@@ -43,7 +44,7 @@ pub(crate) struct Connection {
     /// Headers are wanted (HTTP).
     mirrors: bool,
     /// It is told for which client each call is; see [`crate::Remote::speaks_for`].
-    speaks_for: Option<Arc<str>>,
+    pub(super) speaks_for: Option<Namesake>,
     /// Answers calls of tools without the stream.
     calls: Option<Calls>,
     /// The level that a legacy server was told last; held while it is told another.
@@ -385,8 +386,8 @@ impl Connection {
         }
         let (reply, answer) = oneshot::channel();
         let group = sending.caller.map(Group::of);
-        let whose = group.as_ref().zip(self.speaks_for.as_deref());
-        let whose = whose.map(|(group, run)| (CLIENT.to_owned(), group.text(run)));
+        let whose = group.as_ref().zip(self.speaks_for.as_ref());
+        let whose = whose.map(|(group, names)| (CLIENT.to_owned(), group.text(names)));
         let caller = group.map(|group| AtWork {
             number: id,
             group,

@@ -204,7 +204,17 @@ impl Handshake<'_> {
 
     /// Lifecycle, "Initialization", up to 2025-11-25. What clients can do differs from one to the next, and is asked
     /// for each call, so all of it is offered here.
+    ///
+    /// Never with another gateway, which answers at once, and in whose sessions clients of ours could not be told apart
+    /// (`asks::Group`).
     async fn initialize(&self) -> Result<Speech, Refusal> {
+        if self.connection.speaks_for.is_some() {
+            let why = format!(
+                "it is another gateway, and does not speak {} with this one",
+                Version::LATEST
+            );
+            return Err(Refusal::Unwilling(why));
+        }
         let mut params = Object::empty();
         params.set("protocolVersion", Version::LATEST_LEGACY.as_str());
         params.set(

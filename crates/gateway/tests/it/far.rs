@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use base::Secret;
 use base::names::ServerName;
-use gateway::Server;
+use gateway::{Namesake, Remote, Server};
 use serde_json::{Value, json};
 use testkit::{Logged, McpClient, Peer, PeerSeen, Step, answer, eventually, send};
 use tokio::sync::Notify;
@@ -16,7 +17,10 @@ use crate::rig::{Fake, Knows, MODERN, Rig, TOKEN, text};
 
 /// A gateway before `peer` alone.
 fn rig(peer: &Peer) -> Rig {
-    let remote = remote(peer);
+    rig_with(remote(peer))
+}
+
+fn rig_with(remote: Remote) -> Rig {
     let connect = move |_| {
         let link = remote.link().map_err(std::io::Error::other);
         Box::pin(std::future::ready(link)) as _
@@ -325,6 +329,45 @@ async fn a_server_that_names_our_version_in_its_refusal_is_asked_again() {
         {
             assert_eq!(seen.header("mcp-protocol-version"), Some(MODERN));
         }
+        assert!(rig.end().await);
+    }
+}
+
+/// In a session of the legacy era another gateway could not tell apart the clients of this one, so there never is one:
+/// neither where `server/discover` is refused, nor where it is slow, as a bridge is that has just been started.
+#[tokio::test]
+async fn another_gateway_is_never_spoken_with_in_the_legacy_era() {
+    for is_slow in [false, true] {
+        let peer = Peer::start(move |seen| {
+            let hello = json!({"supportedVersions": [MODERN], "capabilities": {"tools": {}}});
+            let modern = json_answer(&reply(seen, &hello));
+            let slow = Step::Then(Box::pin(async {
+                tokio::time::sleep(Duration::from_millis(2_500)).await;
+                Vec::new()
+            }));
+            match body(seen)["method"].as_str().unwrap_or_default() {
+                "server/discover" if is_slow => vec![slow, modern],
+                _ => legacy(seen, "s").expect("no call comes"),
+            }
+        })
+        .await;
+        let mut remote = remote(&peer);
+        remote.speaks_for = Some(Namesake {
+            run: "run".into(),
+            key: Secret::new("a key"),
+        });
+        let rig = rig_with(remote);
+        let client = rig.client(crate::rig::Over::Stdio, "2025-06-18", json!({})).await;
+        let called = client.request("tools/call", json!({"name": "echo"})).await;
+        if !is_slow {
+            let refused = called.unwrap_err().message;
+            assert!(refused.contains("it is another gateway"), "{refused}");
+        }
+        let seen = peer.seen();
+        let methods = seen.iter().map(|seen| body(seen)["method"].clone());
+        let methods: Vec<_> = methods.collect();
+        assert!(methods.contains(&json!("server/discover")), "{methods:?}");
+        assert!(!methods.contains(&json!("initialize")), "{methods:?}");
         assert!(rig.end().await);
     }
 }
