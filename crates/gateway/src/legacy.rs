@@ -143,7 +143,7 @@ fn uri_of(params: &Object<'_>) -> Result<String, Fault> {
 
 /// Tells the servers that run, and the others when they start. They are shared, so one may give more than a client
 /// wants; the session filters.
-fn set_level(core: &Core, peer: &Peer, level: Level) {
+pub(crate) fn set_level(core: &Core, peer: &Peer, level: Level) {
     for upstream in core.set().seen(&peer.view) {
         upstream.set_level(level);
     }

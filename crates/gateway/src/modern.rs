@@ -19,7 +19,7 @@ use crate::events::{Audience, Event, Level, Listen, Watch};
 use crate::lists::List;
 use crate::outlet::Outlet;
 use crate::tasks::{self, Task};
-use crate::upstream::set_meta;
+use crate::upstream::{LOGS, set_meta};
 use crate::{capabilities, input, legacy};
 
 /// The member of a filter that names tasks.
@@ -175,9 +175,13 @@ async fn listen(
         tools: flag("toolsListChanged"),
         prompts: flag("promptsListChanged"),
         resources: flag("resourcesListChanged"),
+        logs: wanted.text(LOGS).and_then(|level| Level::parse(&level)),
         watches: Vec::new(),
         tasks: Vec::new(),
     };
+    if let Some(level) = filter.logs {
+        legacy::set_level(core, peer, level);
+    }
     for uri in wanted
         .get("resourceSubscriptions")
         .and_then(items)
@@ -258,6 +262,8 @@ struct Filter {
     tools: bool,
     prompts: bool,
     resources: bool,
+    /// From which level on log messages are wanted that come outside of calls.
+    logs: Option<Level>,
     /// Resources, under the names that the client knows.
     watches: Vec<(String, Watch)>,
     tasks: Vec<Arc<Task>>,
@@ -275,6 +281,9 @@ impl Filter {
             if wanted {
                 filter.insert(name.to_owned(), true.into());
             }
+        }
+        if let Some(level) = self.logs {
+            filter.insert(LOGS.to_owned(), level.as_str().into());
         }
         if !self.watches.is_empty() {
             let uris: Vec<_> = self.watches.iter().map(|(uri, _)| uri.as_str()).collect();
@@ -351,6 +360,7 @@ impl Listen for Subscription {
                 }
                 return;
             }
+            Event::Log { level, .. } if filter.logs.is_some_and(|least| *level >= least) => event.clone(),
             // Log messages belong to a request, and only if that asked for them; a visit is followed by a retry.
             _ => return,
         };

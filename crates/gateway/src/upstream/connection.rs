@@ -464,8 +464,14 @@ impl Connection {
     ) -> Option<Result<Result<Raw, Raw>, NoAnswer>> {
         let nothing = Ok(Ok(to_raw(&json!({}))));
         match method {
-            // Each request carries its level; and whoever is connected is there.
-            method::SET_LEVEL | method::PING => Some(nothing),
+            // Each request carries its level, but between gateways; and whoever is connected is there.
+            method::SET_LEVEL => {
+                if let Some(level) = params.text("level").and_then(|level| Level::parse(&level)) {
+                    self.listen_to_logs(level).await;
+                }
+                Some(nothing)
+            }
+            method::PING => Some(nothing),
             method::SUBSCRIBE => {
                 let uri = params.text("uri").unwrap_or_default();
                 Some(Ok(match self.watch(&uri).await {

@@ -2,6 +2,7 @@
 //! tasks do (2026-07-28, "subscriptions/listen"), which the legacy era tells of unasked and has `resources/subscribe` for.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
@@ -15,18 +16,24 @@ use wire::{Era, Message, Raw, Request, method, to_raw};
 
 use super::connection::{Connection, Pending, Reply, plain};
 use super::{lock, set_meta};
+use crate::events::Level;
 
 /// The member of a filter that names resources.
 const RESOURCES: &str = "resourceSubscriptions";
 /// And tasks.
 const TASKS: &str = "taskIds";
+/// And one of our own, between gateways: from which level on log messages are told that come outside of calls, for which
+/// the revision has no words.
+pub(crate) const LOGS: &str = "dockmaster/logLevel";
 
 #[derive(Default)]
 pub(super) struct Listening {
     /// Held while the subscription is exchanged for another.
     watched: tokio::sync::Mutex<Watched>,
-    /// The number of the request that keeps the one for lists open; 0: there is none.
+    /// The number of the request that keeps the one for lists, and for logs, open; 0: there is none.
     lists: AtomicU64,
+    /// The level that another gateway was told.
+    level: Mutex<Option<Level>>,
 }
 
 /// The subscription for resources and tasks.
@@ -62,7 +69,7 @@ impl Connection {
     /// Asks a modern server to tell of changed lists, as far as it offers to.
     pub(super) fn listen_to_lists(&self) {
         if self.speech.era == Era::Modern
-            && let Some(filter) = of_lists(&self.speech.capabilities)
+            && let Some(filter) = self.lists_filter()
             && let Ok((number, _)) = self.listen(&filter)
         {
             self.listening.lists.store(number, Ordering::Relaxed);
@@ -77,10 +84,11 @@ impl Connection {
     /// Opens those subscriptions again that the server has ended; whether all are open.
     pub(super) async fn listen_again(&self) -> bool {
         let mut is_well = true;
+        let mut watched = self.listening.watched.lock().await;
         let lists = self.listening.lists.load(Ordering::Relaxed);
         if lists != 0
             && !self.is_open(lists)
-            && let Some(filter) = of_lists(&self.speech.capabilities)
+            && let Some(filter) = self.lists_filter()
         {
             let opened = self.open_stream(&filter).await;
             is_well = opened.is_some();
@@ -88,7 +96,6 @@ impl Connection {
                 .lists
                 .store(opened.unwrap_or(lists), Ordering::Relaxed);
         }
-        let mut watched = self.listening.watched.lock().await;
         if watched.stream.is_some_and(|number| self.is_open(number)) {
             return is_well;
         }
@@ -97,6 +104,27 @@ impl Connection {
         };
         watched.stream = self.open_stream(&filter).await;
         is_well && watched.stream.is_some()
+    }
+
+    /// Asks another gateway to tell what its server logs outside of calls. That may be shared, so the level only ever goes
+    /// down; who wants less gets less.
+    pub(super) async fn listen_to_logs(&self, level: Level) {
+        let _one = self.listening.watched.lock().await;
+        let told = *lock(&self.listening.level);
+        if self.speaks_for.is_none() || told.is_some_and(|told| told <= level) {
+            return;
+        }
+        *lock(&self.listening.level) = Some(level);
+        if let Some(filter) = self.lists_filter()
+            && let Some(opened) = self.open_stream(&filter).await
+        {
+            // The one before ends only now, so nothing is missed in between.
+            self.end_listening(self.listening.lists.swap(opened, Ordering::Relaxed));
+        }
+    }
+
+    fn lists_filter(&self) -> Option<Raw> {
+        of_lists(&self.speech.capabilities, *lock(&self.listening.level))
     }
 
     /// Asks a modern server to tell of changes of a resource.
@@ -224,8 +252,8 @@ impl Connection {
     }
 }
 
-/// Those changes of lists that a server offers to tell of; `None`: none.
-fn of_lists(capabilities: &RawValue) -> Option<Raw> {
+/// Those changes of lists that a server offers to tell of, and what it logs from `level` on; `None`: nothing.
+fn of_lists(capabilities: &RawValue, level: Option<Level>) -> Option<Raw> {
     let capabilities = Object::parse(capabilities).ok()?;
     let changes = |name: &str| {
         let capability = capabilities.get(name).and_then(|raw| Object::parse(raw).ok());
@@ -240,6 +268,9 @@ fn of_lists(capabilities: &RawValue) -> Option<Raw> {
         if changes(name) {
             filter.set(wanted, &true);
         }
+    }
+    if let Some(level) = level {
+        filter.set(LOGS, level.as_str());
     }
     (!filter.is_empty()).then(|| filter.to_raw())
 }
@@ -270,15 +301,23 @@ mod tests {
     #[test]
     fn filters() {
         let all = r#"{"tools":{"listChanged":true},"prompts":{},"resources":{"listChanged":true,"subscribe":true}}"#;
-        for (capabilities, wanted) in [
+        let loud = Some(Level::Error);
+        for (capabilities, level, wanted) in [
             (
                 all,
+                None,
                 Some(r#"{"toolsListChanged":true,"resourcesListChanged":true}"#),
             ),
-            (r#"{"tools":{"listChanged":false}}"#, None),
-            ("[]", None),
+            (r#"{"tools":{"listChanged":false}}"#, None, None),
+            ("[]", None, None),
+            ("{}", loud, Some(r#"{"dockmaster/logLevel":"error"}"#)),
+            (
+                r#"{"tools":{"listChanged":true}}"#,
+                loud,
+                Some(r#"{"toolsListChanged":true,"dockmaster/logLevel":"error"}"#),
+            ),
         ] {
-            let filter = of_lists(&raw(capabilities));
+            let filter = of_lists(&raw(capabilities), level);
             assert_eq!(filter.as_ref().map(|raw| raw.get()), wanted, "{capabilities}");
         }
         for (uris, tasks, wanted) in [

@@ -37,6 +37,7 @@ use self::circuit::Circuit;
 use self::handshake::Spoken;
 pub(crate) use self::instance::{Instance, Owner};
 pub(crate) use self::known::{Known, List};
+pub(crate) use self::listening::LOGS;
 use self::pool::Slot;
 pub(crate) use self::pool::{Key, Lease};
 pub(crate) use self::room::Room;

@@ -268,10 +268,20 @@ impl Reader {
             }
             method::LOG_MESSAGE => {
                 let level = text_of(&params, "level").and_then(|level| Level::parse(&level));
-                let (level, params) = (level.unwrap_or(Level::Info), self.around.screen.result(params));
-                match self.route(related) {
-                    Some(route) => route.log(level, params),
-                    None => publish(&Event::Log { level, params }),
+                let level = level.unwrap_or(Level::Info);
+                let params = self.around.screen.result(bridge::untagged(params));
+                match asks::belongs(related, None, self.shared.at_work(), &[]) {
+                    Belongs::To(call) => {
+                        if let Some(route) = self.route_of(call.number) {
+                            route.log(level, params);
+                        }
+                    }
+                    Belongs::ToNone(_) => publish(&Event::Log { level, params }),
+                    // It is for one of them alone.
+                    Belongs::ToSeveral => tracing::debug!(
+                        server = &*self.server,
+                        "a log message that could be for any of several clients is for none"
+                    ),
                 }
             }
             method::CANCELLED => {

@@ -2,7 +2,7 @@
 //! the same as without one.
 
 use serde_json::json;
-use testkit::McpClient;
+use testkit::{McpClient, eventually};
 
 use super::Bridged;
 use super::talker::{Ear, SCRIPT};
@@ -74,6 +74,28 @@ async fn everything_is_heard(ear: &Ear, is_http: bool, about: &str) {
     assert_eq!(touched["uri"], "talk:one", "{about}");
     ear.call("grow").await;
     client.notification("notifications/tools/list_changed").await;
+    // The same outside of any call.
+    assert_eq!(ear.call("later").await, "soon", "{about}");
+    eventually("what is told later", async || {
+        (client.notifications("notifications/resources/updated").len() == 2).then_some(())
+    })
+    .await;
+    if ear.is_legacy() {
+        let logged = eventually("what is logged later", async || {
+            client.notifications("notifications/message").get(1).cloned()
+        });
+        assert_eq!(
+            logged.await,
+            json!({"level": "error", "data": "later"}),
+            "{about}"
+        );
+    }
+    // Then nobody can be asked, and it hears of that at once.
+    ear.until(
+        "late",
+        "no call of a client is at work that this request could belong to",
+    )
+    .await;
 }
 
 async fn waits(ear: &Ear) -> u32 {

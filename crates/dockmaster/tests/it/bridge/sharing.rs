@@ -57,6 +57,43 @@ async fn nobody_gets_at_what_is_another_s() {
     }
 }
 
+/// What a server logs outside of any call is heard by those who share it, and by nobody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_logged_outside_of_calls_is_for_those_who_share() {
+    for (sharing, wanted) in [
+        ("everyone", [true, true, true]),
+        ("principal", [true, true, false]),
+        ("session", [true, false, false]),
+    ] {
+        let name = format!("logger-{sharing}");
+        let bridged = with_talker(&name, &format!("sharing = '{sharing}'\n")).await;
+        bridged.install();
+        let web = web(&bridged).await;
+        let client = || McpClient::http(&web.authority, "/mcp", Some(&web.token()));
+        let (one, two) = (Ear::legacy(client()).await, Ear::legacy(client()).await);
+        let other = Ear::legacy(bridged.client(&[])).await;
+        let all = [&one, &two, &other];
+        for (ear, is_http) in [(&one, true), (&two, true), (&other, false)] {
+            ear.watch(is_http).await;
+            ear.log_errors().await;
+            ear.call("count").await;
+        }
+        let heard = |ear: &Ear| !ear.client.notifications("notifications/message").is_empty();
+        eventually("what is logged", async || {
+            one.call("later").await;
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            let has_come = all.iter().zip(wanted).all(|(ear, wanted)| heard(ear) || !wanted);
+            has_come.then_some(())
+        })
+        .await;
+        assert_eq!(all.map(heard), wanted, "{sharing}");
+        other.client.close().await;
+        web.stop().await;
+        bridged.uninstall().await;
+        gone(&name).await;
+    }
+}
+
 /// Two clients share a server that does not say in which call it asks, and both of their calls are at work: neither may be
 /// asked what is the other's, nor hear what is said in the other's call.
 #[tokio::test(flavor = "multi_thread")]

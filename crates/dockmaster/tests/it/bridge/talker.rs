@@ -16,6 +16,8 @@ pub(crate) const MODERN: &str = "2026-07-28";
 /// | `log` | logs a line of each of two levels |
 /// | `grow` | has one more tool, or one less, and says so |
 /// | `touch` | says that its resource has changed |
+/// | `later` | half a second after its answer asks, logs an error, and says that its resource has changed |
+/// | `late` | says what it was answered then |
 /// | `count` | counts its calls, and names the container |
 /// | `both` | waits for a second call of `both`, then asks for the first and only then answers |
 pub(crate) const SCRIPT: &str = r#"
@@ -26,14 +28,14 @@ tell() { say "\"method\":\"notifications/$1\",\"params\":$2"; }
 ask() { asks=$((asks+1)); eval "call_$asks=$id"; say "\"id\":\"ask-$asks\",\"method\":\"$1\",\"params\":$2"; }
 number() { printf '%s' "$line" | sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"; }
 tool() { printf '{"name":"%s","inputSchema":{"type":"object"}}' "$1"; }
-n=0 asks=0 grown= waiting=0 gone=0 first=
+n=0 asks=0 late= grown= waiting=0 gone=0 first=
 while read -r line; do
   id=$(number id)
   case $line in
     *'"method":"initialize"'*) reply "$id" '{"protocolVersion":"2025-06-18","capabilities":{"tools":{"listChanged":true},"resources":{"subscribe":true},"logging":{}},"serverInfo":{"name":"talker","version":"1"}}' ;;
     *'"method":"tools/list"'*)
       tools=
-      for name in steps wait waits form sample roots log grow touch count both $grown; do tools="$tools,$(tool $name)"; done
+      for name in steps wait waits form sample roots log grow touch later late count both $grown; do tools="$tools,$(tool $name)"; done
       reply "$id" "{\"tools\":[${tools#,}]}" ;;
     *'"method":"resources/list"'*) reply "$id" '{"resources":[{"uri":"talk:one","name":"one"}]}' ;;
     *'"method":"logging/setLevel"'*|*'"method":"resources/subscribe"'*|*'"method":"resources/unsubscribe"'*|*'"method":"ping"'*) reply "$id" '{}' ;;
@@ -60,6 +62,14 @@ while read -r line; do
       tell tools/list_changed '{}'
       text "$id" "now $grown" ;;
     *'"name":"touch"'*) tell resources/updated '{"uri":"talk:one"}'; text "$id" touched ;;
+    *'"name":"later"'*)
+      text "$id" soon
+      (sleep 0.5
+       say '"id":"late-1","method":"roots/list","params":{}'
+       tell message '{"level":"error","data":"later"}'
+       tell resources/updated '{"uri":"talk:one"}') & ;;
+    *'"id":"late-1"'*) late=$(printf '%s' "$line" | sed 's/.*"message":"//; s/[".].*//') ;;
+    *'"name":"late"'*) text "$id" "$late" ;;
     *'"name":"count"'*) n=$((n+1)); text "$id" "call $n at $(hostname)" ;;
     *'"name":"both"'*)
       if [ -z "$first" ]; then first=$id waiting=$((waiting+1)); else
@@ -100,6 +110,10 @@ impl Ear {
             client,
             is_modern: true,
         }
+    }
+
+    pub(crate) fn is_legacy(&self) -> bool {
+        !self.is_modern
     }
 
     /// Calls a tool, and answers what is asked in the way of the client's era.
