@@ -23,17 +23,17 @@ pub(crate) struct Said<T> {
     pub(crate) faults: Vec<String>,
 }
 
-/// The last lines that a server has written over there, each host's oldest first.
-pub(crate) async fn logs(settings: &Settings, server: &ServerName, lines: usize) -> Said<Vec<String>> {
+/// The last lines that a server has written over there, each host's oldest first, without secrets: a bridge takes them out
+/// when they are written, and what is `known` here is looked for once more.
+pub(crate) async fn logs(
+    settings: &Settings,
+    server: &ServerName,
+    lines: usize,
+    known: &KnownSecrets,
+) -> Said<Vec<String>> {
     let most = lines.min(LINES).to_string();
     let said = ask_all(settings, server, &["logs", server.as_str(), &most]).await;
-    let lines_of = |text: Vec<u8>| {
-        let text = String::from_utf8_lossy(&text).into_owned();
-        // Cleaned over there, by whoever that is.
-        text.lines()
-            .map(|line| base::text::clean(line).replace('\n', " "))
-            .collect()
-    };
+    let lines_of = |text: Vec<u8>| lines_of(&text, known);
     Said {
         done: said
             .done
@@ -42,6 +42,15 @@ pub(crate) async fn logs(settings: &Settings, server: &ServerName, lines: usize)
             .collect(),
         faults: said.faults,
     }
+}
+
+fn lines_of(text: &[u8], known: &KnownSecrets) -> Vec<String> {
+    let spotter = known.spotter();
+    let clean = |line: &str| {
+        let line = base::redact::text(&base::text::clean(line)).replace('\n', " ");
+        spotter.replace(&line).unwrap_or(line)
+    };
+    String::from_utf8_lossy(text).lines().map(clean).collect()
 }
 
 /// Stops a server over there; its next use starts it anew.
@@ -96,4 +105,20 @@ fn may_run_on(settings: &Settings, server: &ServerName, host: &str) -> bool {
         let place = enabled.setup.host.as_ref();
         place.is_some_and(|place| place.may_be(host, labels))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bridge_of_before_tells_no_secret_either() {
+        let known: KnownSecrets = [base::Secret::new("s3cret&value")].into_iter().collect();
+        let told = b"a s3cret&value\nb czNjcmV0JnZhbHVl\nc s3cret%26value\nd ghp_0123456789abcdefghijklmnopqrstuvwxyz\ne\x1b[2J\n";
+        let lines = lines_of(told, &known);
+        assert_eq!(lines.len(), 5);
+        for told in ["s3cret", "czNjcmV0", "ghp_0123", "\u{1b}"] {
+            assert!(!lines.concat().contains(told), "{told}: {lines:?}");
+        }
+    }
 }

@@ -162,6 +162,7 @@ fn client(door: Door) -> fetch::Client {
 /// Gives a bridge its way out, once.
 async fn open(settings: &Settings, host: &str, bridge: &Bridge) -> Result<()> {
     let _one = Record::lock(settings, host).await?;
+    reach::mend(settings, host, bridge).await?;
     Ok(bridge.set_way_out(true).await?)
 }
 

@@ -15,17 +15,18 @@ mod update;
 use anyhow::{Result, bail};
 use base::KnownSecrets;
 use base::names::ServerName;
+use secrets::SecretName;
 use store::Store;
 
 use self::desk::Desk;
-use crate::bridges::errands;
+use crate::bridges::{Record, errands};
 use crate::cli::{InProfile, Server};
 use crate::control::{self, Order, Reply};
 use crate::exit::{Exit, Failure};
 use crate::logs::Logs;
-use crate::output;
 use crate::settings::Settings;
 use crate::shelf::Shelf;
+use crate::{fleet, keep, output};
 
 /// Characters of the time that a line of a log begins with: `2026-01-31T12:00:00Z`.
 const TIME: usize = 20;
@@ -109,7 +110,7 @@ async fn logs(settings: &Settings, server: &str, tail: usize) -> Result<Exit> {
     let server = ServerName::parse(server)?;
     let mut lines = Logs::new(settings.folders.state.join("logs"), KnownSecrets::default())
         .tail(server.as_str(), tail)?;
-    let far = errands::logs(settings, &server, tail).await;
+    let far = errands::logs(settings, &server, tail, &secrets_of(settings, &server).await?).await;
     if !far.done.is_empty() {
         lines.extend(far.done.into_iter().flat_map(|(_, lines)| lines));
         // Each begins with its time; those of one time stay as they came.
@@ -135,6 +136,28 @@ async fn logs(settings: &Settings, server: &str, tail: usize) -> Result<Exit> {
         output::line(&line)?;
     }
     Ok(Exit::Done)
+}
+
+/// The values of a server's secrets, as far as they can be had, where others than this machine may tell them.
+async fn secrets_of(settings: &Settings, server: &ServerName) -> Result<KnownSecrets> {
+    let (store, known) = (Store::open(settings.database()), KnownSecrets::default());
+    if Record::hosts(settings).is_empty() {
+        return Ok(known);
+    }
+    let shelf = Shelf::open(settings, &store)?;
+    let Ok(found) = shelf.find(server.as_str()) else {
+        return Ok(known);
+    };
+    let sources = keep::sources(settings)?;
+    for enabled in fleet::enabled(settings).filter(|enabled| enabled.name == server) {
+        for need in &found.entry.secrets {
+            let name = enabled.setup.secrets.get(&need.name).unwrap_or(&need.name);
+            if let Ok(name) = SecretName::parse(name) {
+                known.learn(sources.get(&name).await.ok().flatten());
+            }
+        }
+    }
+    Ok(known)
 }
 
 /// Has every gateway that runs, and every bridge, stop its instances of a server.

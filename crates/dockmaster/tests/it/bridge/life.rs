@@ -14,6 +14,9 @@ use crate::servers::{containers, gone, store_secret};
 pub(super) const COUNTER: &str = r#"
 reply() { printf '{"jsonrpc":"2.0","id":%s,%s}\n' "$1" "$2"; }
 n=0
+if [ -n "$TOKEN" ]; then
+  echo "plain $TOKEN, base64 $(printf %s "$TOKEN" | base64), URL $(printf %s "$TOKEN" | sed 's/&/%26/g')" >&2
+fi
 echo "the counter is at nought" >&2
 while read -r line; do
   id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
@@ -34,7 +37,7 @@ async fn with_far(name: &str, engine: &str) -> Bridged {
         "[hosts.far]\nendpoint = '{engine}'\n[servers.{name}]\nimage = \"{image}\"\nargs = [\"sh\", \"-c\", '''{COUNTER}''']\n\
          secrets = {{ TOKEN = \"counter.token\" }}\n[profiles.default.servers.{name}]\nhost = 'far'\n"
     ));
-    store_secret(&dockmaster, "counter.token", "eleven-long");
+    store_secret(&dockmaster, "counter.token", "eleven&long");
     Bridged::new(dockmaster, name)
 }
 
@@ -90,6 +93,27 @@ fn no_tool_gets_at_it(dockmaster: &Dockmaster, name: &str) {
             "{}",
             refused.transcript()
         );
+    }
+}
+
+/// What it writes is kept without its secrets, however it writes them: neither there nor here.
+async fn tells_no_secret(dockmaster: &Dockmaster, daemon: &Daemon, name: &str) {
+    let logs = dockmaster.run(&["server", "logs", "bridge", "--tail", "100"]);
+    let kept = daemon
+        .get(&format!(
+            "/containers/{name}/archive?path=/var/lib/dockmaster/logs/bridge.log"
+        ))
+        .await
+        .ok()
+        .text();
+    for text in [logs.stdout(), kept] {
+        assert!(
+            text.contains("plain ") && text.contains("base64 ") && text.contains("URL "),
+            "{text}"
+        );
+        for told in ["eleven", "ZWxldmVu", "long"] {
+            assert!(!text.contains(told), "{told}: {text}");
+        }
     }
 }
 
@@ -199,6 +223,7 @@ async fn a_bridge_goes_on_when_its_gateway_is_gone() {
         "{}",
         logs.transcript()
     );
+    tells_no_secret(&dockmaster, &daemon, &name).await;
     let restarted = dockmaster.run(&["server", "restart", "bridge"]);
     assert_eq!(
         restarted.stdout(),
