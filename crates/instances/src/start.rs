@@ -407,7 +407,9 @@ impl Planned {
             let fault = "it needs a Docker socket, and a filtered one can only be given to containers on this machine";
             return Err(Error::plan(server, fault));
         }
-        let owner = format!("{server}.{}", self.share);
+        // Another user of the engine may have a server of the same name.
+        let house = format!("{} {:?}", inner.options.state.display(), inner.options.labels);
+        let owner = format!("{server}.{}.{}", self.share, labels::short_hash(house));
         let failed = |cause| Error::files("make a Docker socket in", &inner.options.run, cause);
         let label = Label::parse(&format!("{}={owner}", labels::MADE_BY))
             .map_err(|fault| failed(std::io::Error::other(fault)))?;

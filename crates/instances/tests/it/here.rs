@@ -76,12 +76,30 @@ impl Rig {
         container: &Container,
         stderr: Option<mpsc::Sender<String>>,
     ) -> Result<Running, instances::Error> {
+        // What a server makes through its socket belongs to whoever shares it: here to nobody but this test.
+        self.start_as(container, self.scope.value(), stderr).await
+    }
+
+    /// The same for whom `share` names.
+    pub(crate) async fn start_shared(
+        &self,
+        container: &Container,
+        share: &str,
+    ) -> Result<Running, instances::Error> {
+        self.start_as(container, share, None).await
+    }
+
+    async fn start_as(
+        &self,
+        container: &Container,
+        share: &str,
+        stderr: Option<mpsc::Sender<String>>,
+    ) -> Result<Running, instances::Error> {
         let server = server();
         let start = Start {
             server: &server,
             container,
-            // What a server makes through its socket belongs to whoever shares it: here to nobody but this test.
-            share: self.scope.value(),
+            share,
             secrets: &secrets,
             stderr,
             progress: None,

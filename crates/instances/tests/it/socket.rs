@@ -1,13 +1,15 @@
 //! A server with a filtered Docker socket sees and makes only its own.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use catalog::plan::{Container, Mount, Source};
 use engine::guard::{Policy, Root};
+use instances::{Instances, Options};
 use serde_json::json;
-use testkit::{Daemon, IMAGE};
+use testkit::{Daemon, IMAGE, Scope};
 
-use crate::here::{Lines, Rig, shell};
+use crate::here::{Lines, Rig, options, shell};
 
 /// Where the socket of the one instance lies on this machine.
 fn socket(rig: &Rig) -> PathBuf {
@@ -93,6 +95,48 @@ async fn the_api_through_the_socket() {
         .delete(&format!("/containers/{bystander}?force=1"))
         .await
         .ok();
+    rig.finish().await;
+}
+
+/// Two people on one engine have a server of the same name.
+#[tokio::test]
+async fn what_another_one_of_its_name_made_is_not_its_own() {
+    let rig = Rig::new("namesake").await;
+    let (state, run) = (
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir_in("/dev/shm").unwrap(),
+    );
+    let other = Rig {
+        scope: Scope::new("namesake-other"),
+        instances: Instances::open(Options {
+            labels: BTreeMap::from([(Scope::KEY.to_owned(), rig.scope.value().to_owned())]),
+            ..options(rig.scope.daemon(), Policy::default(), &state, &run)
+        })
+        .unwrap(),
+        state,
+        run,
+    };
+    let container = Container {
+        docker_socket: true,
+        ..shell("echo ready; cat")
+    };
+    let mut listed = Vec::new();
+    for house in [&rig, &other] {
+        let mut running = house.start_shared(&container, rig.scope.value()).await.unwrap();
+        Lines::of(&mut running).hear().await;
+        let docker = Daemon::at(socket(house));
+        let made = json!({ "Image": IMAGE, "Cmd": ["true"] });
+        docker.post("/containers/create", &made).await.ok();
+        let all = docker.get("/containers/json?all=1").await.ok().json();
+        listed.push(all.as_array().unwrap().len());
+        running.stop().await;
+    }
+    assert_eq!(listed, [1, 1], "each sees what it made itself");
+    for made in rig.containers().await {
+        let path = format!("/containers/{}?force=1", made["Id"].as_str().unwrap());
+        rig.scope.daemon().delete(&path).await.ok();
+    }
+    other.finish().await;
     rig.finish().await;
 }
 
