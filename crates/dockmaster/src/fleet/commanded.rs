@@ -34,7 +34,7 @@ impl Commands for Commanded {
         async move {
             let host = &self.host;
             let far = self.given.get().commands.get(host).cloned().ok_or_else(|| {
-                format!("commands on {host} are switched off; write [hosts.{host}.shell] runner = \"host\"")
+                format!("commands on {host} are switched off; write [hosts.{host}.shell] runner = \"host\" and [shell] enabled = true")
             })?;
             let expose = |(name, value): &(String, base::Secret)| (name.clone(), value.expose().to_owned());
             let command = Command {
@@ -45,7 +45,10 @@ impl Commands for Commanded {
                     .map(|dir| dir.to_string_lossy().into_owned()),
                 env: task.env.iter().map(expose).collect(),
             };
-            let started = far.start(&command).await.map_err(|fault| match &fault.fix {
+            let started = timeout(task.time, far.start(&command)).await.map_err(|_| {
+                format!("{host} did not begin it in {} s; look at it by dockmaster host test {host}", task.time.as_secs())
+            })?;
+            let started = started.map_err(|fault| match &fault.fix {
                 Some(fix) => format!("{fault}; {fix}"),
                 None => fault.to_string(),
             })?;
@@ -103,6 +106,14 @@ async fn to_its_end(task: Task, started: Started) -> Outcome {
     };
     let failed = match exit.how {
         How::Code(0) => None,
+        How::Unknown if timed_out => {
+            timed_out = false;
+            let remark = exit.remark.unwrap_or_default();
+            let seconds = task.time.as_secs();
+            Some(format!(
+                "its time was up after {seconds} s, and nobody knows whether it has ended: {remark}"
+            ))
+        }
         how => Some(match exit.remark {
             Some(remark) => format!("{how}: {remark}"),
             None => how.to_string(),

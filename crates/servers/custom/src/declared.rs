@@ -214,7 +214,7 @@ fn went(tool: &Tool, outcome: Result<Outcome, String>) -> Raw {
 
 /// The file of a program on another machine.
 async fn find(commands: &dyn Commands, program: &str, folder: Option<PathBuf>) -> Result<String, String> {
-    let argv = ["sh", "-c", "command -v -- \"$1\"", "--", program];
+    let argv = ["sh", "-c", "command -v -- \"$1\" || :", "--", program];
     let task = Task {
         argv: argv.map(str::to_owned).to_vec(),
         env: Vec::new(),
@@ -225,13 +225,21 @@ async fn find(commands: &dyn Commands, program: &str, folder: Option<PathBuf>) -
         complaint: MOST_NAME,
     };
     let found = commands.run(task).await?;
-    if found.timed_out || found.failed.is_some() {
-        return Err(format!("there is no program {program} on {}", commands.place()));
+    let place = commands.place();
+    if found.timed_out {
+        let seconds = FINDING.as_secs();
+        return Err(format!(
+            "whether {place} has the program {program} was not found out in {seconds} s"
+        ));
+    }
+    if let Some(failed) = found.failed {
+        return Err(format!(
+            "whether {place} has the program {program} was not found out ({failed})"
+        ));
     }
     let file = String::from_utf8_lossy(&found.stdout);
-    Ok(format!(
-        "{} on {}",
-        base::text::clean(file.trim()),
-        commands.place()
-    ))
+    if file.trim().is_empty() {
+        return Err(format!("there is no program {program} on {place}"));
+    }
+    Ok(format!("{} on {place}", base::text::clean(file.trim())))
 }

@@ -1,5 +1,5 @@
-//! The keeper of a host's commands: one shell over there for each connection, which hears of every command before it begins,
-//! and ends them all when the connection does.
+//! The keeper of a host's commands: one shell over there, which hears of every command before it begins,
+//! and ends them all when its connection does.
 
 use super::{BEGIN, Lines, script};
 use ssh::{Client, Running};
@@ -15,6 +15,15 @@ const WAITING: usize = 256;
 pub(super) struct Keeper {
     orders: mpsc::Sender<Order>,
     _task: JoinSet<()>,
+}
+
+/// Whether a keeper knows of a command.
+pub(super) enum Added {
+    Known,
+    /// It was gone before, and never heard of it.
+    Never,
+    /// It has not said so.
+    Perhaps,
 }
 
 struct Order {
@@ -41,15 +50,20 @@ impl Keeper {
         !self.orders.is_closed()
     }
 
-    /// Has it know a command, before that begins. Whether it does.
-    pub(super) async fn add(&self, group: u32, token: &str) -> bool {
+    /// Has it know a command, before that begins.
+    pub(super) async fn add(&self, group: u32, token: &str) -> Added {
         let (known, is_known) = oneshot::channel();
         let order = Order {
             line: format!("add {group} {token}\n"),
             known: Some((group, known)),
         };
-        let told = async { self.orders.send(order).await.is_ok() && is_known.await.is_ok() };
-        timeout(BEGIN, told).await.unwrap_or_default()
+        let told = async {
+            match self.orders.send(order).await {
+                Err(_) => Added::Never,
+                Ok(()) => is_known.await.map_or(Added::Perhaps, |()| Added::Known),
+            }
+        };
+        timeout(BEGIN, told).await.unwrap_or(Added::Perhaps)
     }
 
     /// Tells it something, without waiting. Whether it will hear of it.

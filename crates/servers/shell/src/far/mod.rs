@@ -27,7 +27,7 @@ use tokio::time::{sleep, timeout};
 use crate::rules::Program;
 use crate::runner::{Command, Exit, Fault, How, Process, Reach, Runner, Started, Which};
 use crate::signal::Signal;
-use keeper::Keeper;
+use keeper::{Added, Keeper};
 
 /// How long a shell over there may take to say that it is ready, and a keeper to hear of a command. The system's `ssh`
 /// connects and logs in meanwhile.
@@ -37,6 +37,12 @@ const BEGIN: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_mins(1);
 /// What is read past before it does: login shells and their files print things.
 const NOISE: usize = 64 << 10;
+
+/// Bytes of what is said on stderr that are kept.
+const COMPLAINT: usize = 2 << 10;
+/// How long a command may go on beyond its grace before another keeper is told: the first one's connection may be gone, and
+/// nobody have noticed.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Gives the way to the host, which is connected when it is needed.
 pub type FindClient = Arc<dyn Fn() -> Result<Client, String> + Send + Sync>;
@@ -79,8 +85,10 @@ impl Far {
     async fn begin(&self, command: &Command) -> Result<Started, Fault> {
         let given = command.argv.first().map(String::as_str).unwrap_or_default();
         let away = |why: String| {
-            Fault::new(format!("{given} can't be started {}: {why}", self.place()))
-                .fix("if the host stays away, ask a person to look: dockmaster host test")
+            Fault::new(format!("{given} can't be started {}: {why}", self.place())).fix(format!(
+                "if the host stays away, ask a person to look: dockmaster host test {}",
+                self.name
+            ))
         };
         let line = self.line(command)?;
         let client = (self.client)().map_err(away)?;
@@ -108,21 +116,14 @@ impl Far {
         let group = group
             .ok_or_else(|| away("the shell over there says something else than it should".to_owned()))?;
         // It begins when its keeper knows of it, so that nothing is left when the connection breaks at whichever moment.
-        let keeper = self.keeper_of(&client, group, &line.token).await.map_err(away)?;
+        let kept = self.kept(&client, group, line.token).await.map_err(away)?;
         let sent = running.input.write_all(b"go\n").await;
         sent.map_err(|error| away(error.to_string()))?;
-        let exit = Told::default();
         let reading = Read {
             outputs: running.outputs,
             early: lines.rest.freeze(),
-            code: Code255::of(&line.token),
-            exit: exit.clone(),
-        };
-        let kept = Kept {
-            keeper,
-            group,
-            token: line.token,
-            exit,
+            code: Code255::of(&kept.token),
+            exit: kept.exit.clone(),
         };
         Ok(Started {
             input: Box::new(running.input),
@@ -146,8 +147,10 @@ impl Far {
         env.extend(self.env.iter().map(|(name, value)| (name.clone(), value.clone())));
         env.extend(command.env.iter().cloned());
         if let Some((name, _)) = env.iter().find(|(name, _)| !script::is_variable(name)) {
-            let fault = refused(format!("a shell has no variable {name:?}"));
-            return Err(fault.fix("use letters, digits and '_' in its name"));
+            let fault = refused(format!("a shell can't be given a variable {name:?}"));
+            return Err(
+                fault.fix("use letters, digits and '_' in its name, and none that a shell has itself")
+            );
         }
         let token = token();
         let wanted = script::Wanted {
@@ -172,20 +175,29 @@ impl Far {
         }
     }
 
-    /// The keeper, which knows of the command from then on.
-    async fn keeper_of(&self, client: &Client, group: u32, token: &str) -> Result<Arc<Keeper>, String> {
-        let keeper = self.keeper(client).await?;
-        if keeper.add(group, token).await {
-            return Ok(keeper);
+    /// The command, of which a keeper knows from then on.
+    async fn kept(&self, client: &Client, group: u32, token: String) -> Result<Kept, String> {
+        // Made first: given up meanwhile, it takes back what the keeper may have heard.
+        let mut kept = Kept {
+            keeper: self.keeper(client).await?,
+            client: Arc::clone(&self.client),
+            group,
+            token,
+            exit: Told::default(),
+        };
+        for _ in 0..2 {
+            match kept.keeper.add(group, &kept.token).await {
+                Added::Known => return Ok(kept),
+                Added::Perhaps => break,
+                // It went with an earlier connection.
+                Added::Never => {
+                    let is_it = |held: &mut Arc<Keeper>| Arc::ptr_eq(held, &kept.keeper);
+                    drop(self.keeping.0.lock().await.take_if(is_it));
+                    kept.keeper = self.keeper(client).await?;
+                }
+            }
         }
-        // It went with an earlier connection.
-        let is_it = |kept: &mut Arc<Keeper>| Arc::ptr_eq(kept, &keeper);
-        drop(self.keeping.0.lock().await.take_if(is_it));
-        let keeper = self.keeper(client).await?;
-        if !keeper.add(group, token).await {
-            return Err("the connection to the host broke".to_owned());
-        }
-        Ok(keeper)
+        Err("the connection to the host broke".to_owned())
     }
 }
 
@@ -258,7 +270,11 @@ impl Lines {
                     }
                     self.rest.extend_from_slice(&bytes);
                 }
-                Ok(Some(Piece::Stderr(bytes))) => complaint.extend(bytes.iter().take(400).copied()),
+                Ok(Some(Piece::Stderr(bytes))) => {
+                    // The end says why, behind banners.
+                    complaint.extend_from_slice(&bytes);
+                    complaint.drain(..complaint.len().saturating_sub(COMPLAINT));
+                }
                 Ok(Some(Piece::Exit(_))) => {}
                 Ok(None) => {
                     return Err(with(
@@ -277,7 +293,8 @@ fn with(what: &str, complaint: &[u8]) -> String {
     let said = String::from_utf8_lossy(complaint);
     let said = base::text::clean(said.trim()).replace('\n', " ");
     let colon = if said.is_empty() { "" } else { ": " };
-    format!("{what}{colon}{}", base::text::cut(&said, 300))
+    let from = said.char_indices().rev().nth(299).map_or(0, |(at, _)| at);
+    format!("{what}{colon}{}", said.get(from..).unwrap_or_default())
 }
 
 /// How a command ended, once somebody knows. What is told first holds.
@@ -405,6 +422,7 @@ impl Code255 {
 /// A command that its keeper knows of. Dropped before its end, it is ended.
 struct Kept {
     keeper: Arc<Keeper>,
+    client: FindClient,
     group: u32,
     token: String,
     exit: Told,
@@ -442,11 +460,15 @@ impl Process for Kept {
 
     fn end(&self, grace: Duration) -> BoxFuture<'_, ()> {
         let seconds = grace.as_secs().max(1);
-        // Where nobody hears it, the connection is gone, and the keeper ends everything by itself.
-        self.keeper
-            .tell(format!("end {} {} {seconds}\n", self.group, self.token));
+        let order = format!("end {} {} {seconds}\n", self.group, self.token);
+        self.keeper.tell(order.clone());
         async move {
-            sleep(grace + SILENCE).await;
+            sleep(grace + PATIENCE).await;
+            let another = async { Keeper::begin(&(self.client)().ok()?).await.ok() }.await;
+            if let Some(keeper) = &another {
+                keeper.tell(order);
+            }
+            sleep(SILENCE).await;
             let remark = "the host does not answer; it is ended over there as soon as sshd notices";
             self.exit.tell(How::Unknown, Some(remark.to_owned()));
         }
@@ -458,7 +480,9 @@ impl Drop for Kept {
     fn drop(&mut self) {
         let (group, token) = (self.group, &self.token);
         let exit = self.exit.0.borrow();
-        let has_ended = exit.as_ref().is_some_and(|exit| exit.how != How::Unknown);
+        // With 255 a connection may have broken behind the word that it has ended, in the middle of what is left to do.
+        let is_sure = |how: &How| !matches!(how, How::Unknown | How::Code(255));
+        let has_ended = exit.as_ref().is_some_and(|exit| is_sure(&exit.how));
         let order = if has_ended {
             format!("del {group} {token}\n")
         } else {

@@ -22,8 +22,20 @@ pub(super) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''").replace('\n', "'\"$n\"'"))
 }
 
-/// Whether a shell can have a variable of this name.
+/// Whether a shell can be given a variable of this name. Some it keeps for itself.
 pub(super) fn is_variable(name: &str) -> bool {
+    const ITS_OWN: [&str; 7] = [
+        "BASHOPTS",
+        "BASH_VERSINFO",
+        "EUID",
+        "GROUPS",
+        "PPID",
+        "SHELLOPTS",
+        "UID",
+    ];
+    if ITS_OWN.contains(&name) {
+        return false;
+    }
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     name.bytes().all(is_word) && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
 }
@@ -55,7 +67,9 @@ pub(super) fn command(wanted: &Wanted<'_>) -> String {
         _ = write!(line, " {}", quoted(word));
     }
     line.push_str("; e() { ");
-    for (name, value) in wanted.env {
+    // `n` is the newline of all others.
+    let (last, first): (Vec<_>, Vec<_>) = wanted.env.iter().partition(|(name, _)| name == "n");
+    for (name, value) in first.into_iter().chain(last) {
         _ = write!(line, "export {name}={}; ", quoted(value));
     }
     _ = write!(line, "export {MARK}={token}; }}; ");
@@ -90,7 +104,7 @@ pub(super) fn keeper(token: &str) -> String {
          add) a=\"$a $2:$3\"; echo \"{token} has $2\" >&3;; \
          del) r $2:$3; g KILL $2;; \
          sig) g $4 $2;; \
-         end) e $2 $3 $4 & ;; \
+         end) r $2:$3; e $2 $3 $4 & ;; \
          esac; done; for x in $a; do e ${{x%%:*}} ${{x##*:}} 1 & done; wait"
     )
 }
@@ -100,6 +114,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::io::Write as _;
+    use std::os::unix::process::CommandExt as _;
     use std::process::{Command, Stdio};
 
     /// What a real shell makes of the words.
@@ -154,6 +169,32 @@ mod tests {
         }
     }
 
+    /// Whatever it is called, no variable changes another.
+    #[test]
+    fn variables_come_through() {
+        let env = ["a", "n", "token", "z"].map(|name| (name.to_owned(), format!("{name}\n'{name}'")));
+        let wanted = Wanted {
+            token: "t0",
+            argv: &["sh", "-c", r#"printf '%s\0' "$a" "$n" "$token" "$z""#].map(str::to_owned),
+            dir: None,
+            env: &env,
+        };
+        let mut sh = Command::new("sh")
+            .args(["-c", "IFS= read -r l; eval \"$l\""])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let said = format!("{}\ngo\n", command(&wanted));
+        sh.stdin.take().unwrap().write_all(said.as_bytes()).unwrap();
+        let output = sh.wait_with_output().unwrap().stdout;
+        let printed = output.splitn(2, |byte| *byte == b'\n').nth(1).unwrap_or_default();
+        let printed = String::from_utf8_lossy(printed);
+        let expected = env.map(|(_, value)| value + "\0").concat();
+        assert_eq!(printed, expected);
+    }
+
     #[test]
     fn lines_are_lines_and_the_first_is_for_any_shell() {
         let argv = ["a\nb".to_owned(), "it's".to_owned()];
@@ -165,6 +206,12 @@ mod tests {
         };
         assert!(!command(&wanted).contains('\n') && !keeper("t0").contains('\n'));
         assert!(!BOOT.contains(['\n', '\\', '!', '`']));
-        assert!(is_variable("_A1") && !is_variable("1A") && !is_variable("") && !is_variable("A-B"));
+        assert!(
+            is_variable("_A1")
+                && !is_variable("UID")
+                && !is_variable("1A")
+                && !is_variable("")
+                && !is_variable("A-B")
+        );
     }
 }

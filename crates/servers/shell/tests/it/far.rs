@@ -155,7 +155,7 @@ async fn commands_run_there_by(by: By) {
         (json!({"command": ["-x"]}), "begins with a dash"),
         (
             json!({"command": ["id"], "env": {"A-B": "x"}}),
-            "a shell has no variable",
+            "a shell can't be given a variable \"A-B\"",
         ),
     ] {
         let mut arguments = arguments;
