@@ -166,7 +166,6 @@ impl Bridge {
             self.remove_images(before["Image"].as_str()).await;
             return Err(Error::Restored(error));
         }
-        self.wait_until_it_answers().await?;
         if !place.way_out {
             // Left over from the one before; the end of the bridge takes it along at the latest.
             drop(self.remove_network().await);
@@ -196,6 +195,7 @@ impl Bridge {
         self.create(image, place).await?;
         trial.end().await?;
         self.start_in(place).await?;
+        self.wait_until_it_answers().await?;
         before.remove().await
     }
 
@@ -212,13 +212,11 @@ impl Bridge {
         };
         let found = self.shared.engine.container_list(&query).await;
         let found = found.map_err(|cause| Error::engine("look for the bridge", cause))?;
-        let own = format!("/{}", self.name());
-        let is_own = |one: &Value| {
-            one["Names"]
-                .as_array()
-                .is_some_and(|names| names.contains(&own.as_str().into()))
-        };
-        let is_left = !found.iter().all(is_own);
+        // Labels can come from an image, which anybody may make.
+        let left =
+            [Part::Trial, Part::Before].map(|part| Value::from(format!("/{}", self.part(part).name())));
+        let names = found.iter().filter_map(|one| one["Names"].as_array()).flatten();
+        let is_left = names.into_iter().any(|name| left.contains(name));
         if is_left {
             self.restore().await?;
         }
@@ -416,14 +414,17 @@ impl Bridge {
         let is_open = networks.get(self.name()).is_some();
         // One that was made with its way out keeps it until it is made anew: its engine would not start it without.
         let is_fixed = found["HostConfig"]["NetworkMode"] != NOWHERE;
-        if open == is_open || is_fixed {
+        if open && is_open || is_fixed {
             return Ok(());
         }
         let engine = &self.shared.engine;
         if !open {
-            let network = self.network()?;
-            let left = engine.network_disconnect(&network, &own, Leave::Orderly).await;
-            left.map_err(|cause| Error::engine("take its way out away", cause))?;
+            if is_open {
+                let network = self.network()?;
+                let left = engine.network_disconnect(&network, &own, Leave::Orderly).await;
+                left.map_err(|cause| Error::engine("take its way out away", cause))?;
+            }
+            // Also one that could not be removed before.
             return self.remove_network().await;
         }
         let failed = |cause| Error::engine("give it a way out", cause);
@@ -587,13 +588,16 @@ impl Bridge {
 
     /// Ends an upgrade, at whichever step it is, in favour of the one before.
     async fn restore(&self) -> Result<(), Error> {
-        self.part(Part::Trial).end().await?;
-        let before = self.part(Part::Before);
+        let (trial, before) = (self.part(Part::Trial), self.part(Part::Before));
+        // Started first and named last: broken off itself, it leaves one that serves, and something by which that is seen.
         if before.inspect().await?.is_some() {
+            before.start().await?;
+            trial.end().await?;
             self.end().await?;
-            before.rename(self).await?;
+            return before.rename(self).await;
         }
-        self.start().await
+        self.start().await?;
+        trial.end().await
     }
 
     /// Ends the container in good order, with its servers, and removes it.

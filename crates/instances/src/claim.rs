@@ -20,6 +20,22 @@ pub(crate) struct Claim {
     _lock: File,
 }
 
+/// The name of the house: random, and kept in `folder`, so that it is the same for all gateways with this state.
+pub(crate) fn house(folder: &Path) -> Result<String, Error> {
+    let path = folder.join("house");
+    let fault = |cause| Error::files("keep a name in", &path, cause);
+    let name = labels::random(8).map_err(fault)?;
+    // Whole before anybody reads it, and only the first one's.
+    let young = folder.join(format!("{name}.new"));
+    fs_err::write(&young, &name).map_err(fault)?;
+    let linked = fs_err::hard_link(&young, &path);
+    fs_err::remove_file(&young).map_err(fault)?;
+    match linked {
+        Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => Err(fault(cause)),
+        _ => fs_err::read_to_string(&path).map_err(fault),
+    }
+}
+
 impl Claim {
     /// Takes a new id for the engine at `endpoint`.
     pub(crate) fn take(folder: &Path, endpoint: &str) -> Result<Self, Error> {

@@ -18,8 +18,8 @@ pub(crate) const SHARE: &str = "dockmaster.share";
 pub(crate) const FINGERPRINT: &str = "dockmaster.fingerprint";
 /// The image as the plan names it.
 pub(crate) const IMAGE: &str = "dockmaster.image";
-/// On what a server made through its filtered Docker socket: the server, a hash of who shares it, and one of whose gateway
-/// that is.
+/// On what a server made through its filtered Docker socket: the server, a hash of who shares it, and the name of
+/// the house (`claim::house`).
 #[cfg(unix)]
 pub(crate) const MADE_BY: &str = "dockmaster.made-by";
 /// When, RFC 3339.

@@ -20,6 +20,7 @@ use engine::{Engine, Tty};
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::claim;
 use crate::egress::{Egress, Rules, Way};
 use crate::files::Folder;
 use crate::guards::{self, Ours};
@@ -408,8 +409,8 @@ impl Planned {
             return Err(Error::plan(server, fault));
         }
         // Another user of the engine may have a server of the same name.
-        let house = format!("{} {:?}", inner.options.state.display(), inner.options.labels);
-        let owner = format!("{server}.{}.{}", self.share, labels::short_hash(house));
+        let house = claim::house(&inner.locks)?;
+        let owner = format!("{server}.{}.{house}", self.share);
         let failed = |cause| Error::files("make a Docker socket in", &inner.options.run, cause);
         let label = Label::parse(&format!("{}={owner}", labels::MADE_BY))
             .map_err(|fault| failed(std::io::Error::other(fault)))?;

@@ -66,7 +66,9 @@ pub(super) async fn begin(
         connection: &connection,
         around,
     };
-    let speech = if spoken.is_legacy() {
+    let speech = if connection.speaks_for.is_some() {
+        shake.discover_alone().await
+    } else if spoken.is_legacy() {
         match shake.initialize().await {
             // An update of the server may have changed it, so a refusal is no end.
             Err(Refusal::Unwilling(_)) => shake.discover().await,
@@ -93,7 +95,11 @@ pub(super) async fn greet(
         connection: &connection,
         around,
     };
-    let speech = shake.initialize().await;
+    let speech = if connection.speaks_for.is_some() {
+        shake.discover_alone().await
+    } else {
+        shake.initialize().await
+    };
     settle(connection, speech, spoken)
 }
 
@@ -177,6 +183,14 @@ impl Handshake<'_> {
         ))
     }
 
+    /// With another gateway: in sessions of the legacy era clients of ours could not be told apart there (`asks::Group`), so
+    /// it is never asked for one.
+    async fn discover_alone(&self) -> Result<Speech, Refusal> {
+        let patience = self.around.limits.start / 2;
+        let found = tokio::time::timeout(patience, self.discover()).await;
+        found.unwrap_or_else(|_| Err(Refusal::Gone("it does not answer server/discover".to_owned())))
+    }
+
     /// 2026-07-28, "server/discover".
     async fn discover(&self) -> Result<Speech, Refusal> {
         let result = match self.answer(method::DISCOVER, Object::empty()).await? {
@@ -204,17 +218,7 @@ impl Handshake<'_> {
 
     /// Lifecycle, "Initialization", up to 2025-11-25. What clients can do differs from one to the next, and is asked
     /// for each call, so all of it is offered here.
-    ///
-    /// Never with another gateway, which answers at once, and in whose sessions clients of ours could not be told apart
-    /// (`asks::Group`).
     async fn initialize(&self) -> Result<Speech, Refusal> {
-        if self.connection.speaks_for.is_some() {
-            let why = format!(
-                "it is another gateway, and does not speak {} with this one",
-                Version::LATEST
-            );
-            return Err(Refusal::Unwilling(why));
-        }
         let mut params = Object::empty();
         params.set("protocolVersion", Version::LATEST_LEGACY.as_str());
         params.set(

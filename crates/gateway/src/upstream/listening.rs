@@ -115,11 +115,12 @@ impl Connection {
             return;
         }
         *lock(&self.listening.level) = Some(level);
-        if let Some(filter) = self.lists_filter()
-            && let Some(opened) = self.open_stream(&filter).await
-        {
+        let Some(filter) = self.lists_filter() else { return };
+        match self.open_stream(&filter).await {
             // The one before ends only now, so nothing is missed in between.
-            self.end_listening(self.listening.lists.swap(opened, Ordering::Relaxed));
+            Some(opened) => self.end_listening(self.listening.lists.swap(opened, Ordering::Relaxed)),
+            // The next who asks for it tries again.
+            None => *lock(&self.listening.level) = told,
         }
     }
 

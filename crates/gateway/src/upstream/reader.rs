@@ -230,6 +230,13 @@ impl Reader {
         self.route_of(call.number)
     }
 
+    /// Whether that is a request of the gateway itself, a subscription for example, and not a client's call.
+    fn is_own(&self, request: u64) -> bool {
+        lock(&self.shared.pending)
+            .get(&request)
+            .is_some_and(|pending| pending.caller.is_none())
+    }
+
     /// Where the messages of that request go.
     fn route_of(&self, call: u64) -> Option<Arc<Route>> {
         lock(&self.shared.pending).get(&call)?.route.clone()
@@ -270,11 +277,22 @@ impl Reader {
                 let level = text_of(&params, "level").and_then(|level| Level::parse(&level));
                 let level = level.unwrap_or(Level::Info);
                 let params = self.around.screen.result(bridge::untagged(params));
-                match asks::belongs(related, None, self.shared.at_work(), &[]) {
+                let (at_work, left) = self
+                    .shared
+                    .at_work_and_left(Instant::now(), self.around.limits.list);
+                let may_be_of_one = match related {
+                    None => !left.is_empty(),
+                    Some(number) => !self.is_own(number),
+                };
+                match asks::belongs(related, None, at_work, &left) {
                     Belongs::To(call) => {
                         if let Some(route) = self.route_of(call.number) {
                             route.log(level, params);
                         }
+                    }
+                    // Of a call that was given up, or perhaps of one.
+                    Belongs::ToNone(_) if may_be_of_one => {
+                        tracing::debug!(server = &*self.server, "a log message of a call that is over");
                     }
                     Belongs::ToNone(_) => publish(&Event::Log { level, params }),
                     // It is for one of them alone.

@@ -148,6 +148,38 @@ async fn log_messages_come_from_the_level_that_was_set() {
     assert!(rig.end().await);
 }
 
+/// What a server goes on to say of a call that was given up is nobody else's.
+#[tokio::test]
+async fn what_is_logged_of_a_call_that_was_given_up_reaches_nobody() {
+    let rig = Rig::new();
+    let (one, other) = (
+        rig.client(Over::Stdio, "2025-11-25", json!({})).await,
+        rig.client(Over::Stdio, "2025-11-25", json!({})).await,
+    );
+    for client in [&one, &other] {
+        client
+            .request("logging/setLevel", json!({"level": "info"}))
+            .await
+            .unwrap();
+    }
+    let said = |data: &str| note("notifications/message", &json!({"level": "info", "data": data}));
+    let call = one
+        .start("tools/call", json!({"name": "slow", "arguments": {}}))
+        .await;
+    eventually("the call", async || (rig.fake.parked() == 1).then_some(())).await;
+    one.notify("notifications/cancelled", json!({"requestId": call.id}))
+        .await;
+    rig.fake.until("notifications/cancelled", 1).await;
+    rig.fake.send(&said("of the call")).await;
+    // The server has answered, so nothing more can be about it.
+    rig.fake.release().await;
+    rig.fake.send(&said("of the server")).await;
+    let seen = other.notification("notifications/message").await;
+    assert_eq!(seen["data"], "of the server");
+    assert_eq!(other.notifications("notifications/message").len(), 1);
+    assert!(rig.end().await);
+}
+
 #[tokio::test]
 async fn one_client_watches_so_many_and_no_more() {
     let rig = Rig::within(|limits| limits.watched = 2);

@@ -48,15 +48,6 @@ async fn everything_is_heard(ear: &Ear, is_http: bool, about: &str) {
         assert!(heard.starts_with(wanted), "{about}: {tool}: {heard}");
     }
 
-    // A call that is given up here is cancelled there.
-    let before: u32 = waits(ear).await;
-    let pending = ear.start("wait").await;
-    let said = |wait: u32| format!("{wait} wait, {before} cancelled");
-    ear.until("waits", &said(before + 1)).await;
-    ear.give_up(pending).await;
-    ear.until("waits", &format!("{0} wait, {0} cancelled", before + 1))
-        .await;
-
     // Log lines of the wanted level.
     let meta = ear.log_errors().await;
     assert_eq!(ear.call_with("log", meta).await, "logged", "{about}");
@@ -96,6 +87,15 @@ async fn everything_is_heard(ear: &Ear, is_http: bool, about: &str) {
         "no call of a client is at work that this request could belong to",
     )
     .await;
+
+    // A call that is given up here is cancelled there. Last, as what is logged then might be about it, and reaches nobody.
+    let before: u32 = waits(ear).await;
+    let pending = ear.start("wait").await;
+    let said = |wait: u32| format!("{wait} wait, {before} cancelled");
+    ear.until("waits", &said(before + 1)).await;
+    ear.give_up(pending).await;
+    ear.until("waits", &format!("{0} wait, {0} cancelled", before + 1))
+        .await;
 }
 
 async fn waits(ear: &Ear) -> u32 {
