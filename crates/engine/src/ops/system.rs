@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::Stream;
 use http::HeaderMap;
 use serde_json::Value;
+use tokio::time::sleep;
 
 pub use disk::{DiskUsage, Kind, Usage};
 
@@ -17,6 +18,11 @@ use crate::{Engine, Error, Filters, Request, path};
 
 /// Sizes are measured by walking over all files of containers and volumes.
 const MEASURING: Duration = Duration::from_mins(5);
+
+/// What a daemon says that is measuring already.
+const BUSY: &str = "disk usage operation is already running";
+/// How long that is left alone.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// An engine's answer to a ping.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,15 +73,23 @@ impl Engine {
     }
 
     /// Disk usage as the daemon tells it, of all kinds or of some. [`DiskUsage::read`] understands it whatever the
-    /// version. Engines before API 1.42 always measure all kinds.
+    /// version. Engines before API 1.42 always measure all kinds, and measure for one client at a time: then this waits.
     pub async fn system_df(&self, kinds: &[Kind]) -> Result<Value, Error> {
-        let request = Request::get(path!["system", "df"]).deadline(MEASURING);
-        // From API 1.52 on the objects are left out unless asked for; older daemons ignore the question.
-        let request = request.query("verbose", 1);
-        let request = kinds
-            .iter()
-            .fold(request, |request, kind| request.query("type", kind.as_str()));
-        self.json(request).await
+        let give_up = Instant::now() + MEASURING;
+        loop {
+            let request = Request::get(path!["system", "df"]).deadline(MEASURING);
+            // From API 1.52 on the objects are left out unless asked for; older daemons ignore the question.
+            let request = request.query("verbose", 1);
+            let request = kinds
+                .iter()
+                .fold(request, |request, kind| request.query("type", kind.as_str()));
+            let measured = self.json(request).await;
+            let is_busy = |error: &Error| error.to_string().contains(BUSY);
+            if !measured.as_ref().is_err_and(is_busy) || Instant::now() >= give_up {
+                return measured;
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     /// Events as they happen. Without `until` the stream ends only by being dropped.

@@ -1,14 +1,15 @@
 //! Ping, info, disk usage, events and prunes on real engines.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use crate::here::{all_but_podman, image, on};
+use crate::here::{all_but_podman, image, on, options};
 use engine::ops::images::RemoveImage;
 use engine::ops::system::{DiskUsage, EventQuery, Kind, Reach, Selection, Sweep};
 use engine::{Engine, Filters};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use testkit::{Scope, image_on};
+use testkit::{DaemonDouble, Reply, Scope, image_on};
 
 #[tokio::test]
 async fn every_engine_says_who_it_is() {
@@ -46,6 +47,21 @@ async fn stopped_containers_are_found_and_swept_on_every_engine() {
         assert_eq!(there.json()["State"]["Running"], true);
         scope.finish().await;
     }
+}
+
+/// Engine 20.10 measures for one client at a time, and refuses the others.
+#[tokio::test]
+async fn a_daemon_that_is_measuring_is_waited_for() {
+    let asked = AtomicUsize::new(0);
+    let double = DaemonDouble::start(move |seen| match seen.path() {
+        "/_ping" => Reply::ping("1.41"),
+        _ if asked.fetch_add(1, Ordering::SeqCst) < 2 => {
+            Reply::error(500, "a disk usage operation is already running")
+        }
+        _ => Reply::json(200, &json!({ "LayersSize": 7 })),
+    });
+    let engine = Engine::open(options(&double.endpoint())).unwrap();
+    assert_eq!(engine.system_df(&[]).await.unwrap(), json!({ "LayersSize": 7 }));
 }
 
 #[tokio::test]
