@@ -1,4 +1,8 @@
-//! One bridge on one host: how it gets there, what is run in it, how it is replaced, and its end.
+//! One bridge on one host: how it gets there, what is run in it, and its end. How it is replaced is `upgrade`'s, and how it gets
+//! out to the world `way_out`'s.
+
+mod upgrade;
+mod way_out;
 
 use std::io;
 use std::sync::Arc;
@@ -6,11 +10,9 @@ use std::time::Duration;
 
 use base::names::{ContainerRef, ImageRef, NetworkRef, VolumeName};
 use bytes::Bytes;
-use engine::guard::BRIDGE_LABEL;
 use engine::models::{ExecConfig, RestartPolicyNameEnum};
 use engine::ops::containers::{ContainerQuery, NewContainer, RemoveContainer, Stop};
 use engine::ops::images::{Import, RemoveImage, TransferEvent};
-use engine::ops::networks::{Join, Leave};
 use engine::ops::volumes::RemoveVolume;
 use engine::tarball::{Limits, Source, pack};
 use engine::{Engine, Filters, Tty};
@@ -24,6 +26,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::container::{self, PROGRAM, Place, VERSION};
 use crate::stream::Stream;
 use crate::{ARGUMENT, Error, Executable, MADE_BY, guards};
+use way_out::NOWHERE;
 
 /// How long one program in the bridge may take, the way there included.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -31,8 +34,6 @@ const ANSWER: Duration = Duration::from_secs(30);
 const LONGEST: u64 = 64 << 20;
 /// How long a bridge may take to answer after its start.
 const START: Duration = Duration::from_secs(30);
-/// The network in which there is nobody.
-const NOWHERE: &str = "none";
 /// Between two questions whether it answers.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -143,84 +144,6 @@ impl Bridge {
                 }),
             },
         }
-    }
-
-    /// Replaces the container by one of another executable, with the same state. `is_well` is asked once the new one
-    /// answers, with that one and what it says of itself; when it says no, or anything fails, the one before goes on.
-    ///
-    /// # Errors
-    /// As [`Self::install`]; [`Error::Restored`] when the new one did not work, and [`Error::BrokenOff`] when the one before
-    /// could not be brought back either.
-    pub async fn upgrade<W>(&self, executable: &Executable, place: &Place, is_well: W) -> Result<(), Error>
-    where
-        W: AsyncFnOnce(&Self, Vec<u8>) -> Result<(), Error>,
-    {
-        let before = self.inspect().await?.ok_or(Error::Gone)?;
-        let image = self.import(executable, place).await?;
-        if let Err(error) = self.replace(&image, place, is_well).await {
-            let error = Box::new(error);
-            if let Err(cause) = self.restore().await {
-                let cause = Box::new(cause);
-                return Err(Error::BrokenOff { error, cause });
-            }
-            self.remove_images(before["Image"].as_str()).await;
-            return Err(Error::Restored(error));
-        }
-        if !place.way_out {
-            // Left over from the one before; the end of the bridge takes it along at the latest.
-            drop(self.remove_network().await);
-        }
-        self.remove_images(Some(image.as_str())).await;
-        Ok(())
-    }
-
-    /// Puts a container of this image in the place of the one that is there. It may be broken off at any moment, by the
-    /// engine's end or by our own: one that was started and comes back with its engine is there always, and two only until
-    /// the last step is done, of which the first to come serves. From the first step to the last there is one beside
-    /// [`Part::Own`], or none of that name, by which [`Self::mend`] sees what happened.
-    async fn replace<W>(&self, image: &ImageRef, place: &Place, is_well: W) -> Result<(), Error>
-    where
-        W: AsyncFnOnce(&Self, Vec<u8>) -> Result<(), Error>,
-    {
-        let (trial, before) = (self.part(Part::Trial), self.part(Part::Before));
-        trial.create(image, place).await?;
-        self.shared
-            .engine
-            .container_stop(&self.container()?, Stop::default())
-            .await
-            .map_err(|cause| Error::engine("stop the bridge", cause))?;
-        trial.start().await?;
-        is_well(&trial, trial.wait_until_it_answers().await?).await?;
-        self.rename(&before).await?;
-        self.create(image, place).await?;
-        trial.end().await?;
-        self.start_in(place).await?;
-        self.wait_until_it_answers().await?;
-        before.remove().await
-    }
-
-    /// Puts right what an upgrade that was broken off has left: the one before goes on. Whether there was anything. Nobody may
-    /// be upgrading it meanwhile.
-    ///
-    /// # Errors
-    /// The engine does not answer, or refuses.
-    pub async fn mend(&self) -> Result<bool, Error> {
-        let query = ContainerQuery {
-            all: true,
-            filters: Filters::new().with("label", format!("{BRIDGE_LABEL}={}", self.shared.id)),
-            ..ContainerQuery::default()
-        };
-        let found = self.shared.engine.container_list(&query).await;
-        let found = found.map_err(|cause| Error::engine("look for the bridge", cause))?;
-        // Labels can come from an image, which anybody may make.
-        let left =
-            [Part::Trial, Part::Before].map(|part| Value::from(format!("/{}", self.part(part).name())));
-        let names = found.iter().filter_map(|one| one["Names"].as_array()).flatten();
-        let is_left = names.into_iter().any(|name| left.contains(name));
-        if is_left {
-            self.restore().await?;
-        }
-        Ok(is_left)
     }
 
     /// Ends it and removes all that is its own: containers and networks of its servers, its container, network, volumes and
@@ -403,67 +326,6 @@ impl Bridge {
         .as_str())
     }
 
-    /// Gives it a way out, or takes that away. What is so already stays as it is.
-    ///
-    /// # Errors
-    /// The engine refuses, as Podman does for a container that was made without one: an upgrade makes it anew.
-    pub async fn set_way_out(&self, open: bool) -> Result<(), Error> {
-        let own = self.container()?;
-        let found = self.inspect().await?.ok_or(Error::Gone)?;
-        let networks = &found["NetworkSettings"]["Networks"];
-        let is_open = networks.get(self.name()).is_some();
-        // One that was made with its way out keeps it until it is made anew: its engine would not start it without.
-        let is_fixed = found["HostConfig"]["NetworkMode"] != NOWHERE;
-        if open && is_open || is_fixed {
-            return Ok(());
-        }
-        let engine = &self.shared.engine;
-        if !open {
-            if is_open {
-                let network = self.network()?;
-                let left = engine.network_disconnect(&network, &own, Leave::Orderly).await;
-                left.map_err(|cause| Error::engine("take its way out away", cause))?;
-            }
-            // Also one that could not be removed before.
-            return self.remove_network().await;
-        }
-        let failed = |cause| Error::engine("give it a way out", cause);
-        let network = self.make_network().await?;
-        if networks.get(NOWHERE).is_some() {
-            let nowhere = NetworkRef::parse(NOWHERE).map_err(|error| Error::Silent(error.to_string()))?;
-            let guard = guards::of_unlabelled(&self.shared.user.options().guard);
-            let engine = self.shared.user.behind(guard);
-            let left = engine.network_disconnect(&nowhere, &own, Leave::Orderly).await;
-            left.map_err(failed)?;
-        }
-        engine
-            .network_connect(&network, &own, &Join::default())
-            .await
-            .map_err(failed)
-    }
-
-    /// The network of its way out, made where it is not there.
-    async fn make_network(&self) -> Result<NetworkRef, Error> {
-        let failed = |cause| Error::engine("make a network for its way out", cause);
-        let (engine, network) = (&self.shared.engine, self.network()?);
-        match engine.network_inspect(&network).await {
-            Ok(_) => Ok(network),
-            Err(engine::Error::NotFound { .. }) => {
-                let request = container::network(&self.shared.id);
-                engine.network_create(&request).await.map_err(failed)?;
-                Ok(network)
-            }
-            Err(cause) => Err(failed(cause)),
-        }
-    }
-
-    async fn remove_network(&self) -> Result<(), Error> {
-        match self.shared.engine.network_remove(&self.network()?).await {
-            Ok(()) | Err(engine::Error::NotFound { .. }) => Ok(()),
-            Err(cause) => Err(Error::engine("remove the network of its way out", cause)),
-        }
-    }
-
     async fn remove_volume(&self, name: &str) -> Result<(), Error> {
         let name = VolumeName::parse(name).map_err(|error| Error::Silent(error.to_string()))?;
         match self
@@ -535,12 +397,6 @@ impl Bridge {
         Ok(())
     }
 
-    async fn rename(&self, to: &Self) -> Result<(), Error> {
-        let (from, to) = (self.container()?, to.container()?);
-        let renamed = self.shared.engine.container_rename(&from, &to).await;
-        renamed.map_err(|cause| Error::engine("rename its container", cause))
-    }
-
     async fn wait_until_it_answers(&self) -> Result<Vec<u8>, Error> {
         let give_up = Instant::now() + START;
         loop {
@@ -584,20 +440,6 @@ impl Bridge {
         let text = String::from_utf8_lossy(&text);
         let text = base::text::clean(text.trim()).replace('\n', "; ");
         (!text.is_empty()).then(|| base::text::cut(&text, 600).to_owned())
-    }
-
-    /// Ends an upgrade, at whichever step it is, in favour of the one before.
-    async fn restore(&self) -> Result<(), Error> {
-        let (trial, before) = (self.part(Part::Trial), self.part(Part::Before));
-        // Started first and named last: broken off itself, it leaves one that serves, and something by which that is seen.
-        if before.inspect().await?.is_some() {
-            before.start().await?;
-            trial.end().await?;
-            self.end().await?;
-            return before.rename(self).await;
-        }
-        self.start().await?;
-        trial.end().await
     }
 
     /// Ends the container in good order, with its servers, and removes it.
