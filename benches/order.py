@@ -2,10 +2,14 @@
 
 import bisect
 import contextlib
+import getpass
+import glob
 import io
+import itertools
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tarfile
@@ -18,11 +22,18 @@ import urllib.request
 SHORTEST = 40
 TOKEN = "0123456789abcdef0123456789abcdef"
 ADDRESS = ("127.0.0.1", 18911)
-CALLS = [
-    ("tools/list", {}),
-    ("tools/call", {"name": "list_containers", "arguments": {}}),
-    ("tools/call", {"name": "inspect_container", "arguments": {"container": "there-is-none"}}),
-]
+SSHD = ("127.0.0.1", 18912)
+
+
+def tool(name, **arguments):
+    return ("tools/call", {"name": name, "arguments": arguments})
+
+
+# The name of what needs no servers.
+DOCKER = "docker"
+DOCKER_CALLS = [tool("list_containers"), tool("inspect_container", container="there-is-none"), tool("ping_engine")]
+RELAYED = [tool("order_echo")]
+FAR = [tool("ping_engine", host="far"), tool("list_containers", host="far")]
 # A server in a container, of busybox alone.
 IMAGE = "dockmaster-order"
 SERVER = r"""
@@ -37,13 +48,18 @@ while read -r line; do
   esac
 done
 """
-CONFIG = f"""
+WITH_SERVER = f"""
 [servers.order]
 image = "{IMAGE}:1"
 args = ["busybox", "sh", "-c", '''{SERVER}''']
 
 [profiles.default.servers.order]
 """
+WITH_HOST = f"""
+[hosts.far]
+endpoint = "ssh://{getpass.getuser()}@{SSHD[0]}:{SSHD[1]}"
+"""
+WITH_FAR_SERVER = WITH_HOST + WITH_SERVER + 'host = "far"\n'
 
 
 def named(symbol):
@@ -55,17 +71,11 @@ def named(symbol):
 def symbols(executable):
     listed = subprocess.run(["nm", executable], capture_output=True, text=True, check=True).stdout
     columns = (line.split() for line in listed.splitlines())
-    return {name for _, kind, name in (c for c in columns if len(c) == 3) if kind in "tTwW"}
+    return {named(name) for _, kind, name in (c for c in columns if len(c) == 3) if kind in "tTwW"}
 
 
-def ran(profile):
-    with open(profile) as lines:
-        functions = (re.match(r"c?fn=\(\d+\) (\S+)", line) for line in lines)
-        return {re.sub(r"'\d+$", "", match[1]) for match in functions if match}
-
-
-def patterns(used, idle):
-    """Names are long: a beginning of each that no function has which did not run."""
+def patterns(part, idle):
+    """Names are long: a beginning of each that no function has which is not meant."""
     idle = sorted(idle)
 
     def is_of_idle(beginning):
@@ -76,54 +86,148 @@ def patterns(used, idle):
         beginnings = (name[:length] for length in range(SHORTEST, len(name), 10))
         return next((beginning + "*" for beginning in beginnings if not is_of_idle(beginning)), name + "*")
 
-    return sorted({shortest(name) for name in used})
+    return sorted({shortest(name) for name in part})
 
 
-def messages(calls):
-    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "order", "version": "1"}}
-    yield {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello}
-    yield {"jsonrpc": "2.0", "method": "notifications/initialized"}
-    for number, (method, params) in enumerate(calls, 1):
-        yield {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+class Stdio:
+    def __init__(self, command, environment):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+
+    def exchange(self, message):
+        self.process.stdin.write(json.dumps(message).encode() + b"\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline()) if "id" in message else None
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
-def over_stdio(command, environment, calls=CALLS):
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
-        for message in messages(calls):
-            process.stdin.write(json.dumps(message).encode() + b"\n")
-            process.stdin.flush()
-            if "id" in message:
-                assert "result" in json.loads(process.stdout.readline()), message
-        process.stdin.close()
+class Http:
+    def __init__(self, command, environment):
+        address = ["--transport", "http", "--host", ADDRESS[0], "--port", str(ADDRESS[1])]
+        self.process = subprocess.Popen(command + address, stderr=subprocess.DEVNULL, env=environment)
+        self.headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/json, text/event-stream",
+            "Authorization": f"Bearer {TOKEN}",
+        }
 
-
-def over_http(command, environment):
-    address = ["--transport", "http", "--host", ADDRESS[0], "--port", str(ADDRESS[1])]
-    headers = {
-        "Content-Type": "application/json",
-        "Accept": "application/json, text/event-stream",
-        "Authorization": f"Bearer {TOKEN}",
-    }
-
-    def post(message):
-        url = f"http://{ADDRESS[0]}:{ADDRESS[1]}/mcp"
-        request = urllib.request.Request(url, json.dumps(message).encode(), headers)
-        with urllib.request.urlopen(request, timeout=60) as response:
-            response.read()
-            return response.headers
-
-    with subprocess.Popen(command + address, stderr=subprocess.DEVNULL, env=environment) as process:
-        for message in messages(CALLS):
-            for _ in range(200):
-                try:
-                    session = post(message)["Mcp-Session-Id"]
+    def exchange(self, message):
+        request = urllib.request.Request(
+            f"http://{ADDRESS[0]}:{ADDRESS[1]}/mcp", json.dumps(message).encode(), self.headers
+        )
+        for _ in range(600):
+            try:
+                with urllib.request.urlopen(request, timeout=60) as response:
+                    said = response.read().decode()
                     break
-                except urllib.error.URLError as error:
-                    if not isinstance(error.reason, ConnectionRefusedError):
-                        raise
-                    time.sleep(0.1)
-            headers.setdefault("Mcp-Session-Id", session)
-        process.terminate()
+            except urllib.error.URLError as error:
+                if not isinstance(error.reason, ConnectionRefusedError):
+                    raise
+                time.sleep(0.1)
+        if "Mcp-Session-Id" in response.headers:
+            self.headers["Mcp-Session-Id"] = response.headers["Mcp-Session-Id"]
+        if "id" not in message:
+            return None
+        events = (line.removeprefix("data:") for line in said.splitlines() if re.match(r"data: ?\{", line))
+        return json.loads(next(events, said))
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+class Functions:
+    """What ran when, by names that every build gives."""
+
+    def __init__(self, executable):
+        self.executable = executable
+        self.known = symbols(executable)
+        self.start = {}
+        self.call = {}
+        self.once = set()
+
+    def run(self, transport, kind, calls, folder, config=""):
+        """Starts in a home that is new, and again when it is known what servers list."""
+        home = os.path.join(folder, f"home-{len(self.start)}")
+        os.mkdir(home)
+        with open(os.path.join(home, "config.toml"), "w") as file:
+            file.write(config)
+        first, call = self.traced(transport, calls, folder, home)
+        self.start[kind], self.call[kind] = self.traced(transport, calls, folder, home)
+        self.call[kind] |= call
+        if config:
+            self.once |= first
+        else:
+            self.start[kind] |= first
+
+    def traced(self, transport, calls, folder, home):
+        """What a start and a list need, and what calls need again and again."""
+        profile = os.path.join(home, "profile")
+        trace = ["valgrind", "--quiet", "--tool=callgrind", "--demangle=no", f"--callgrind-out-file={profile}"]
+        environment = os.environ | {"HOME": folder, "DOCKMASTER_HOME": home, "DOCKMASTER_TOKEN": TOKEN}
+        gateway = transport([*trace, self.executable, "gateway", "run"], environment)
+        numbers = itertools.count(1)
+
+        def exchange(method, params):
+            answer = gateway.exchange({"jsonrpc": "2.0", "id": next(numbers), "method": method, "params": params})
+            assert "result" in answer, answer
+
+        def ran():
+            # A moment for what goes on after the answer.
+            time.sleep(2)
+            command = ["callgrind_control", "--dump", str(gateway.process.pid)]
+            subprocess.run(command, check=True, capture_output=True)
+            newest = max(glob.glob(f"{profile}.*"), key=lambda path: int(path.rpartition(".")[2]))
+            with open(newest) as lines:
+                functions = (re.match(r"c?fn=\(\d+\) (\S+)", line) for line in lines)
+                return {named(re.sub(r"'\d+$", "", match[1])) for match in functions if match} & self.known
+
+        hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "order", "version": "1"}}
+        exchange("initialize", hello)
+        gateway.exchange({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        exchange("tools/list", {})
+        start = ran()
+        for call in calls:
+            exchange(*call)
+        self.once |= ran()
+        for call in 3 * calls:
+            exchange(*call)
+        call = ran()
+        gateway.end()
+        return start, call
+
+    def parts(self):
+        """What starts with servers need besides, what every start does, what calls do, and what is done once. A gateway
+        that is idle has little but the second in memory, and a call finds what it needs in few pages."""
+        bare = set().union(*(self.start[kind] for kind in self.start if kind.startswith(DOCKER)))
+        starts = set().union(*self.start.values())
+        calls = set().union(*self.call.values())
+        yield starts - bare - calls
+        yield bare - calls
+
+        def place(name):
+            return name not in bare, name not in starts, *(name not in called for called in self.call.values())
+
+        for _, alike in itertools.groupby(sorted(calls, key=place), place):
+            yield set(alike)
+        yield self.once - starts - calls
+
+    def write(self, file):
+        rest = set(self.known)
+        count = 0
+        with open(file, "w") as out:
+            out.write("/* Written by benches/order: functions that run when the program starts and serves. */\n")
+            out.write("SECTIONS {\n.text.used : {\n")
+            for part in self.parts():
+                rest -= part
+                listed = patterns(part, rest)
+                count += len(listed)
+                # Where the compiler thinks that a function runs seldom, it puts it among others of that kind.
+                out.writelines(f"*(.text.{name} .text.unlikely.{name})\n" for name in listed)
+            out.write("}\n}\nINSERT BEFORE .text;\n")
+        print(f"{count} functions in {file}", file=sys.stderr)
 
 
 def engine(method, path, body=b""):
@@ -144,46 +248,43 @@ def image():
         engine("DELETE", f"/images/{IMAGE}:1")
 
 
-def traced(run, executable, environment):
-    """The functions that ran, by the names that this build gave them."""
-    profile = os.path.join(environment["DOCKMASTER_HOME"], "profile")
-    trace = ["valgrind", "--quiet", "--tool=callgrind", "--demangle=no", f"--callgrind-out-file={profile}"]
-    run([*trace, executable, "gateway", "run"], environment)
-    return ran(profile)
-
-
-def with_servers(executable, environment):
-    """A start with a server in a container, whose list is known from an earlier one, and a call to it."""
-    with open(os.path.join(environment["DOCKMASTER_HOME"], "config.toml"), "w") as config:
-        config.write(CONFIG)
-    calls = [("tools/list", {}), ("tools/call", {"name": "order_echo", "arguments": {}})]
-    with image():
-        over_stdio([executable, "gateway", "run"], environment, calls)
-        return traced(lambda *here: over_stdio(*here, calls), executable, environment)
+@contextlib.contextmanager
+def sshd():
+    """One that lets this user in, and a home whose key and known hosts lead there."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = os.path.join(folder, ".ssh")
+        os.mkdir(home, 0o700)
+        key, own = os.path.join(home, "id_ed25519"), os.path.join(folder, "host_key")
+        for path in (key, own):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+        with open(own + ".pub") as public, open(os.path.join(home, "known_hosts"), "w") as known:
+            known.write(f"[{SSHD[0]}]:{SSHD[1]} {public.read()}")
+        os.makedirs("/run/sshd", exist_ok=True)
+        options = [f"AuthorizedKeysFile={key}.pub", "StrictModes=no", "PidFile=none", "UsePAM=no"]
+        options += [f"ListenAddress={SSHD[0]}:{SSHD[1]}", f"HostKey={own}"]
+        flags = [word for option in options for word in ("-o", option)]
+        process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-f", "/dev/null", *flags], stderr=subprocess.DEVNULL)
+        try:
+            for _ in range(100):
+                with contextlib.suppress(ConnectionRefusedError), socket.create_connection(SSHD):
+                    break
+                time.sleep(0.05)
+            yield folder
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def main(executable, file):
-    with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"DOCKMASTER_HOME": folder, "DOCKMASTER_TOKEN": TOKEN}
-        used = set().union(*(traced(run, executable, environment) for run in (over_stdio, over_http)))
-        further = with_servers(executable, environment)
-    used, further, known = ({named(symbol) for symbol in some} for some in (used, further, symbols(executable)))
-    used &= known
-    further &= known - used
-    # A gateway without servers touches nothing of the second part.
-    parts = {
-        "used": patterns(used, known - used),
-        "with_servers": patterns(further, known - used - further),
-    }
-    with open(file, "w") as out:
-        out.write("/* Written by benches/order: functions that run when the program starts and serves. */\n")
-        out.write("SECTIONS {\n")
-        for part, listed in parts.items():
-            out.write(f".text.{part} : {{\n")
-            out.writelines(f"*(.text.{name})\n" for name in listed)
-            out.write("}\n")
-        out.write("}\nINSERT BEFORE .text;\n")
-    print(f"{sum(map(len, parts.values()))} functions in {file}", file=sys.stderr)
+    functions = Functions(executable)
+    with image(), sshd() as folder:
+        functions.run(Stdio, DOCKER, DOCKER_CALLS, folder)
+        functions.run(Http, f"{DOCKER} over HTTP", DOCKER_CALLS, folder)
+        functions.run(Stdio, "relay", RELAYED, folder, WITH_SERVER)
+        functions.run(Http, "relay over HTTP", RELAYED, folder, WITH_SERVER)
+        functions.run(Stdio, "far", FAR, folder, WITH_HOST)
+        functions.run(Stdio, "far relay", RELAYED, folder, WITH_FAR_SERVER)
+    functions.write(file)
 
 
 main(*sys.argv[1:])
