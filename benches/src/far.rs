@@ -2,8 +2,8 @@
 //! `distance`.
 
 use crate::Place;
-use crate::distance;
-use crate::figures::Series;
+use crate::distance::{self, Byte, Way};
+use crate::figures::{Series, milliseconds};
 use crate::front::Home;
 use crate::http::Connection;
 use crate::machine::socket;
@@ -24,7 +24,7 @@ pub(crate) fn measure(page: &mut Page, place: &Place) -> Result<()> {
     let sshd = place.runtime.block_on(Sshd::start(""));
     firsts(page, place, &sshd)?;
     distance::wire(page, place, &sshd)?;
-    distance::server(page, place, &sshd)?;
+    distance::servers(page, place, &sshd)?;
     distance::cut(page, place)
 }
 
@@ -104,7 +104,8 @@ fn firsts(page: &mut Page, place: &Place, sshd: &Sshd) -> Result<()> {
         &format!(
             "An sshd on this machine, and the engine's own socket behind it. `ssh far true`, a first call over a new \
              connection (the gateway runs already), and the docker CLI in turns, {FIRSTS} times each; then {CALLS} calls \
-             over the connection that is there, each in turn with the same request to the daemon's socket."
+             over the connection that is there, each in turn with the same request to the daemon's socket and with a byte \
+             that comes back over TCP."
         ),
         "| what | ms |",
     );
@@ -124,9 +125,11 @@ fn firsts(page: &mut Page, place: &Place, sshd: &Sshd) -> Result<()> {
     }
     let mut server = hosts.gateway(place.dockmaster)?;
     let mut daemon = Connection::unix(&socket())?;
-    let (mut later, mut own) = (Series::default(), Series::default());
+    let mut byte = Byte::over(Way::Here)?;
+    let (mut later, mut own, mut trips) = (Series::default(), Series::default(), Series::default());
     server.call("ping_engine", &ping)?;
     for _ in 0..CALLS {
+        trips.time(|| byte.there_and_back())?;
         own.time(|| daemon.get("/_ping"))?;
         later.time(|| server.call("ping_engine", &ping))?;
     }
@@ -139,6 +142,7 @@ fn firsts(page: &mut Page, place: &Place, sshd: &Sshd) -> Result<()> {
         ]);
     }
     page.row(&["the daemon's own socket (`/_ping`)", &own.cell()]);
+    page.row(&["a byte there and back", &trips.cell()]);
     page.row(&["dockmaster, each later call", &later.cell()]);
     let ratio = first.median() / ssh.median();
     page.target(
@@ -146,6 +150,13 @@ fn firsts(page: &mut Page, place: &Place, sshd: &Sshd) -> Result<()> {
         "≤ 1.2 ×",
         &format!("{ratio:.2} ×"),
         ratio <= 1.2,
+    );
+    let over = later.median() - trips.median();
+    page.target(
+        "each later call, over a network round trip, one after the other",
+        "≤ 1 ms",
+        &format!("{} ms", milliseconds(over)),
+        over <= 1.0,
     );
     Ok(())
 }
