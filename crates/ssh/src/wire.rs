@@ -4,8 +4,11 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// How much is taken off a stream at once, in bytes. russh asks for the length of each packet and then for its rest.
+const BUFFER: usize = 16 << 10;
 
 /// A TCP connection, or a stream through another host.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -14,14 +17,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A stream that ends when it is cut.
 pub(crate) struct Wire {
-    inner: Box<dyn Duplex>,
+    inner: BufReader<Box<dyn Duplex>>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Wire {
     pub(crate) fn new(inner: Box<dyn Duplex>, cut: CancellationToken) -> Self {
         Self {
-            inner,
+            inner: BufReader::with_capacity(BUFFER, inner),
             cut: Box::pin(cut.cancelled_owned()),
         }
     }
