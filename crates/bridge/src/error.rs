@@ -35,6 +35,11 @@ pub enum Error {
         /// Why not.
         cause: engine::Error,
     },
+    /// The engine does not let it out while it runs, as Podman does with a container that was made without a network.
+    #[error(
+        "its engine can't give it a way out while it runs ({0}); made anew, by `dockmaster host upgrade`, it has one"
+    )]
+    Fixed(engine::Error),
     /// There is no bridge where one was.
     #[error(
         "the bridge is not there any more; `dockmaster host uninstall` forgets it, `dockmaster host install` makes another one"

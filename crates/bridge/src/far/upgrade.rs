@@ -4,26 +4,49 @@ use base::names::ImageRef;
 use engine::Filters;
 use engine::guard::BRIDGE_LABEL;
 use engine::ops::containers::{ContainerQuery, Stop};
+use engine::ops::images::RemoveImage;
 use serde_json::Value;
 
 use super::{Bridge, Part};
 use crate::container::Place;
-use crate::{Error, Executable};
+use crate::{Error, Executable, guards};
 
 impl Bridge {
-    /// Replaces the container by one of another executable, with the same state. `is_well` is asked once the new one
+    /// Brings the image of another executable to the host, for [`Self::upgrade`]; until then nothing else is changed.
+    ///
+    /// # Errors
+    /// As [`Self::install`].
+    pub async fn prepare(&self, executable: &Executable, place: &Place) -> Result<ImageRef, Error> {
+        self.import(executable, place).await
+    }
+
+    /// Takes away an image that was brought and is not run.
+    pub async fn discard(&self, image: &ImageRef) {
+        let guard = guards::of_unlabelled(&self.shared.user.options().guard);
+        // Not by force: one that is run after all stays.
+        let removed = self
+            .shared
+            .user
+            .behind(guard)
+            .image_remove(image, RemoveImage::default())
+            .await;
+        if let Err(error) = removed {
+            tracing::debug!(%error, "an image of the bridge is left, until the next upgrade");
+        }
+    }
+
+    /// Replaces the container by one of another image, with the same state. `is_well` is asked once the new one
     /// answers, with that one and what it says of itself; when it says no, or anything fails, the one before goes on.
     ///
     /// # Errors
-    /// As [`Self::install`]; [`Error::Restored`] when the new one did not work, and [`Error::BrokenOff`] when the one before
+    /// The engine refuses; [`Error::Restored`] when the new one did not work, and [`Error::BrokenOff`] when the one before
     /// could not be brought back either.
-    pub async fn upgrade<W>(&self, executable: &Executable, place: &Place, is_well: W) -> Result<(), Error>
+    pub async fn upgrade<W>(&self, image: &ImageRef, place: &Place, is_well: W) -> Result<(), Error>
     where
         W: AsyncFnOnce(&Self, Vec<u8>) -> Result<(), Error>,
     {
         let before = self.inspect().await?.ok_or(Error::Gone)?;
-        let image = self.import(executable, place).await?;
-        if let Err(error) = self.replace(&image, place, is_well).await {
+        if let Err(error) = self.replace(image, place, is_well).await {
             let error = Box::new(error);
             if let Err(cause) = self.restore().await {
                 let cause = Box::new(cause);

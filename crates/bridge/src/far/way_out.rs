@@ -13,7 +13,7 @@ impl Bridge {
     /// Gives it a way out, or takes that away. What is so already stays as it is.
     ///
     /// # Errors
-    /// The engine refuses, as Podman does for a container that was made without one: an upgrade makes it anew.
+    /// [`Error::Fixed`] where only a bridge that is made anew can have one; the engine refuses, such as for want of addresses.
     pub async fn set_way_out(&self, open: bool) -> Result<(), Error> {
         let own = self.container()?;
         let found = self.inspect().await?.ok_or(Error::Gone)?;
@@ -34,19 +34,18 @@ impl Bridge {
             // Also one that could not be removed before.
             return self.remove_network().await;
         }
-        let failed = |cause| Error::engine("give it a way out", cause);
         let network = self.make_network().await?;
         if networks.get(NOWHERE).is_some() {
             let nowhere = NetworkRef::parse(NOWHERE).map_err(|error| Error::Silent(error.to_string()))?;
             let guard = guards::of_unlabelled(&self.shared.user.options().guard);
             let engine = self.shared.user.behind(guard);
             let left = engine.network_disconnect(&nowhere, &own, Leave::Orderly).await;
-            left.map_err(failed)?;
+            left.map_err(Error::Fixed)?;
         }
         engine
             .network_connect(&network, &own, &Join::default())
             .await
-            .map_err(failed)
+            .map_err(Error::Fixed)
     }
 
     /// The network of its way out, made where it is not there.

@@ -75,10 +75,8 @@ impl Ways {
                 .await
                 .with_context(|| format!("the bridge on {name} could not be told what it is to run"))?
         };
-        if needed && let Err(error) = open(&self.settings, name, &bridge).await {
-            let error = error.context(format!(
-                "the bridge on {name} can't reach hosts yet; `dockmaster host upgrade {name}` makes it anew with a way out"
-            ));
+        if needed && let Err(error) = open(&self.settings, name, &bridge, &record.revision).await {
+            let error = error.context(format!("the bridge on {name} can't reach hosts yet"));
             if by_this {
                 return Err(error);
             }
@@ -159,10 +157,14 @@ fn client(door: Door) -> fetch::Client {
     fetch::Client::over_streams(options, Arc::new(door))
 }
 
-/// Gives a bridge its way out, once.
-async fn open(settings: &Settings, host: &str, bridge: &Bridge) -> Result<()> {
+/// Gives a bridge its way out, once, for the parcel of this revision.
+async fn open(settings: &Settings, host: &str, bridge: &Bridge, revision: &str) -> Result<()> {
     let _one = Record::lock(settings, host).await?;
-    reach::mend(settings, host, bridge).await?;
+    let record = reach::mend(settings, host, bridge).await?;
+    // Another gateway's has come over it, and what that needs was seen to then.
+    if record.revision != revision {
+        return Ok(());
+    }
     Ok(bridge.set_way_out(true).await?)
 }
 

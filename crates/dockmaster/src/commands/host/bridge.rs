@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use base::names::ImageRef;
 use bridge::{Bridge, Executable, Place};
 use engine::Endpoint;
 use serde::Deserialize;
@@ -93,11 +94,41 @@ pub(super) async fn install(
 /// Replaces the bridge by this Dockmaster.
 pub(super) async fn upgrade(settings: &Settings, name: &str, executable: Option<PathBuf>) -> Result<Exit> {
     let (engine, _) = engines::of(settings, name)?;
-    let bridge = Bridge::new(&engine, &known(settings, name)?.id);
     let executable = executable_of(executable)?;
-    // Until it is done, nobody else reaches the bridge.
-    let one = Record::lock(settings, name).await?;
-    let record = reach::mend(settings, name, &bridge).await?;
+    let known = known(settings, name)?;
+    let bridge = Bridge::new(&engine, &known.id);
+    // This takes long, and others use the bridge meanwhile.
+    let image = bridge.prepare(&executable, &place(&known)).await?;
+    let replaced = replace(settings, name, &bridge, &image).await;
+    let Replaced { record, version } = match replaced {
+        Ok(replaced) => replaced,
+        Err(error) => {
+            bridge.discard(&image).await;
+            return Err(error);
+        }
+    };
+    let before = if record.version == version {
+        String::new()
+    } else {
+        format!(" (was {})", record.version)
+    };
+    output::line(&format!(
+        "upgraded the bridge on {name}: Dockmaster {version}{before}, with a new key"
+    ))?;
+    go_on(settings, name).await?;
+    Ok(Exit::Done)
+}
+
+/// What was there before, and the version of what is there now.
+struct Replaced {
+    record: Record,
+    version: String,
+}
+
+/// Has the bridge run another image. Until that is done, nobody else reaches it.
+async fn replace(settings: &Settings, name: &str, bridge: &Bridge, image: &ImageRef) -> Result<Replaced> {
+    let _one = Record::lock(settings, name).await?;
+    let record = reach::mend(settings, name, bridge).await?;
     let mut version = String::new();
     let is_well = async |bridge: &Bridge, said: Vec<u8>| -> Result<(), bridge::Error> {
         let fine = async {
@@ -109,7 +140,7 @@ pub(super) async fn upgrade(settings: &Settings, name: &str, executable: Option<
         fine.await
             .map_err(|error| bridge::Error::Said(format!("{error:#}")))
     };
-    let upgraded = bridge.upgrade(&executable, &place(&record), is_well).await;
+    let upgraded = bridge.upgrade(image, &place(&record), is_well).await;
     if let Err(error) = upgraded {
         // The new one may have been well for a moment, and have got a key, which stays valid.
         if let Some(mut now) = Record::read(settings, name)? {
@@ -118,17 +149,7 @@ pub(super) async fn upgrade(settings: &Settings, name: &str, executable: Option<
         }
         return Err(error.into());
     }
-    drop(one);
-    let before = if record.version == version {
-        String::new()
-    } else {
-        format!(" (was {})", record.version)
-    };
-    output::line(&format!(
-        "upgraded the bridge on {name}: Dockmaster {version}{before}, with a new key"
-    ))?;
-    go_on(settings, name).await?;
-    Ok(Exit::Done)
+    Ok(Replaced { record, version })
 }
 
 /// Takes the bridge away with all that is its own.

@@ -198,6 +198,31 @@ async fn every_step_broken_off(steps: &[(&str, usize)]) -> Result<(), &'static s
     Ok(())
 }
 
+/// Bringing an image to a host can take minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_go_on_while_an_upgrade_brings_its_image() {
+    let daemon = all_engines().swap_remove(0);
+    let bridged = on(&daemon).await;
+    bridged.install();
+    bridged.calls("call 1");
+    let relay = Relay::holding(&daemon, "/images/create");
+    let config = bridged.file("config.toml");
+    let direct = fs_err::read_to_string(&config).unwrap();
+    fs_err::write(&config, direct.replace(&daemon.endpoint(), &relay.endpoint())).unwrap();
+    let mut upgrade = bridged
+        .small_command(&["host", "upgrade", "far"])
+        .spawn()
+        .unwrap();
+    relay.held().await;
+    fs_err::write(&config, direct).unwrap();
+    bridged.calls("call 2");
+    upgrade.kill().unwrap();
+    upgrade.wait().unwrap();
+    drop(relay);
+    bridged.calls("call 3");
+    bridged.uninstall().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_that_is_broken_off_early_leaves_one_bridge() {
     let broken_off = every_step_broken_off(&[
