@@ -22,7 +22,7 @@ use futures_util::{FutureExt, StreamExt};
 use ssh::{Client, Outputs, Piece, Running};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Mutex, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::rules::Program;
 use crate::runner::{Command, Exit, Fault, How, Process, Reach, Runner, Started, Which};
@@ -65,7 +65,15 @@ pub struct Far {
 
 /// The keeper of a host, once there is one.
 #[derive(Default)]
-pub struct Keeping(Mutex<Option<Arc<Keeper>>>);
+pub struct Keeping(Mutex<Last>);
+
+/// What became of the last one that was wanted.
+#[derive(Default)]
+struct Last {
+    keeper: Option<Arc<Keeper>>,
+    /// When there was none, and why.
+    failed: Option<(Instant, String)>,
+}
 
 impl Runner for Far {
     fn place(&self) -> String {
@@ -168,10 +176,21 @@ impl Far {
 
     /// There is a keeper from then on; whether it still hears, shows when it is told something.
     async fn keeper(&self, client: &Client) -> Result<Arc<Keeper>, String> {
-        let mut kept = self.keeping.0.lock().await;
-        match kept.as_ref().filter(|keeper| keeper.is_open()) {
-            Some(keeper) => Ok(Arc::clone(keeper)),
-            None => Ok(Arc::clone(kept.insert(Arc::new(Keeper::begin(client).await?)))),
+        let asked = Instant::now();
+        let mut last = self.keeping.0.lock().await;
+        if let Some(keeper) = last.keeper.as_ref().filter(|keeper| keeper.is_open()) {
+            return Ok(Arc::clone(keeper));
+        }
+        // Whoever waited for an attempt in vain makes none of their own, one after the other.
+        if let Some((_, why)) = last.failed.as_ref().filter(|(when, _)| *when >= asked) {
+            return Err(why.clone());
+        }
+        match Keeper::begin(client).await {
+            Ok(keeper) => Ok(Arc::clone(last.keeper.insert(Arc::new(keeper)))),
+            Err(why) => {
+                last.failed = Some((Instant::now(), why.clone()));
+                Err(why)
+            }
         }
     }
 
@@ -192,7 +211,7 @@ impl Far {
                 // It went with an earlier connection.
                 Added::Never => {
                     let is_it = |held: &mut Arc<Keeper>| Arc::ptr_eq(held, &kept.keeper);
-                    drop(self.keeping.0.lock().await.take_if(is_it));
+                    drop(self.keeping.0.lock().await.keeper.take_if(is_it));
                     kept.keeper = self.keeper(client).await?;
                 }
             }

@@ -66,10 +66,14 @@ fn over(by: By, sshd: Sshd, rules: Rules) -> There {
         By::System => Client::System(ssh::System::by(sshd.client(""), target)),
         By::Shared => Client::System(ssh::System::by(sshd.client(&shared), target)),
     };
-    let kept = client.clone();
+    let server = by_client(client.clone(), rules);
+    There { server, client, sshd }
+}
+
+fn by_client(client: Client, rules: Rules) -> ShellServer {
     let runner = Far {
         name: "far".to_owned(),
-        client: Arc::new(move || Ok(kept.clone())),
+        client: Arc::new(move || Ok(client.clone())),
         path: "/usr/local/bin:/usr/bin:/bin".to_owned(),
         env: BTreeMap::from([("LANG".to_owned(), "C.UTF-8".to_owned())]),
         dir: Some("/".to_owned()),
@@ -79,20 +83,55 @@ fn over(by: By, sshd: Sshd, rules: Rules) -> There {
         runner: Arc::new(runner),
         roots: Vec::new(),
     };
-    let server = ShellServer::new(Options {
+    ShellServer::new(Options {
         here: None,
         elsewhere: vec![("far".to_owned(), place)],
         variables: rules.allow.is_some().then(Vec::new),
         rules,
         timeout: Duration::from_mins(1),
         answer_tokens: 4_000,
-    });
-    There { server, client, sshd }
+    })
 }
 
 /// A number of seconds that no other process sleeps for.
 fn long(number: u32) -> String {
     format!("{}{number}", 5_000_000 + std::process::id())
+}
+
+/// One that is away is asked once for all who wait, not by each of them in turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_of_a_host_that_is_away_wait_together() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = ssh::Target {
+        user: None,
+        host: "127.0.0.1".into(),
+        port: Some(silent.local_addr().unwrap().port()),
+    };
+    let sshd = Sshd::start("").await;
+    let client = Client::System(ssh::System::by(sshd.client("ConnectTimeout 2"), target));
+    let server = by_client(client, free());
+    let asked = async {
+        let mut connections = Vec::new();
+        loop {
+            connections.push(silent.accept().await.unwrap());
+            assert_eq!(connections.len(), 1, "somebody asks again");
+        }
+    };
+    let call = || {
+        failed(
+            &server,
+            "run_command",
+            json!({"command": ["true"], "host": "far"}),
+        )
+    };
+    let answered = async { tokio::join!(call(), call(), call()) };
+    let answers = tokio::select! {
+        answers = answered => answers,
+        () = asked => unreachable!("it goes on"),
+    };
+    for said in <[String; 3]>::from(answers) {
+        assert!(said.contains("true can't be started on host far"), "{said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
