@@ -405,7 +405,7 @@ impl Planned {
         }
         let user = &inner.user.options().guard;
         if !inner.gives() {
-            let fault = "it needs a Docker socket, and a filtered one can only be given to containers on this machine";
+            let fault = "it needs a Docker socket, and a filtered one is given to containers on the same machine only";
             return Err(Error::plan(server, fault));
         }
         // Another user of the engine may have a server of the same name.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::Around;
 use crate::lack::{Lack, LackSort};
 use crate::place::{Fitting, Place};
-use crate::plan::{Container, Network, Root, Source, Target};
+use crate::plan::{Container, Mount, Network, Root, Source, Target};
 use crate::setup::Setup;
 use crate::tools::{Does, Tool};
 
@@ -178,21 +178,20 @@ impl<'a> Placed<'a> {
                     ),
                 );
             }
-            let Some(away) = &self.away else {
-                continue;
-            };
-            if container.docker_socket {
+            if let (true, Some(host)) = (container.docker_socket, alone) {
+                let install = if is_declared {
+                    String::new()
+                } else {
+                    format!("dockmaster host install {host}; or ")
+                };
                 lack(
-                    away,
-                    "it needs a Docker socket, and a filtered one can only be given to containers on this machine",
-                    "run it here",
+                    host,
+                    "it needs a Docker socket, and a filtered one is given to containers on the same machine only",
+                    &format!("{install}run it here"),
                 );
             }
-            if container
-                .mounts
-                .iter()
-                .any(|mount| matches!(mount.source, Source::Secret(_)))
-            {
+            let is_file = |mount: &Mount| matches!(mount.source, Source::Secret(_));
+            if let (true, Some(away)) = (container.mounts.iter().any(is_file), &self.away) {
                 lack(
                     away,
                     "it wants a secret as a file, which can only be given to containers on this machine",
@@ -357,5 +356,61 @@ mod tests {
             })),
             "prod  Some(\"prod\") Some(\"prod\")",
         );
+    }
+
+    #[test]
+    fn what_a_server_lacks_where_it_is_placed() {
+        let socket = Container {
+            docker_socket: true,
+            ..Container::default()
+        };
+        let file = Container {
+            mounts: vec![Mount {
+                source: Source::Secret("key".to_owned()),
+                target: "/run/key".to_owned(),
+                read_only: true,
+            }],
+            ..Container::default()
+        };
+        let reaching = Container {
+            network: Network::Hosts(Vec::new()),
+            ..Container::default()
+        };
+        for (beside, expected) in [
+            (Beside::Us, ["", "", ""]),
+            (
+                Beside::Bridge,
+                [
+                    "",
+                    "it wants a secret as a file, which can only be given to containers on this machine",
+                    "",
+                ],
+            ),
+            (
+                Beside::Nobody,
+                [
+                    "it needs a Docker socket, and a filtered one is given to containers on the same machine only",
+                    "it wants a secret as a file, which can only be given to containers on this machine",
+                    "it may reach only the hosts that it declares, through a proxy of Dockmaster's on the same machine, and \
+                     there is no bridge there",
+                ],
+            ),
+        ] {
+            let roots = Vec::new();
+            let placed = Placed::there(
+                &Around::default(),
+                &[("prod", &roots, beside)],
+                Commands::Permitted,
+            );
+            let found = [&socket, &file, &reaching].map(|container| {
+                let lacks = placed.lacks("s", &Target::Container(container.clone()));
+                lacks.first().map(|lack| lack.what.clone()).unwrap_or_default()
+            });
+            let expected = expected.map(|why| match why {
+                "" => String::new(),
+                why => format!("s can't run on prod: {why}"),
+            });
+            assert_eq!(found, expected);
+        }
     }
 }

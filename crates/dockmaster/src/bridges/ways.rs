@@ -76,7 +76,13 @@ impl Ways {
                 .with_context(|| format!("the bridge on {name} could not be told what it is to run"))?
         };
         if needed && let Err(error) = open(&self.settings, name, &bridge, &record.revision).await {
-            let error = error.context(format!("the bridge on {name} can't reach hosts yet"));
+            let mend = match error.downcast_ref() {
+                Some(bridge::Error::Fixed(_)) => {
+                    format!("; `dockmaster host upgrade {name}` makes it anew with a way out")
+                }
+                _ => String::new(),
+            };
+            let error = error.context(format!("the bridge on {name} can't reach hosts yet{mend}"));
             if by_this {
                 return Err(error);
             }

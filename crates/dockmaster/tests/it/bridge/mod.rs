@@ -5,6 +5,7 @@ mod engines;
 mod life;
 mod passing;
 mod sharing;
+mod socket;
 mod talker;
 
 use std::ops::Deref;
