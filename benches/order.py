@@ -2,12 +2,11 @@
 
 import bisect
 import contextlib
-import getpass
-import glob
 import io
 import itertools
 import json
 import os
+import pwd
 import re
 import socket
 import subprocess
@@ -57,7 +56,7 @@ args = ["busybox", "sh", "-c", '''{SERVER}''']
 """
 WITH_HOST = f"""
 [hosts.far]
-endpoint = "ssh://{getpass.getuser()}@{SSHD[0]}:{SSHD[1]}"
+endpoint = "ssh://{pwd.getpwuid(os.geteuid()).pw_name}@{SSHD[0]}:{SSHD[1]}"
 """
 WITH_FAR_SERVER = WITH_HOST + WITH_SERVER + 'host = "far"\n'
 
@@ -89,6 +88,14 @@ def patterns(part, idle):
     return sorted({shortest(name) for name in part})
 
 
+def ended(process):
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class Stdio:
     def __init__(self, command, environment):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
@@ -99,8 +106,9 @@ class Stdio:
         return json.loads(self.process.stdout.readline()) if "id" in message else None
 
     def end(self):
-        self.process.stdin.close()
-        self.process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        ended(self.process)
 
 
 class Http:
@@ -135,7 +143,7 @@ class Http:
 
     def end(self):
         self.process.terminate()
-        self.process.wait()
+        ended(self.process)
 
 
 class Functions:
@@ -164,7 +172,7 @@ class Functions:
 
     def traced(self, transport, calls, folder, home):
         """What a start and a list need, and what calls need again and again."""
-        profile = os.path.join(home, "profile")
+        profile = os.path.join(tempfile.mkdtemp(dir=folder), "profile")
         trace = ["valgrind", "--quiet", "--tool=callgrind", "--demangle=no", f"--callgrind-out-file={profile}"]
         environment = os.environ | {"HOME": folder, "DOCKMASTER_HOME": home, "DOCKMASTER_TOKEN": TOKEN}
         gateway = transport([*trace, self.executable, "gateway", "run"], environment)
@@ -174,13 +182,14 @@ class Functions:
             answer = gateway.exchange({"jsonrpc": "2.0", "id": next(numbers), "method": method, "params": params})
             assert "result" in answer, answer
 
+        dumps = itertools.count(1)
+
         def ran():
             # A moment for what goes on after the answer.
             time.sleep(2)
             command = ["callgrind_control", "--dump", str(gateway.process.pid)]
             subprocess.run(command, check=True, capture_output=True)
-            newest = max(glob.glob(f"{profile}.*"), key=lambda path: int(path.rpartition(".")[2]))
-            with open(newest) as lines:
+            with open(f"{profile}.{next(dumps)}") as lines:
                 functions = (re.match(r"c?fn=\(\d+\) (\S+)", line) for line in lines)
                 return {named(re.sub(r"'\d+$", "", match[1])) for match in functions if match} & self.known
 
@@ -218,18 +227,15 @@ class Functions:
 
     def write(self, file):
         rest = set(self.known)
-        count = 0
+        lines = []
+        for part in self.parts():
+            rest -= part
+            # Where the compiler thinks that a function runs seldom, it puts it among others of that kind.
+            lines += (f"*(.text.{name} .text.unlikely.{name})\n" for name in patterns(part, rest))
         with open(file, "w") as out:
             out.write("/* Written by benches/order: functions that run when the program starts and serves. */\n")
-            out.write("SECTIONS {\n.text.used : {\n")
-            for part in self.parts():
-                rest -= part
-                listed = patterns(part, rest)
-                count += len(listed)
-                # Where the compiler thinks that a function runs seldom, it puts it among others of that kind.
-                out.writelines(f"*(.text.{name} .text.unlikely.{name})\n" for name in listed)
-            out.write("}\n}\nINSERT BEFORE .text;\n")
-        print(f"{count} functions in {file}", file=sys.stderr)
+            out.writelines(["SECTIONS {\n.text.used : {\n", *lines, "}\n}\nINSERT BEFORE .text;\n"])
+        print(f"{len(lines)} functions in {file}", file=sys.stderr)
 
 
 def engine(method, path, body=b""):
@@ -271,6 +277,7 @@ def sshd():
             for _ in range(100):
                 with contextlib.suppress(ConnectionRefusedError), socket.create_connection(SSHD):
                     break
+                assert process.poll() is None, f"sshd can't listen on port {SSHD[1]}"
                 time.sleep(0.05)
             yield folder
         finally:

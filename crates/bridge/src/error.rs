@@ -35,7 +35,7 @@ pub enum Error {
         /// Why not.
         cause: engine::Error,
     },
-    /// The engine does not let it out while it runs, as Podman does with a container that was made without a network.
+    /// Podman lets none out while it runs that was made without a network; one that is made anew has a way out.
     #[error(
         "its engine can't give it a way out while it runs ({0}); made anew, by `dockmaster host upgrade`, it has one"
     )]

@@ -355,11 +355,7 @@ impl Bridge {
             given.ok_or_else(|| Error::Silent("its engine does not say where volumes lie".to_owned()))?;
         // Podman connects no container that was made without a network, and Docker starts none without the one it was made
         // with.
-        let failed = |cause| Error::engine("ask the engine what it is", cause);
-        let version = engine.system_version().await.map_err(failed)?;
-        let mut parts = version["Components"].as_array().into_iter().flatten();
-        let is_podman = parts.any(|part| part["Name"] == "Podman Engine");
-        let network = if place.way_out && is_podman {
+        let network = if place.way_out && self.is_on_podman().await? {
             self.make_network().await?.to_string()
         } else {
             NOWHERE.to_owned()
@@ -379,6 +375,13 @@ impl Bridge {
             .await
             .map_err(|cause| Error::engine("make its container", cause))?;
         Ok(())
+    }
+
+    async fn is_on_podman(&self) -> Result<bool, Error> {
+        let failed = |cause| Error::engine("ask the engine what it is", cause);
+        let version = self.shared.engine.system_version().await.map_err(failed)?;
+        let mut parts = version["Components"].as_array().into_iter().flatten();
+        Ok(parts.any(|part| part["Name"] == "Podman Engine"))
     }
 
     async fn start(&self) -> Result<(), Error> {

@@ -392,7 +392,7 @@ impl Place {
             russh::Error::Version => "what answers there does not speak SSH 2; is the port right?".into(),
             russh::Error::NoCommonAlgo { kind, theirs, .. } => format!(
                 "no {kind:?} algorithm in common; it offers {}, of which none is safe and known here; with ssh = \"system\" \
-                 for this host the system's ssh reaches it",
+                 for this host the system's ssh may reach it, if its configuration allows one of these",
                 base::text::cut(&base::text::clean(&theirs.join(", ")), 200)
             ),
             other => base::text::cut(&base::text::clean(&other.to_string()), 300).to_owned(),

@@ -112,7 +112,12 @@ impl OwnEngine {
 
     /// Lets it hang: the system still takes connections for it, and nobody answers.
     pub async fn freeze(&self) {
-        self.signal("STOP").await;
+        let id = self.signal("STOP").await;
+        // Its threads stop one after the other.
+        eventually("the engine of this test to stand still", async || {
+            is_still(id).then_some(())
+        })
+        .await;
     }
 
     /// Lets it go on.
@@ -124,7 +129,7 @@ impl OwnEngine {
         Path::join(self.folder.path(), "d.sock")
     }
 
-    async fn signal(&self, signal: &str) {
+    async fn signal(&self, signal: &str) -> u32 {
         let id = self
             .process
             .as_ref()
@@ -138,6 +143,7 @@ impl OwnEngine {
             status.is_ok_and(|status| status.success()),
             "kill -s {signal} {id}"
         );
+        id
     }
 
     async fn wait(&mut self) {
@@ -145,6 +151,16 @@ impl OwnEngine {
             process.wait().await.expect("a child can be waited for");
         }
     }
+}
+
+/// Whether all threads of a process are stopped (state `T` in `proc_pid_stat(5)`, behind the name in brackets).
+fn is_still(id: u32) -> bool {
+    let tasks = fs_err::read_dir(format!("/proc/{id}/task"));
+    tasks.into_iter().flatten().flatten().all(|task| {
+        let stat = fs_err::read_to_string(task.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('T'))
+    })
 }
 
 /// Whether a daemon answers there. One that is starting takes connections and drops them, so no failure counts.

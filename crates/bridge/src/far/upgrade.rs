@@ -17,6 +17,7 @@ impl Bridge {
     /// # Errors
     /// As [`Self::install`].
     pub async fn prepare(&self, executable: &Executable, place: &Place) -> Result<ImageRef, Error> {
+        self.state().await?.ok_or(Error::Gone)?;
         self.import(executable, place).await
     }
 

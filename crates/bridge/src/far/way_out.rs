@@ -34,18 +34,23 @@ impl Bridge {
             // Also one that could not be removed before.
             return self.remove_network().await;
         }
+        let is_podman = self.is_on_podman().await?;
+        let failed = |cause| match cause {
+            engine::Error::Daemon { .. } | engine::Error::Conflict { .. } if is_podman => Error::Fixed(cause),
+            cause => Error::engine("give it a way out", cause),
+        };
         let network = self.make_network().await?;
         if networks.get(NOWHERE).is_some() {
             let nowhere = NetworkRef::parse(NOWHERE).map_err(|error| Error::Silent(error.to_string()))?;
             let guard = guards::of_unlabelled(&self.shared.user.options().guard);
             let engine = self.shared.user.behind(guard);
             let left = engine.network_disconnect(&nowhere, &own, Leave::Orderly).await;
-            left.map_err(Error::Fixed)?;
+            left.map_err(failed)?;
         }
         engine
             .network_connect(&network, &own, &Join::default())
             .await
-            .map_err(Error::Fixed)
+            .map_err(failed)
     }
 
     /// The network of its way out, made where it is not there.

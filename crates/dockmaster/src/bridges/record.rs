@@ -98,7 +98,11 @@ impl Record {
 
     /// Forgets it.
     pub(crate) fn forget(settings: &Settings, host: &str) -> Result<()> {
-        for path in [file(settings, host), lock_file(settings, host)] {
+        for path in [
+            file(settings, host),
+            lock_file(settings, host),
+            upgrade_lock_file(settings, host),
+        ] {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(error).context("can't forget the bridge");
@@ -111,14 +115,13 @@ impl Record {
 
     /// Waits for others who change the bridge of a host, and keeps them away until the lock is dropped.
     pub(crate) async fn lock(settings: &Settings, host: &str) -> Result<std::fs::File> {
-        let path = lock_file(settings, host);
-        private::folder(&folder(settings))?;
-        let locked = tokio::task::spawn_blocking(move || {
-            let file = fs::File::create(path)?.into_file();
-            file.lock()?;
-            io::Result::Ok(file)
-        });
-        locked.await?.context("can't lock what is known of the bridge")
+        locked(settings, lock_file(settings, host)).await
+    }
+
+    /// Waits for others who upgrade the bridge of a host, and keeps them away until the lock is dropped: each removes the
+    /// images that are not its own.
+    pub(crate) async fn lock_upgrades(settings: &Settings, host: &str) -> Result<std::fs::File> {
+        locked(settings, upgrade_lock_file(settings, host)).await
     }
 
     /// By which this side is let in.
@@ -194,4 +197,18 @@ fn file(settings: &Settings, host: &str) -> PathBuf {
 
 fn lock_file(settings: &Settings, host: &str) -> PathBuf {
     folder(settings).join(format!("{host}.lock"))
+}
+
+fn upgrade_lock_file(settings: &Settings, host: &str) -> PathBuf {
+    folder(settings).join(format!("{host}.upgrade"))
+}
+
+async fn locked(settings: &Settings, path: PathBuf) -> Result<std::fs::File> {
+    private::folder(&folder(settings))?;
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = fs::File::create(path)?.into_file();
+        file.lock()?;
+        io::Result::Ok(file)
+    });
+    locked.await?.context("can't lock what is known of the bridge")
 }

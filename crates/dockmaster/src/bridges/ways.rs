@@ -167,8 +167,8 @@ fn client(door: Door) -> fetch::Client {
 async fn open(settings: &Settings, host: &str, bridge: &Bridge, revision: &str) -> Result<()> {
     let _one = Record::lock(settings, host).await?;
     let record = reach::mend(settings, host, bridge).await?;
-    // Another gateway's has come over it, and what that needs was seen to then.
-    if record.revision != revision {
+    // Another one has come over it, which is to have none.
+    if record.revision != revision && !record.way_out {
         return Ok(());
     }
     Ok(bridge.set_way_out(true).await?)

@@ -95,11 +95,13 @@ pub(super) async fn install(
 pub(super) async fn upgrade(settings: &Settings, name: &str, executable: Option<PathBuf>) -> Result<Exit> {
     let (engine, _) = engines::of(settings, name)?;
     let executable = executable_of(executable)?;
+    known(settings, name)?;
+    let _one = Record::lock_upgrades(settings, name).await?;
     let known = known(settings, name)?;
     let bridge = Bridge::new(&engine, &known.id);
     // This takes long, and others use the bridge meanwhile.
     let image = bridge.prepare(&executable, &place(&known)).await?;
-    let replaced = replace(settings, name, &bridge, &image).await;
+    let replaced = replace(settings, name, &bridge, &known.id, &image).await;
     let Replaced { record, version } = match replaced {
         Ok(replaced) => replaced,
         Err(error) => {
@@ -126,9 +128,20 @@ struct Replaced {
 }
 
 /// Has the bridge run another image. Until that is done, nobody else reaches it.
-async fn replace(settings: &Settings, name: &str, bridge: &Bridge, image: &ImageRef) -> Result<Replaced> {
+async fn replace(
+    settings: &Settings,
+    name: &str,
+    bridge: &Bridge,
+    id: &str,
+    image: &ImageRef,
+) -> Result<Replaced> {
     let _one = Record::lock(settings, name).await?;
     let record = reach::mend(settings, name, bridge).await?;
+    if record.id != id {
+        bail!(
+            "the bridge on {name} was uninstalled and another one installed just now; nothing was upgraded"
+        );
+    }
     let mut version = String::new();
     let is_well = async |bridge: &Bridge, said: Vec<u8>| -> Result<(), bridge::Error> {
         let fine = async {
