@@ -18,6 +18,10 @@ use crate::redact::REDACTED;
 
 /// Values of fewer bytes are not looked for: they would hit innocent text.
 pub const SHORTEST: usize = 8;
+/// Words of fewer bytes are not looked for by themselves where the value has several lines.
+const SHORTEST_WORD: usize = 24;
+/// Most words of one value that are looked for by themselves.
+const MOST_WORDS: usize = 256;
 
 /// Knows some secret values and finds them in text.
 ///
@@ -54,7 +58,13 @@ impl KnownSecrets {
         let before = known.values.len();
         for value in values {
             if value.expose().len() >= SHORTEST && !known.values.contains(&value) {
+                let words: Vec<Secret> = words(value.expose()).map(Secret::new).collect();
                 known.values.push(value);
+                for word in words {
+                    if !known.values.contains(&word) {
+                        known.values.push(word);
+                    }
+                }
             }
         }
         if known.values.len() > before {
@@ -81,6 +91,19 @@ impl fmt::Debug for KnownSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("KnownSecrets")
     }
+}
+
+/// What of a value of several lines, such as a key or a kubeconfig, is secret by itself when it is written line by line, as
+/// in a log: long words with letters and digits, without what a file's format puts around them.
+fn words(value: &str) -> impl Iterator<Item = &str> {
+    let has_lines = value.trim_end().contains('\n');
+    let words = value.split_whitespace().filter(move |_| has_lines);
+    let bare = words.map(|word| word.trim_matches(['"', '\'', ',', ';']));
+    let is_secret = |word: &&str| {
+        let has = |is: fn(&u8) -> bool| word.bytes().any(|byte| is(&byte));
+        word.len() >= SHORTEST_WORD && has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic)
+    };
+    bare.filter(is_secret).take(MOST_WORDS)
 }
 
 /// Bits of a hash.

@@ -9,6 +9,7 @@ use engine::models::{
     MountBindOptionsPropagationEnum, MountType, NetworkCreateRequest, RestartPolicy, RestartPolicyNameEnum,
     VolumeCreateRequest,
 };
+use serde_json::Value;
 
 use crate::ARGUMENT;
 
@@ -16,6 +17,8 @@ use crate::ARGUMENT;
 pub const HOME: &str = "/var/lib/dockmaster";
 /// The program in its image.
 pub(crate) const PROGRAM: &str = "/dockmaster";
+/// The variable of its environment that says where files of secrets are put.
+const MEMORY_VARIABLE: &str = "DOCKMASTER_MEMORY";
 /// Where the engine's socket is, in it.
 const SOCKET: &str = "/var/run/docker.sock";
 /// Says what an object of ours is.
@@ -25,6 +28,8 @@ pub(crate) const VERSION: &str = "dockmaster.version";
 /// Memory, of which it needs a few dozen megabytes.
 const MEMORY: i64 = 512 << 20;
 const PROCESSES: i64 = 512;
+/// Pages for the files of secrets: 16 MiB, where a page has 4 KiB.
+const MEMORY_PAGES: u32 = 4096;
 /// Seconds for it to end its servers.
 const STOP: i64 = 20;
 
@@ -45,8 +50,19 @@ pub(crate) fn name(id: &str) -> String {
 }
 
 /// The volume of what it gives to its servers: sockets, and the program that leads to them.
-pub(crate) fn given(id: &str) -> String {
+fn given(id: &str) -> String {
     format!("{}-given", name(id))
+}
+
+/// The volume of the secrets that it gives to its servers as files. It is memory: it holds something only as long as the
+/// bridge runs, and is never written to a disk.
+fn memory(id: &str) -> String {
+    format!("{}-memory", name(id))
+}
+
+/// The names of its volumes.
+pub(crate) fn volumes(id: &str) -> [String; 3] {
+    [name(id), given(id), memory(id)]
 }
 
 /// The label of its images. Not that of its container, which would take it over from an image that poses as one.
@@ -71,7 +87,18 @@ pub(crate) fn changes(id: &str, has_libraries: bool) -> Vec<String> {
 /// The request for one of its volumes, which stays as it is where it is there already. By itself, since Podman gives no
 /// labels to one that it makes for a container.
 pub(crate) fn volume(id: &str, name: String) -> VolumeCreateRequest {
+    let in_memory = [
+        ("type", "tmpfs".to_owned()),
+        ("device", "tmpfs".to_owned()),
+        // `size` would be a quota of the disk's to Podman.
+        (
+            "o",
+            format!("mode=0700,nosuid,nodev,noexec,nr_blocks={MEMORY_PAGES}"),
+        ),
+    ];
+    let in_memory = in_memory.map(|(key, value)| (key.to_owned(), value));
     VolumeCreateRequest {
+        driver_opts: (name == memory(id)).then(|| in_memory.into()),
         name: Some(name),
         labels: Some(labels(id)),
         ..VolumeCreateRequest::default()
@@ -95,13 +122,30 @@ fn labels(id: &str) -> HashMap<String, String> {
         .into()
 }
 
-/// The request for its container, in this network. `given` is where its volume of that name lies on the host: it is
-/// mounted at the same path, so that what is in it can be named to the engine.
+/// Where the volumes of what it gives to its servers lie on the host. They are mounted at the same paths, so that what is in
+/// them can be named to the engine.
+pub(crate) struct Lying {
+    given: String,
+    memory: String,
+}
+
+impl Lying {
+    /// From what the engine says of each of [`volumes`].
+    pub(crate) fn read([_, given, memory]: &[Value; 3]) -> Option<Self> {
+        let at = |volume: &Value| volume["Mountpoint"].as_str().map(str::to_owned);
+        Some(Self {
+            given: at(given)?,
+            memory: at(memory)?,
+        })
+    }
+}
+
+/// The request for its container, in this network.
 pub(crate) fn request(
     id: &str,
     image: &ImageRef,
     place: &Place,
-    given: &str,
+    lying: &Lying,
     network: &str,
     restart: RestartPolicyNameEnum,
 ) -> ContainerCreateBody {
@@ -119,7 +163,8 @@ pub(crate) fn request(
         mounts: Some(vec![
             socket(&place.socket),
             volume_at(name(id), HOME),
-            volume_at(self::given(id), given),
+            volume_at(given(id), &lying.given),
+            volume_at(memory(id), &lying.memory),
         ]),
         memory: Some(MEMORY),
         memory_swap: Some(MEMORY),
@@ -145,7 +190,10 @@ pub(crate) fn request(
     ContainerCreateBody {
         image: Some(image.to_string()),
         cmd: Some(vec!["serve".to_owned()]),
-        env: Some(vec![format!("XDG_RUNTIME_DIR={given}")]),
+        env: Some(vec![
+            format!("XDG_RUNTIME_DIR={}", lying.given),
+            format!("{MEMORY_VARIABLE}={}", lying.memory),
+        ]),
         // The socket belongs to root, who has no powers here and no way to get any.
         user: Some("0:0".to_owned()),
         healthcheck: Some(HealthConfig {

@@ -40,6 +40,12 @@ pub enum Error {
         "its engine can't give it a way out while it runs ({0}); made anew, by `dockmaster host upgrade`, it has one"
     )]
     Fixed(engine::Error),
+    /// Its volume in memory is mounted by nobody, and the engine has lost count of that.
+    #[error(
+        "its engine takes it for mounted still ({0}), as older ones do that were restarted while their containers ran on \
+         (`live-restore`); it can be removed once that engine is restarted"
+    )]
+    Miscounted(engine::Error),
     /// There is no bridge where one was.
     #[error(
         "the bridge is not there any more; `dockmaster host uninstall` forgets it, `dockmaster host install` makes another one"

@@ -23,7 +23,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::container::{self, PROGRAM, Place, VERSION};
+use crate::container::{self, Lying, PROGRAM, Place, VERSION};
 use crate::stream::Stream;
 use crate::{ARGUMENT, Error, Executable, MADE_BY, guards};
 use way_out::NOWHERE;
@@ -166,7 +166,7 @@ impl Bridge {
         if let Err(error) = self.remove_network().await {
             left.stuck.push(format!("network {}: {error}", self.name()));
         }
-        for name in [self.name(), container::given(&self.shared.id)] {
+        for name in container::volumes(&self.shared.id) {
             if let Err(error) = self.remove_volume(&name).await {
                 left.stuck.push(format!("volume {name}: {error}"));
             }
@@ -335,6 +335,10 @@ impl Bridge {
             .await
         {
             Ok(()) | Err(engine::Error::NotFound { .. }) => Ok(()),
+            // Whatever used it is gone by now. Seen on 20.10, and not on 26.1 and 28.5.
+            Err(cause) if cause.to_string().contains("volume has active mounts") => {
+                Err(Error::Miscounted(cause))
+            }
             Err(cause) => Err(Error::engine("remove its volume", cause)),
         }
     }
@@ -344,15 +348,13 @@ impl Bridge {
         let guard = guards::of_bridge(&user.options().guard, &self.shared.id, Some(&place.socket));
         let engine = user.behind(guard);
         let id = &self.shared.id;
-        let mut given = None;
-        for name in [container::name(id), container::given(id)] {
-            let request = container::volume(id, name);
-            let made = engine.volume_create(&request).await;
-            given = Some(made.map_err(|cause| Error::engine("make its volume", cause))?);
+        let mut made = [Value::Null, Value::Null, Value::Null];
+        for (made, name) in made.iter_mut().zip(container::volumes(id)) {
+            let volume = engine.volume_create(&container::volume(id, name)).await;
+            *made = volume.map_err(|cause| Error::engine("make its volume", cause))?;
         }
-        let given = given.and_then(|volume| volume["Mountpoint"].as_str().map(str::to_owned));
-        let given =
-            given.ok_or_else(|| Error::Silent("its engine does not say where volumes lie".to_owned()))?;
+        let lying = Lying::read(&made)
+            .ok_or_else(|| Error::Silent("its engine does not say where volumes lie".to_owned()))?;
         // Podman connects no container that was made without a network, and Docker starts none without the one it was made
         // with.
         let network = if place.way_out && self.is_on_podman().await? {
@@ -368,7 +370,7 @@ impl Bridge {
         let new = NewContainer {
             name: Some(self.container()?),
             platform: None,
-            body: container::request(id, image, place, &given, &network, restart),
+            body: container::request(id, image, place, &lying, &network, restart),
         };
         engine
             .container_create(new)

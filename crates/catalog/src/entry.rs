@@ -169,6 +169,8 @@ pub struct Run {
     pub env: Vec<Variable>,
     /// Mounts, each `source:target[:mode]`.
     pub volumes: Vec<Template>,
+    /// By absolute path in the container, the name of the secret that is in the file.
+    pub secret_files: BTreeMap<String, String>,
     /// `user[:group]`.
     pub user: Option<Template>,
     /// What it has to reach.

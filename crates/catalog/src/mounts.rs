@@ -170,7 +170,7 @@ pub(crate) fn host_path(text: &str, home: Option<&Path>) -> Result<PathBuf, &'st
     Ok(path.components().collect())
 }
 
-fn target_path(text: &str) -> Result<String, &'static str> {
+pub(crate) fn target_path(text: &str) -> Result<String, &'static str> {
     if !text.starts_with('/') {
         return Err("the place in the container is an absolute path");
     }

@@ -3,7 +3,7 @@
 //! Texts become types here, when the configuration is read, so that a wrong one is refused there with its value.
 //! Deliberately absent: whether it suits the entry (`planner`), and files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,6 +11,7 @@ use base::names::ServerName;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::entry::{Entry, Kind};
 use crate::place::Place;
 use crate::plan::{Gpus, HostPort, Sharing};
 
@@ -28,6 +29,10 @@ pub struct Setup {
     /// says that the server does without.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, String>,
+    /// Secrets that it is given as files in memory: by absolute path in its container, the name of the secret. One of the
+    /// entry's is not put into its variable then.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_files: BTreeMap<String, String>,
     /// Further environment.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
@@ -73,6 +78,45 @@ pub struct Setup {
     /// Another user than the entry's or the image's: `user[:group]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+}
+
+impl Setup {
+    /// The name under which the user keeps a secret; empty where the server does without.
+    #[must_use]
+    pub fn kept_as<'a>(&'a self, name: &'a str) -> &'a str {
+        self.secrets.get(name).map_or(name, String::as_str)
+    }
+
+    /// The names of all secrets that a server needs or can use, as they are kept.
+    #[must_use]
+    pub fn secret_names<'a>(&'a self, entry: &'a Entry) -> BTreeSet<&'a str> {
+        let own = match &entry.kind {
+            Kind::Container { run, .. } => Some(&run.secret_files),
+            _ => None,
+        };
+        let files = own
+            .into_iter()
+            .chain([&self.secret_files])
+            .flat_map(BTreeMap::values);
+        let variables = entry.secrets.iter().map(|need| &need.name);
+        let names = variables.chain(files).map(|name| self.kept_as(name));
+        names.filter(|name| !name.is_empty()).collect()
+    }
+
+    /// Those of them that a server does without where they have no value.
+    #[must_use]
+    pub fn optional_secrets<'a>(&self, entry: &'a Entry) -> BTreeSet<&'a str> {
+        let needs = entry.secrets.iter().filter(|need| !need.required);
+        let names = needs.map(|need| need.name.as_str());
+        names
+            .filter(|name| !self.secrets.contains_key(*name) && !self.is_in_file(name))
+            .collect()
+    }
+
+    /// Whether a secret of the entry is given as a file, and not in its variable.
+    pub(crate) fn is_in_file(&self, name: &str) -> bool {
+        self.secret_files.values().any(|other| other == name)
+    }
 }
 
 /// What a server may reach.

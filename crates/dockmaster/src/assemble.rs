@@ -99,7 +99,7 @@ impl Journal for Witness {
 }
 
 /// Puts the house together; no engine is reached and no file opened on the way, except small ones of configuration.
-pub(crate) fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>) -> Result<House> {
+pub(crate) async fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>) -> Result<House> {
     let store = Store::open(settings.database());
     let known: KnownSecrets = secrets.into_iter().collect();
     let runs = runs(settings);
@@ -118,7 +118,7 @@ pub(crate) fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>)
         toolset,
     )?;
     if let Some(fleet) = &fleet {
-        servers.extend(fleet.servers(settings, &store)?);
+        servers.extend(fleet.servers(settings, &store).await?);
     }
     let memory = Arc::new(store.clone());
     with(settings, store, memory, servers, (known, hosts), fleet)
@@ -398,7 +398,7 @@ impl House {
             _ => None,
         };
         let servers = match self.fleet.get().or(opened.as_ref()) {
-            Some(fleet) => fleet.servers(&settings, &self.store)?,
+            Some(fleet) => fleet.servers(&settings, &self.store).await?,
             None => Vec::new(),
         };
         let ours = if same {

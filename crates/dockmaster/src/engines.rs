@@ -192,10 +192,11 @@ fn surroundings(settings: &Settings, name: &str, host: &Host, endpoint: &Endpoin
             Endpoint::Unix(_) if !settings.is_bridge() => DaemonPlace::Local,
             _ => DaemonPlace::Remote,
         },
-        shared: settings
-            .is_bridge()
-            .then(|| settings.environment.absolute(Var::XdgRuntimeDir))
-            .flatten(),
+        shared: [Var::XdgRuntimeDir, Var::Memory]
+            .into_iter()
+            .filter(|_| settings.is_bridge())
+            .filter_map(|folder| settings.environment.absolute(folder))
+            .collect(),
     }
 }
 

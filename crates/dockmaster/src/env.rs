@@ -81,6 +81,8 @@ variables! {
     XdgStateHome => "XDG_STATE_HOME",
     /// Where rootless engines and Podman have their sockets.
     XdgRuntimeDir => "XDG_RUNTIME_DIR",
+    /// Where files with secrets are put for servers: a folder in memory (a tmpfs). Default: `XDG_RUNTIME_DIR`, or `/dev/shm`.
+    Memory => "DOCKMASTER_MEMORY",
     /// Where credential helpers are looked for, and the programs of servers on this machine.
     Path => "PATH",
     /// The language, for servers on this machine; they get it, `PATH` and `HOME`, and nothing else of the environment.

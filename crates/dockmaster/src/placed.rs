@@ -306,6 +306,7 @@ mod tests {
                 engine,
                 state: state.clone(),
                 run: state.join("run"),
+                memory: state.join("run"),
                 grace: instances::Grace::default(),
                 reached: None,
                 #[cfg(unix)]

@@ -28,7 +28,8 @@ pub(crate) async fn run(settings: &Settings, print: bool) -> Result<Exit> {
         settings,
         settings.config.docker.toolset,
         key.clone().into_iter().collect(),
-    )?;
+    )
+    .await?;
     if print && transport == Transport::Stdio {
         print_client(&clients::stdio(&std::env::current_exe()?, settings))?;
     }

@@ -1,9 +1,10 @@
 //! Folders of instances on this machine: files of secrets, in memory only, and sockets.
 //!
 //! A container's own tmpfs can't be filled before its first program runs: it comes into being with the container's
-//! namespace, and the engine's archive endpoint does not see it. So files of secrets lie in a tmpfs of this machine,
+//! namespace, and the engine's archive endpoint does not see it. Nor does a volume in memory hold anything before a
+//! container that uses it runs. So files of secrets lie in a tmpfs of this machine,
 //! in a folder that only this user may enter, and are mounted one by one; the container sees nothing else of it. An
-//! engine on another machine can't be given any.
+//! engine on another machine can't be given any, but by a bridge there, which has a volume in memory for them.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -41,7 +42,8 @@ impl Folder {
         let write = || -> io::Result<()> {
             if !in_memory(&self.path)? {
                 return Err(io::Error::other(
-                    "it is on a disk, and values of secrets are only ever put into memory (a tmpfs, such as /dev/shm)",
+                    "it is on a disk, and values of secrets are only ever put into memory; set DOCKMASTER_MEMORY to a folder in a \
+                     tmpfs, such as /dev/shm",
                 ));
             }
             let mut file = create(&path)?;
@@ -97,7 +99,7 @@ fn is_ours_alone(path: &Path) -> io::Result<()> {
     }
     let why = format!(
         "it has to be a folder of user {user} that nobody else may write to, and is of user {} with mode {:o}; remove it, or set \
-         XDG_RUNTIME_DIR to a folder of your own in memory",
+         XDG_RUNTIME_DIR and DOCKMASTER_MEMORY to folders of your own in memory",
         found.uid(),
         found.mode() & 0o7777
     );

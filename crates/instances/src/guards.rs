@@ -14,10 +14,8 @@ use crate::labels;
 /// What a container is given of the host that only this room knows of.
 #[derive(Debug, Default)]
 pub(crate) struct Ours {
-    /// The folder of this instance in memory: files of secrets. Mounted for reading.
-    pub(crate) files: Option<PathBuf>,
-    /// Files of this machine that are mounted for reading: the relay and its libraries.
-    pub(crate) relay: Vec<PathBuf>,
+    /// Files that are mounted for reading: secrets, the relay and its libraries.
+    pub(crate) files: Vec<PathBuf>,
     /// The sockets of this instance: the filtered Docker socket, and that of its proxy.
     pub(crate) sockets: Vec<PathBuf>,
 }
@@ -53,7 +51,7 @@ pub(crate) fn of_plan(user: &Guard, container: &Container, ours: &Ours) -> Guard
     policy.volume_drivers.clone_from(&own.volume_drivers);
     policy.volume_types.clone_from(&own.volume_types);
     policy.volumes.clone_from(&container.volumes);
-    for path in ours.files.iter().chain(&ours.relay) {
+    for path in &ours.files {
         policy.allow_sensitive.push(path.clone());
         policy.roots.push(Root {
             path: path.clone(),

@@ -1,7 +1,7 @@
 //! The instances of one engine: what they share, and their common end.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,9 +30,11 @@ pub struct Options {
     pub engine: Engine,
     /// The state folder; locks are held in it.
     pub state: PathBuf,
-    /// A folder of this user's for what containers are given of this machine: sockets, and files of secrets if it is
-    /// in memory (a tmpfs, such as `$XDG_RUNTIME_DIR` or `/dev/shm`). Not below what the guard protects.
+    /// A folder of this user's for what containers are given of this machine: sockets, and what leads to them. Not below
+    /// what the guard protects.
     pub run: PathBuf,
+    /// The same for files of secrets, which are written only if it is in memory (a tmpfs). May be the same folder.
+    pub memory: PathBuf,
     /// How long each step of an end may take.
     pub grace: Grace,
     /// Hears what servers reach and are refused. Servers wait while it has no room; nothing is dropped.
@@ -205,16 +207,21 @@ impl Inner {
         Box::pin(self.host.get_or_try_init(|| ask)).await.copied()
     }
 
-    /// Whether containers can be given what lies in the folder for that.
-    pub(crate) fn gives(&self) -> bool {
+    /// Whether containers can be given what lies in one of the folders for that.
+    pub(crate) fn gives(&self, folder: &Path) -> bool {
         let guard = &self.user.options().guard;
-        guard.surroundings().shares(&self.options.run)
+        guard.surroundings().shares(folder)
     }
 
     /// The relay, as the engine finds it; `None` where there is none.
     #[cfg(unix)]
     pub(crate) async fn relay(&self) -> Result<Option<&Relay>, Error> {
-        let Some(own) = self.options.relay.as_ref().filter(|_| self.gives()) else {
+        let Some(own) = self
+            .options
+            .relay
+            .as_ref()
+            .filter(|_| self.gives(&self.options.run))
+        else {
             return Ok(None);
         };
         if self.user.options().guard.surroundings().daemon == DaemonPlace::Local {

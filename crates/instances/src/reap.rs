@@ -69,7 +69,9 @@ impl Instances {
                 }
             }
         }
-        complete &= files::bury(&self.inner.options.run, &dead.id);
+        for folder in [&self.inner.options.run, &self.inner.options.memory] {
+            complete &= files::bury(folder, &dead.id);
+        }
         if complete {
             dead.bury();
         }

@@ -4,7 +4,7 @@
 //! is made on the work belongs to a task of its own: whoever gives up waiting leaves nothing behind.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,30 +78,41 @@ pub(crate) struct Leftovers {
     egress: Option<Egress>,
     #[cfg(unix)]
     socket: Option<DockerSocket>,
-    /// Goes when it is dropped.
+    /// For sockets. Goes when it is dropped.
     folder: Option<Folder>,
+    /// For files of secrets. Goes when it is dropped.
+    secrets: Option<Folder>,
 }
 
 impl Leftovers {
-    /// The instance's folder, made when the first thing is put into it.
+    /// The instance's folder for sockets, made when the first thing is put into it.
     fn folder(&mut self, inner: &Inner) -> Result<&Folder, Error> {
-        let folder = match self.folder.take() {
-            Some(folder) => folder,
-            None => Folder::make(&inner.options.run, inner.claim.id())?,
-        };
-        Ok(self.folder.insert(folder))
+        made(&mut self.folder, &inner.options.run, inner)
+    }
+
+    /// The one for files of secrets.
+    fn secrets(&mut self, inner: &Inner) -> Result<&Folder, Error> {
+        made(&mut self.secrets, &inner.options.memory, inner)
     }
 
     /// Says whether nothing is left.
     pub(crate) async fn remove(self, engine: &Engine) -> bool {
         #[cfg(unix)]
         drop(self.socket);
-        drop(self.folder);
+        drop((self.folder, self.secrets));
         match self.egress {
             Some(egress) => egress.close(engine).await,
             None => true,
         }
     }
+}
+
+fn made<'f>(place: &'f mut Option<Folder>, above: &Path, inner: &Inner) -> Result<&'f Folder, Error> {
+    let folder = match place.take() {
+        Some(folder) => folder,
+        None => Folder::make(above, inner.claim.id())?,
+    };
+    Ok(place.insert(folder))
 }
 
 impl Instances {
@@ -276,15 +287,12 @@ impl Planned {
         let docker_socket = self.docker_socket(inner, leftovers)?;
         let way = leftovers.egress.as_ref().map(|egress| egress.way.clone());
         let mut ours = Ours {
-            files: (!secret_files.is_empty())
-                .then(|| leftovers.folder.as_ref().map(|folder| folder.path().to_owned()))
-                .flatten(),
-            relay: Vec::new(),
+            files: secret_files.values().cloned().collect(),
             sockets: docker_socket.iter().cloned().collect(),
         };
         #[cfg(unix)]
         if let Some(Way::Socket { socket, relay }) = &way {
-            ours.relay.extend(relay.files().cloned());
+            ours.files.extend(relay.files().cloned());
             ours.sockets.push(socket.clone());
         }
         let random = labels::random(3).map_err(|cause| Error::files("name", "a container", cause))?;
@@ -383,14 +391,14 @@ impl Planned {
                     name: name.clone(),
                 });
             };
-            if !inner.gives() {
+            if !inner.gives(&inner.options.memory) {
                 let fault = format!(
-                    "it wants the secret {name} as a file, and a file in memory can only be given to containers on \
-                     this machine; give it as a variable of the environment, if the server takes that"
+                    "it wants the secret {name} as a file, and one in memory is given to containers on the same \
+                     machine only; give it as a variable of the environment, if the server takes that"
                 );
                 return Err(Error::plan(server, fault));
             }
-            let file = leftovers.folder(inner)?.secret(number, value)?;
+            let file = leftovers.secrets(inner)?.secret(number, value)?;
             files.insert(name.clone(), file);
         }
         Ok(files)
@@ -404,7 +412,7 @@ impl Planned {
             return Ok(None);
         }
         let user = &inner.user.options().guard;
-        if !inner.gives() {
+        if !inner.gives(&inner.options.run) {
             let fault = "it needs a Docker socket, and a filtered one is given to containers on the same machine only";
             return Err(Error::plan(server, fault));
         }

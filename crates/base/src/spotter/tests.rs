@@ -42,6 +42,28 @@ fn writings_of_a_value() {
 }
 
 #[test]
+fn values_of_several_lines() {
+    let key = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIBh5\n9zTq+4jHc0xQ2h7k\n-----END PRIVATE KEY-----\n";
+    let config = "users:\n- name: admin\n  user:\n    token: \"eyJhbGciOiJSUzI1NiIsImtpZCI6\",\n    client-certificate-data: none\n";
+    let one_line = "two words eyJhbGciOiJSUzI1NiIsImtpZCI6MTIz";
+    let known: KnownSecrets = [key, config, one_line].map(Secret::new).into_iter().collect();
+    let found = known.spotter();
+    for (given, wanted) in [
+        (key, Some("[redacted]")),
+        (&*key.escape_default().to_string(), Some("[redacted]")),
+        ("line 2: MC4CAQAwBQYDK2VwBCIEIBh5", Some("line 2: [redacted]")),
+        ("token eyJhbGciOiJSUzI1NiIsImtpZCI6;", Some("token [redacted];")),
+        // Too short, without digits, of a value of one line.
+        ("9zTq+4jHc0xQ2h7k", None),
+        ("-----BEGIN PRIVATE KEY-----", None),
+        ("client-certificate-data: none", None),
+        ("MTIz words eyJhbGciOiJSUzI1NiIs", None),
+    ] {
+        assert_eq!(found.replace(given).as_deref(), wanted, "{given}");
+    }
+}
+
+#[test]
 fn base64_wherever_the_value_stands() {
     let found = spotter(&["sk-\u{ff}\u{3fe}?>secret-value"]);
     for before in ["", "a", "ab", "abc", "Authorization: Basic user:"] {

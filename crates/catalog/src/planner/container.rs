@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use base::names::ImageRef;
 
-use super::{Planner, is_variable_name};
+use super::{Known, Planner, is_variable_name};
 use crate::entry::{Declared, Format, Image, Run, Variable};
 use crate::lack::{Lack, LackSort};
 use crate::mounts::{self, Asker, Made, Refused};
-use crate::plan::{Container, HostPort, Limits, Network, Part, Value};
+use crate::plan::{Container, HostPort, Limits, Mount, Network, Part, Source, Value};
 use crate::setup::NetworkChoice;
 use crate::template::Template;
 use crate::{packages, schema};
@@ -62,6 +62,7 @@ impl Planner<'_> {
         self.command(run, &mut container);
         container.env = self.environment(&run.env);
         self.mounts(run, &mut container);
+        self.secret_files(run, &mut container);
         container.user = self.user(run.user.as_ref());
         self.say_what_it_asks(&container);
         Some(container)
@@ -238,6 +239,39 @@ impl Planner<'_> {
             self.add_mount(made, container);
         }
         container.volumes.clone_from(&self.setup.volumes);
+    }
+
+    /// Secrets as files: first those that the entry wants so, then the user's.
+    pub(super) fn secret_files(&mut self, run: &Run, container: &mut Container) {
+        let own = run.secret_files.iter().map(|file| (file, LackSort::Entry));
+        let users = self.setup.secret_files.iter();
+        for ((place, name), sort) in own.chain(users.map(|file| (file, LackSort::Setup))) {
+            let mend = format!("change `secret_files` under {}", self.table());
+            let kept = self.setup.kept_as(name);
+            let target = match mounts::target_path(place) {
+                Ok(_) if kept.is_empty() => Err("`secrets` says that it does without"),
+                target => target,
+            };
+            let target = match target {
+                Ok(target) => target,
+                Err(why) => {
+                    let what = format!("the secret {name} can't be the file {place:?}: {why}");
+                    let mend = if sort == LackSort::Entry { "" } else { &mend };
+                    self.lacks.push(Lack::new(sort, what, mend));
+                    continue;
+                }
+            };
+            if matches!(&self.around.secrets, Known::These(names) if !names.contains(kept)) {
+                self.lack_of_secret(kept, &format!("the file {target}"));
+            }
+            self.used.insert(kept.to_owned());
+            let mount = Mount {
+                source: Source::Secret(kept.to_owned()),
+                target,
+                read_only: true,
+            };
+            self.add_mount(Ok(Made::Mount(mount, None)), container);
+        }
     }
 
     pub(super) fn add_mount(&mut self, made: Result<Made, Lack>, container: &mut Container) {

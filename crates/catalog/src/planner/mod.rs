@@ -65,6 +65,8 @@ pub enum Known {
     /// Nobody looked; all that are required are taken to have one.
     #[default]
     Unasked,
+    /// The same, and of those that are not required exactly these.
+    OfOptional(BTreeSet<String>),
     /// Exactly these.
     These(BTreeSet<String>),
 }
@@ -221,10 +223,15 @@ impl<'a> Planner<'a> {
 
     fn find_secrets(&mut self) {
         for need in &self.entry.secrets {
+            if self.setup.is_in_file(&need.name) {
+                self.secrets.insert(&need.env, None);
+                continue;
+            }
             let chosen = self.setup.secrets.get(&need.name);
             let kept = chosen.unwrap_or(&need.name);
             let has_value = match &self.around.secrets {
                 Known::Unasked => need.required || chosen.is_some(),
+                Known::OfOptional(names) => need.required || chosen.is_some() || names.contains(kept),
                 Known::These(names) => names.contains(kept),
             };
             let does_without = kept.is_empty() || !has_value && !need.required && chosen.is_none();
@@ -251,11 +258,7 @@ impl<'a> Planner<'a> {
                 } else {
                     format!(" ({about})")
                 };
-                self.lacks.push(Lack::new(
-                    LackSort::Secret,
-                    format!("{} needs the secret {kept}, for {}{about}", self.name(), need.env),
-                    format!("dockmaster secret set {}", word(kept)),
-                ));
+                self.lack_of_secret(kept, &format!("{}{about}", need.env));
             }
             self.secrets.insert(&need.env, Some(kept.clone()));
         }
@@ -274,7 +277,26 @@ impl<'a> Planner<'a> {
         }
     }
 
+    fn lack_of_secret(&mut self, kept: &str, what_for: &str) {
+        self.lacks.push(Lack::new(
+            LackSort::Secret,
+            format!("{} needs the secret {kept}, for {what_for}", self.name()),
+            format!("dockmaster secret set {}", word(kept)),
+        ));
+    }
+
     fn target(&mut self) -> Option<Target> {
+        let is_container = matches!(self.entry.kind, Kind::Container { .. } | Kind::PerCall(_));
+        if !is_container && !self.setup.secret_files.is_empty() {
+            self.lacks.push(Lack::new(
+                LackSort::Setup,
+                format!(
+                    "{} is no container, so it can be given no secret as a file",
+                    self.name()
+                ),
+                format!("take `secret_files` out of {}", self.table()),
+            ));
+        }
         match &self.entry.kind {
             Kind::Container { image, run } => self.container(image, run).map(Target::Container),
             Kind::Remote {

@@ -149,6 +149,14 @@ impl<'a> Placed<'a> {
         };
         let is_declared = matches!(target, Target::Tools(_));
         let alone = if is_declared { &self.away } else { &self.alone };
+        // A bridge has them run on the same machine, but for what is run from here.
+        let install = |host: &str| {
+            if is_declared {
+                String::new()
+            } else {
+                format!("dockmaster host install {host}; or ")
+            }
+        };
         let mut lacks = Vec::new();
         let mut lack = |host: &str, what: &str, mend: &str| {
             let what = format!("{server} can't run on {host}: {what}");
@@ -159,13 +167,10 @@ impl<'a> Placed<'a> {
         };
         for container in containers {
             if let (Network::Hosts(_), Some(host)) = (&container.network, alone) {
-                let (why, install) = if is_declared {
-                    ("what is declared in a file is run from here", String::new())
+                let why = if is_declared {
+                    "what is declared in a file is run from here"
                 } else {
-                    (
-                        "there is no bridge there",
-                        format!("dockmaster host install {host}; or "),
-                    )
+                    "there is no bridge there"
                 };
                 lack(
                     host,
@@ -174,29 +179,25 @@ impl<'a> Placed<'a> {
                          and {why}"
                     ),
                     &format!(
-                        "{install}run it here, or, if it is to be trusted with every host, give it network = \"open\""
+                        "{}run it here, or, if it is to be trusted with every host, give it network = \"open\"",
+                        install(host)
                     ),
                 );
             }
-            if let (true, Some(host)) = (container.docker_socket, alone) {
-                let install = if is_declared {
-                    String::new()
-                } else {
-                    format!("dockmaster host install {host}; or ")
-                };
-                lack(
-                    host,
-                    "it needs a Docker socket, and a filtered one is given to containers on the same machine only",
-                    &format!("{install}run it here"),
-                );
-            }
             let is_file = |mount: &Mount| matches!(mount.source, Source::Secret(_));
-            if let (true, Some(away)) = (container.mounts.iter().any(is_file), &self.away) {
-                lack(
-                    away,
-                    "it wants a secret as a file, which can only be given to containers on this machine",
-                    "run it here",
-                );
+            for (is_wanted, what) in [
+                (
+                    container.docker_socket,
+                    "it needs a Docker socket, and a filtered one is given to containers on the same machine only",
+                ),
+                (
+                    container.mounts.iter().any(is_file),
+                    "it wants a secret as a file, and one in memory is given to containers on the same machine only",
+                ),
+            ] {
+                if let (true, Some(host)) = (is_wanted, alone) {
+                    lack(host, what, &format!("{}run it here", install(host)));
+                }
             }
         }
         lacks
@@ -378,19 +379,12 @@ mod tests {
         };
         for (beside, expected) in [
             (Beside::Us, ["", "", ""]),
-            (
-                Beside::Bridge,
-                [
-                    "",
-                    "it wants a secret as a file, which can only be given to containers on this machine",
-                    "",
-                ],
-            ),
+            (Beside::Bridge, ["", "", ""]),
             (
                 Beside::Nobody,
                 [
                     "it needs a Docker socket, and a filtered one is given to containers on the same machine only",
-                    "it wants a secret as a file, which can only be given to containers on this machine",
+                    "it wants a secret as a file, and one in memory is given to containers on the same machine only",
                     "it may reach only the hosts that it declares, through a proxy of Dockmaster's on the same machine, and \
                      there is no bridge there",
                 ],

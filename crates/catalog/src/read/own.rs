@@ -62,6 +62,9 @@ pub struct Own {
     /// By variable, the name of the secret that it holds.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, String>,
+    /// By absolute path in the container, the name of the secret that is in the file.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_files: BTreeMap<String, String>,
     /// `source:target[:ro]`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<String>,
@@ -164,7 +167,7 @@ fn only_tools(own: &Own) -> bool {
     *own == told
 }
 
-fn check_variables(own: &Own) -> Result<(), Bad> {
+fn check_given(own: &Own) -> Result<(), Bad> {
     for env in own.env.keys().chain(own.secrets.keys()) {
         if !crate::planner::is_variable_name(env) {
             return Err(Bad::at(
@@ -172,6 +175,13 @@ fn check_variables(own: &Own) -> Result<(), Bad> {
                 format!("{:?} is not a variable's name", base::text::cut(env, 80)),
             ));
         }
+    }
+    let is_container = own.image.is_some() || own.npm.is_some() || own.pypi.is_some();
+    if !own.secret_files.is_empty() && !is_container {
+        return Err(Bad::at(
+            0,
+            "secret_files are for containers: an image or a package",
+        ));
     }
     Ok(())
 }
@@ -189,7 +199,7 @@ fn kind(own: &Own, tools: Option<&Tools>) -> Result<Kind, Bad> {
     if ways.iter().filter(|way| **way).count() != 1 {
         return bad("exactly one of image, npm, pypi, url, command and tools says what it is");
     }
-    check_variables(own)?;
+    check_given(own)?;
     if own.tools.is_some() {
         return match tools {
             _ if !only_tools(own) => bad(
@@ -266,6 +276,7 @@ fn kind(own: &Own, tools: Option<&Tools>) -> Result<Kind, Bad> {
         command: templates(&own.args).into_iter().map(Argument::plain).collect(),
         env: pairs(&own.env),
         volumes: templates(&own.volumes),
+        secret_files: own.secret_files.clone(),
         user: own.user.as_deref().map(Template::parse),
         network,
         extra_hosts: Vec::new(),

@@ -221,6 +221,101 @@ fn secrets_only_by_name() {
 }
 
 #[test]
+fn secrets_as_files() {
+    let catalog = "  x:
+    type: server
+    image: a/b
+    secrets: [{ name: x.key, env: KEY }]
+    command: ['--key=$KEY']";
+    let known = Around {
+        secrets: Known::These(["x.key", "mine", "other"].map(str::to_owned).into()),
+        ..around()
+    };
+    let files = |container: &catalog::plan::Container| -> Vec<String> {
+        let file = |mount: &catalog::plan::Mount| match &mount.source {
+            Source::Secret(name) if mount.read_only => format!("{} {name}", mount.target),
+            source => panic!("{source:?}"),
+        };
+        container.mounts.iter().map(file).collect()
+    };
+    // The entry's comes out of its variable, under the name that the user has for it; others come beside.
+    let wanted =
+        "secrets = { 'x.key' = 'mine' }\nsecret_files = { '/run/secrets//k' = 'x.key', '/o' = 'other' }";
+    let planned = plan(&entry(catalog), &setup(wanted), &known).unwrap();
+    assert_eq!(planned.secrets, ["mine", "other"]);
+    let Target::Container(container) = &planned.target else {
+        panic!("a container")
+    };
+    assert_eq!(files(container), ["/o other", "/run/secrets/k mine"]);
+    assert_eq!((container.env.len(), container.command.len()), (0, 0));
+
+    // One's own servers name them in their definition, where one may be in a variable as well.
+    let name = base::names::ServerName::parse("x").unwrap();
+    let own = |toml: &str| catalog::read::own(&name, &toml::from_str(toml).unwrap(), None);
+    let both =
+        own("image = 'a'\nsecrets = { KEY = 'mine' }\nsecret_files = { '/k' = 'mine', '/o' = 'other' }")
+            .unwrap();
+    let planned = plan(&both, &setup("secret_files = { '/o' = 'x.key' }"), &known).unwrap();
+    let Target::Container(container) = &planned.target else {
+        panic!("a container")
+    };
+    assert_eq!(files(container), ["/k mine", "/o x.key"]);
+    assert_eq!(container.env.len(), 1);
+    let setup_of_both = setup("secrets = { mine = 'kept' }\nsecret_files = { '/n' = 'new' }");
+    let names: Vec<&str> = setup_of_both.secret_names(&both).into_iter().collect();
+    assert_eq!(names, ["kept", "new", "other"]);
+
+    let tool =
+        "  x: { type: poci, description: d, tools: [{ name: t, container: { image: a/b, command: [c] } }] }";
+    let planned = plan(&entry(tool), &setup("secret_files = { '/k' = 'mine' }"), &known).unwrap();
+    let Target::PerCall(tools) = &planned.target else {
+        panic!("a container for each call")
+    };
+    assert_eq!(files(&tools[0].container), ["/k mine"]);
+
+    for (yaml, toml, expected) in [
+        (
+            catalog,
+            "secret_files = { '/k' = 'absent' }",
+            "x needs the secret absent, for the file /k: dockmaster secret set absent",
+        ),
+        (
+            catalog,
+            "secret_files = { 'k' = 'mine' }",
+            "the secret mine can't be the file \"k\": the place in the container is an absolute path: \
+             change `secret_files` under [profiles.default.servers.x]",
+        ),
+        (
+            catalog,
+            "secret_files = { '/proc/k' = 'mine' }",
+            "the secret mine can't be the file \"/proc/k\": /proc, /sys and /dev belong to the engine: \
+             change `secret_files` under [profiles.default.servers.x]",
+        ),
+        (
+            catalog,
+            "secrets = { 'x.key' = '' }\nsecret_files = { '/k' = 'x.key' }",
+            "the secret x.key can't be the file \"/k\": `secrets` says that it does without: \
+             change `secret_files` under [profiles.default.servers.x]",
+        ),
+        (
+            "  x: { type: remote, remote: { url: 'https://a.example/mcp' } }",
+            "secret_files = { '/k' = 'mine' }",
+            "x is no container, so it can be given no secret as a file: take `secret_files` out of [profiles.default.servers.x]",
+        ),
+    ] {
+        let lacks = plan(&entry(yaml), &setup(toml), &known).unwrap_err();
+        assert_eq!(lines(&lacks), expected);
+    }
+    for toml in ["url = 'https://a'", "command = ['a']"] {
+        let refused = own(&format!("{toml}\nsecret_files = {{ '/k' = 'mine' }}")).unwrap_err();
+        assert!(
+            refused.to_string().contains("secret_files are for containers"),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
 fn mounts_that_are_refused_or_changed() {
     for (volume, config, expected) in [
         ("{{x.p}}:/a", "/srv/x", "is under none of your roots"),

@@ -79,6 +79,9 @@ pub(crate) struct Given {
     /// A variable that holds a secret, by the name under which `secret set` keeps it
     #[arg(long, value_name = "VAR=SECRET", value_parser = pair)]
     pub(crate) secret: Vec<(String, String)>,
+    /// A file in memory that holds a secret, by its absolute path in the container
+    #[arg(long, value_name = "PATH=SECRET", value_parser = pair)]
+    pub(crate) secret_file: Vec<(String, String)>,
     /// A header of requests to the URL; $VAR is one of --secret
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     pub(crate) header: Vec<(String, String)>,

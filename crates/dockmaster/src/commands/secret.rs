@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::cli::Secret;
 use crate::exit::Exit;
 use crate::settings::Settings;
-use crate::{keep, output};
+use crate::{control, keep, output};
 
 /// Does one of them.
 pub(crate) async fn run(settings: &Settings, command: Secret) -> Result<Exit> {
@@ -21,6 +21,7 @@ pub(crate) async fn run(settings: &Settings, command: Secret) -> Result<Exit> {
             let value = value(&name)?;
             let place = sources.set(&name, &value).await?;
             output::line(&format!("stored {name} in {place}"))?;
+            taken_over(settings).await?;
         }
         Secret::List(json) => {
             let listing = sources.list().await;
@@ -70,9 +71,20 @@ pub(crate) async fn run(settings: &Settings, command: Secret) -> Result<Exit> {
                     "{name} is still in {place}, which is only read; remove it there"
                 ))?;
             }
+            taken_over(settings).await?;
         }
     }
     Ok(Exit::Done)
+}
+
+/// Has the gateways that run plan anew: a server that can do without a secret may have it from now on, or not any more.
+async fn taken_over(settings: &Settings) -> Result<()> {
+    if control::renew(settings).await?.done > 0 {
+        output::note(
+            "a server that runs keeps the value that it was started with; `dockmaster server restart NAME` ends that",
+        )?;
+    }
+    Ok(())
 }
 
 /// From a person unseen, or from standard input, without the line end behind it.

@@ -78,7 +78,7 @@ pub(crate) async fn inspect(settings: &Settings, name: &str, json: Json) -> Resu
 /// Calls one tool.
 pub(crate) async fn call(settings: &Settings, call: &cli::Call) -> Result<Exit> {
     let arguments = read_arguments(settings, call).await?;
-    let house = open(settings, settings.config.docker.toolset)?;
+    let house = open(settings, settings.config.docker.toolset).await?;
     let answers = match (call.yes, output::person_can_answer()) {
         (true, _) => Some(Answers::Yes),
         (false, true) => Some(Answers::Person),
@@ -196,7 +196,7 @@ async fn definition(settings: &Settings, name: &str) -> Result<(Option<Raw>, Str
 
 /// The tools, and which servers did not say theirs, as it is put behind an error.
 async fn listed(settings: &Settings, toolset: Toolset) -> Result<(Vec<Raw>, String)> {
-    let house = open(settings, toolset)?;
+    let house = open(settings, toolset).await?;
     let principal: Principal = assemble::local_principal(settings);
     let tools = house.gateway.tools(&principal).await;
     let servers = house.gateway.status().servers.into_iter();
@@ -213,9 +213,9 @@ async fn listed(settings: &Settings, toolset: Toolset) -> Result<(Vec<Raw>, Stri
     Ok((tools.map_err(|error| anyhow::anyhow!("{error}"))?, silent))
 }
 
-fn open(settings: &Settings, toolset: Toolset) -> Result<House> {
+async fn open(settings: &Settings, toolset: Toolset) -> Result<House> {
     let secrets = token::find(settings).unwrap_or_default().into_iter().collect();
-    assemble::house(settings, toolset, secrets)
+    assemble::house(settings, toolset, secrets).await
 }
 
 fn parse(tool: &Raw) -> Result<Tool> {

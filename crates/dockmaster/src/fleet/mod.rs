@@ -11,6 +11,7 @@ mod plans;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context, Result};
@@ -30,6 +31,7 @@ use store::Store;
 
 pub(crate) use self::contained::Somewhere;
 pub(crate) use self::notes::Notes;
+use self::plans::known_optional;
 pub(crate) use self::plans::{Enabled, PIN, VERSION, around, enabled, known_secrets, list};
 use crate::bridges::parcel::Parcel;
 use crate::bridges::ways::Ways;
@@ -120,11 +122,8 @@ impl Fleet {
         let relay = crate::relay::own()
             .inspect_err(|error| tracing::debug!("there is no relay: {error}"))
             .ok();
-        let (state, run, checked) = (
-            settings.folders.state.clone(),
-            run_folder(settings),
-            signature.clone(),
-        );
+        let (state, checked) = (settings.folders.state.clone(), signature.clone());
+        let (run, memory) = own_folders(settings);
         let parcel = Parcel::last(settings)?;
         let labels: BTreeMap<_, _> = parcel
             .iter()
@@ -134,6 +133,7 @@ impl Fleet {
             engine,
             state: state.clone(),
             run: run.clone(),
+            memory: memory.clone(),
             grace: instances::Grace::default(),
             reached: Some(reached.clone()),
             #[cfg(unix)]
@@ -201,7 +201,7 @@ impl Fleet {
     }
 
     /// The servers that are switched on, in all profiles.
-    pub(crate) fn servers(self: &Arc<Self>, settings: &Settings, store: &Store) -> Result<Vec<Server>> {
+    pub(crate) async fn servers(self: &Arc<Self>, settings: &Settings, store: &Store) -> Result<Vec<Server>> {
         if settings.is_bridge() {
             return self.served(settings);
         }
@@ -212,15 +212,19 @@ impl Fleet {
         let catalogs = Shelf::open(settings, store)?;
         let mut servers = Vec::new();
         let mut around = around(settings, store, "")?;
+        let sources = keep::sources(settings)?;
         let mut placed = Vec::new();
         for enabled in enabled {
             enabled.profile.clone_into(&mut around.profile);
             let planned = match catalogs.meant(enabled.name, enabled.setup) {
                 Err(error) => Err(error.to_string()),
-                Ok(found) => found
-                    .plan(enabled.setup, &around)
-                    .map(|plan| (plan, Notes::of(found.entry)))
-                    .map_err(|lacks| list(&lacks).replace('\n', "; ")),
+                Ok(found) => {
+                    around.secrets = known_optional(&sources, found.entry, enabled.setup).await;
+                    found
+                        .plan(enabled.setup, &around)
+                        .map(|plan| (plan, Notes::of(found.entry)))
+                        .map_err(|lacks| list(&lacks).replace('\n', "; "))
+                }
             };
             let mut server = match planned {
                 Ok((plan, _)) if matches!(plan.target, Target::BuiltIn) => {
@@ -384,12 +388,13 @@ impl Given {
     }
 }
 
-/// Where sockets and secrets for containers lie: in memory if the system has a place for that.
-fn run_folder(settings: &Settings) -> std::path::PathBuf {
-    let own = settings.environment.absolute(crate::env::Var::XdgRuntimeDir);
+/// Where sockets for containers lie, and where secrets do: in memory if the system has a place for that.
+fn own_folders(settings: &Settings) -> (PathBuf, PathBuf) {
+    let folder = |var| settings.environment.absolute(var);
+    let run = folder(Var::XdgRuntimeDir).unwrap_or_else(|| PathBuf::from("/dev/shm"));
+    let memory = folder(Var::Memory).unwrap_or_else(|| run.clone());
     let name = format!("dockmaster-{}", crate::user::id().unwrap_or_default());
-    own.unwrap_or_else(|| std::path::PathBuf::from("/dev/shm"))
-        .join(name)
+    (run.join(&name), memory.join(&name))
 }
 
 /// Whether it is commands, also.

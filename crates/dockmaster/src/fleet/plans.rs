@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use base::names::ServerName;
 use catalog::{Around, Entry, Known, Lack, Processes, Setup};
+use futures_util::future::join_all;
 use secrets::{SecretName, Sources};
 use store::Store;
 
@@ -68,21 +69,24 @@ pub(crate) fn around(settings: &Settings, store: &Store, profile: &str) -> Resul
 
 /// Which secrets have a value.
 pub(crate) async fn known_secrets(sources: &Sources, entry: &Entry, setup: &Setup) -> Known {
-    let mut known = BTreeSet::new();
-    let names = entry
-        .secrets
-        .iter()
-        .map(|need| setup.secrets.get(&need.name).unwrap_or(&need.name));
-    for name in names {
-        let Ok(parsed) = SecretName::parse(name) else {
-            continue;
-        };
+    Known::These(with_value(sources, setup.secret_names(entry)).await)
+}
+
+/// Which of those have a value that a server can do without. Nobody asks for the others before it starts.
+pub(super) async fn known_optional(sources: &Sources, entry: &Entry, setup: &Setup) -> Known {
+    Known::OfOptional(with_value(sources, setup.optional_secrets(entry)).await)
+}
+
+async fn with_value(sources: &Sources, names: BTreeSet<&str>) -> BTreeSet<String> {
+    let asked = names.into_iter().map(async |name| {
+        let parsed = SecretName::parse(name).ok()?;
         // A source that fails is told when the server starts; here it counts as lacking.
-        if let Ok(Some(_)) = sources.get(&parsed).await {
-            known.insert(name.clone());
-        }
-    }
-    Known::These(known)
+        let value = sources.get(&parsed).await;
+        let value =
+            value.inspect_err(|error| tracing::warn!("the secret {name} can't be looked up: {error}"));
+        value.ok().flatten().map(|_| name.to_owned())
+    });
+    join_all(asked).await.into_iter().flatten().collect()
 }
 
 /// What is missing, one to a line.

@@ -13,10 +13,7 @@ use crate::web::Web;
 pub(crate) fn with_far(sshd: &Sshd, toml: &str) -> Dockmaster {
     let endpoint = format!("ssh://{}@127.0.0.1:{}", Sshd::user(), sshd.port());
     let dockmaster = Dockmaster::new().configured(&toml.replace("{endpoint}", &endpoint));
-    fs_err::create_dir_all(dockmaster.home().join(".ssh")).unwrap();
-    for file in [".ssh/id_ed25519", ".ssh/known_hosts"] {
-        fs_err::copy(sshd.home().join(file), dockmaster.home().join(file)).unwrap();
-    }
+    dockmaster.let_in_by(sshd);
     dockmaster
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use testkit::McpClient;
+use testkit::{McpClient, Sshd};
 
 pub(crate) const EXECUTABLE: &str = env!("CARGO_BIN_EXE_dockmaster");
 
@@ -88,6 +88,14 @@ impl Dockmaster {
     pub(crate) fn client(&self, arguments: &[&str]) -> McpClient {
         let command = self.command(&[&["gateway", "run"], arguments].concat());
         McpClient::spawn(command.into())
+    }
+
+    /// Puts into its home folder what is needed to log in there.
+    pub(crate) fn let_in_by(&self, sshd: &Sshd) {
+        fs_err::create_dir_all(self.home().join(".ssh")).unwrap();
+        for file in [".ssh/id_ed25519", ".ssh/known_hosts"] {
+            fs_err::copy(sshd.home().join(file), self.home().join(file)).unwrap();
+        }
     }
 
     /// The audit, as `audit export` gives it.

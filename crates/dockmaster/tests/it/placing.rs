@@ -19,10 +19,7 @@ async fn among_hosts(sshd: &Sshd, name: &str, place: &str) -> Dockmaster {
         testkit::endpoint()
     );
     let dockmaster = Dockmaster::new().configured(&toml);
-    fs_err::create_dir_all(dockmaster.home().join(".ssh")).unwrap();
-    for file in [".ssh/id_ed25519", ".ssh/known_hosts"] {
-        fs_err::copy(sshd.home().join(file), dockmaster.home().join(file)).unwrap();
-    }
+    dockmaster.let_in_by(sshd);
     dockmaster
 }
 

@@ -22,10 +22,7 @@ pub(crate) fn socket() -> String {
 /// Dockmaster with the keys of somebody who may log in.
 fn through(sshd: &Sshd, path: &str) -> Dockmaster {
     let dockmaster = Dockmaster::on(&format!("ssh://{}@127.0.0.1:{}{path}", Sshd::user(), sshd.port()));
-    fs_err::create_dir_all(dockmaster.home().join(".ssh")).unwrap();
-    for name in [".ssh/id_ed25519", ".ssh/known_hosts"] {
-        fs_err::copy(sshd.home().join(name), dockmaster.home().join(name)).unwrap();
-    }
+    dockmaster.let_in_by(sshd);
     dockmaster
 }
 

@@ -224,6 +224,47 @@ async fn a_server_that_can_not_start_says_why_and_harms_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_a_server_can_do_without_is_given_once_it_is_there() {
+    let dockmaster = Dockmaster::new();
+    let (image, server) = (testkit::image().await, "without");
+    // A catalog fills in variables by their names.
+    let script = SCRIPT.replace("$TOKEN", "${#TOKEN} characters");
+    let entry = json!({
+        "type": "server", "title": "Without", "description": "can do without", "image": image, "command": ["sh", "-c", script],
+        "secrets": [{"name": "without.token", "env": "TOKEN", "required": false}],
+    });
+    let catalog = json!({"version": 3, "name": "optional", "registry": {server: entry}});
+    let path = dockmaster.home().join("optional.yaml");
+    fs_err::write(&path, catalog.to_string()).unwrap();
+    for command in [
+        &["catalog", "import", path.to_str().unwrap(), "--yes"][..],
+        &["server", "enable", server, "--yes"],
+    ] {
+        let ended = dockmaster.run(command);
+        assert_eq!(ended.code(), 0, "{}", ended.transcript());
+    }
+    let client = dockmaster.client(&[]);
+    client.initialize(VERSION).await;
+    let says = async |wanted: &str| assert_eq!(client.call("token", json!({})).await.text(), wanted);
+    says("the token is 0 characters").await;
+    // It is taken over by the gateway that runs.
+    store_secret(&dockmaster, "without.token", "eleven&long");
+    says("the token is 11 characters").await;
+    let again = dockmaster.run(&["tools", "call", "token"]);
+    assert_eq!(
+        again.stdout(),
+        "the token is 11 characters\n",
+        "{}",
+        again.transcript()
+    );
+    let removed = dockmaster.run(&["secret", "remove", "without.token"]);
+    assert_eq!(removed.code(), 0, "{}", removed.transcript());
+    says("the token is 0 characters").await;
+    assert!(client.close().await.success());
+    gone(server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tools_that_are_a_container_for_each_call() {
     let image = testkit::image().await;
     let folder = Scope::new("percall");

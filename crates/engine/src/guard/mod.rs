@@ -61,9 +61,9 @@ pub struct Surroundings {
     pub protected: Vec<PathBuf>,
     /// Where the engine runs.
     pub daemon: DaemonPlace,
-    /// A folder that an engine elsewhere knows by the same path, and that holds nothing but what Dockmaster gives to
+    /// Folders that an engine elsewhere knows by the same paths, and that hold nothing but what Dockmaster gives to
     /// containers.
-    pub shared: Option<PathBuf>,
+    pub shared: Vec<PathBuf>,
 }
 
 impl Surroundings {
@@ -74,9 +74,7 @@ impl Surroundings {
     }
 
     fn is_shared(&self, path: &Path) -> bool {
-        self.shared
-            .as_ref()
-            .is_some_and(|shared| path.starts_with(shared))
+        self.shared.iter().any(|shared| path.starts_with(shared))
     }
 }
 

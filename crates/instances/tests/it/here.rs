@@ -153,6 +153,7 @@ pub(crate) fn options(daemon: &Daemon, policy: Policy, state: &TempDir, run: &Te
         engine: engine.unwrap(),
         state: state.path().to_owned(),
         run: run.path().to_owned(),
+        memory: run.path().to_owned(),
         grace: Grace {
             input: Duration::from_secs(1),
             signal: Duration::from_secs(1),

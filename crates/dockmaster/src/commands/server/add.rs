@@ -144,6 +144,7 @@ fn own(definition: &Definition) -> Own {
         headers: given.header.iter().cloned().collect(),
         env: given.env.iter().cloned().collect(),
         secrets: given.secret.iter().cloned().collect(),
+        secret_files: given.secret_file.iter().cloned().collect(),
         volumes: given.volume.iter().map(ToString::to_string).collect(),
         hosts: (!given.reach.is_empty()).then(|| given.reach.clone()),
         user: given.user.clone(),

@@ -12,7 +12,7 @@ use crate::output;
 use crate::settings::Settings;
 
 pub(super) async fn approve(settings: &Settings, server: &str, tools: &[String], yes: bool) -> Result<Exit> {
-    let house = assemble::house(settings, settings.config.docker.toolset, Vec::new())?;
+    let house = assemble::house(settings, settings.config.docker.toolset, Vec::new()).await?;
     let principal = assemble::local_principal(settings);
     let ended = async {
         let held = house.gateway.held(&principal, server).await?;

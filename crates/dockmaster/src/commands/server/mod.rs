@@ -157,8 +157,7 @@ async fn secrets_of(settings: &Settings, server: &ServerName) -> Result<KnownSec
     };
     let sources = keep::sources(settings)?;
     for enabled in fleet::enabled(settings).filter(|enabled| enabled.name == server) {
-        for need in &found.entry.secrets {
-            let name = enabled.setup.secrets.get(&need.name).unwrap_or(&need.name);
+        for name in enabled.setup.secret_names(found.entry) {
             if let Ok(name) = SecretName::parse(name) {
                 known.learn(sources.get(&name).await.ok().flatten());
             }

@@ -51,6 +51,10 @@ async fn alone(desk: &Desk<'_>, found: &Found<'_>, setup: &Setup) -> Result<(Hou
         &desk.store,
         known.clone(),
     )?);
+    if plan.host.is_some() {
+        // Set up as it is switched on, it runs where it runs then: behind a bridge, which is told of all that are.
+        fleet.servers(settings, &desk.store).await?;
+    }
     let server = fleet.server(settings, plan.clone(), Notes::of(entry));
     let house = assemble::of_servers(settings, vec![server], known, Some(fleet))?;
     Ok((house, plan))

@@ -137,10 +137,7 @@ async fn a_bridge_goes_on_when_its_gateway_is_gone() {
     let sshd = Sshd::start("").await;
     let engine = format!("ssh://{}@127.0.0.1:{}{}", Sshd::user(), sshd.port(), socket());
     let dockmaster = with_far("bridge", &engine).await;
-    fs_err::create_dir_all(dockmaster.home().join(".ssh")).unwrap();
-    for file in [".ssh/id_ed25519", ".ssh/known_hosts"] {
-        fs_err::copy(sshd.home().join(file), dockmaster.home().join(file)).unwrap();
-    }
+    dockmaster.let_in_by(&sshd);
     let installed = dockmaster.install();
     let id = dockmaster.id();
     let name = format!("dockmaster.bridge-{id}");

@@ -4,6 +4,7 @@ mod egress;
 mod engines;
 mod life;
 mod passing;
+mod secret_files;
 mod sharing;
 mod socket;
 mod talker;

@@ -160,7 +160,7 @@ fn a_bridge_gives_what_is_named_to_the_letter() {
     }
     let at = |name: &str| shared.join(name).to_str().unwrap().to_owned();
     let surroundings = Surroundings {
-        shared: Some(shared.clone()),
+        shared: vec![shared.clone()],
         ..Surroundings::default()
     };
     let judged = |policy: &Policy, source: &str, surroundings: &Surroundings| {

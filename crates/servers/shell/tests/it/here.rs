@@ -129,6 +129,7 @@ impl Rig {
             engine: engine.unwrap(),
             state: state.path().to_owned(),
             run: run.path().to_owned(),
+            memory: run.path().to_owned(),
             grace: Grace::default(),
             reached: None,
             relay: None,
