@@ -1,7 +1,7 @@
 //! What can go wrong between a plan and a running container, each with what the reader can do about it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use catalog::plan::{Container, Source};
 use engine::Error as EngineError;
@@ -133,6 +133,23 @@ impl Error {
         let fault = format!(
             "the volume {name} is there already and was not made by Dockmaster; if the server may use it, write \
              volumes = [{name:?}] in its table of the profile, [profiles.PROFILE.servers.{server}]"
+        );
+        Some(Self::plan(server, fault))
+    }
+
+    /// Files of secrets that the engine does not find, if that is why it refused: it may live in a mount namespace of its
+    /// own, and one that was restarted while a bridge ran on may have unmounted the bridge's volume (20.10 does).
+    pub(crate) fn unseen_files(server: &str, memory: &Path, source: &EngineError) -> Option<Self> {
+        let EngineError::Daemon { message, .. } = source else {
+            return None;
+        };
+        if !message.contains("does not exist") || !message.contains(memory.to_str()?) {
+            return None;
+        }
+        let fault = format!(
+            "the engine does not find the files of its secrets, which are in {}; behind a bridge `dockmaster host upgrade` \
+             mounts that anew, and here DOCKMASTER_MEMORY has to name a folder in memory that the engine sees",
+            memory.display()
         );
         Some(Self::plan(server, fault))
     }

@@ -487,6 +487,7 @@ impl Planned {
         let created = engine.container_create(new).await;
         let created = created.map_err(|error| {
             Error::foreign_volume(server, &self.container, &error)
+                .or_else(|| Error::unseen_files(server, &inner.options.memory, &error))
                 .unwrap_or_else(|| Error::engine("create a container", server, error))
         })?;
         for warning in &created.warnings {

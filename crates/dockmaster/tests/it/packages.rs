@@ -71,7 +71,8 @@ async fn base_when(scope: &Scope, newest: &str) -> String {
         )
         .await
         .ok();
-    assert!(built.text().contains("Successfully tagged"));
+    let built = built.text();
+    assert!(built.contains("Successfully tagged"), "{built}");
     image
 }
 

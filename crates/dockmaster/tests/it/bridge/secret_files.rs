@@ -1,10 +1,12 @@
 //! Secrets that a server is given as files: in memory, here as behind a bridge.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 use testkit::{Daemon, Sshd, all_engines, eventually, image_on};
 
 use super::{Bridged, MADE_BY, VERSION, all_of};
-use crate::harness::Dockmaster;
+use crate::harness::{Dockmaster, EXECUTABLE, Ended};
 use crate::servers::store_secret;
 
 /// An MCP server that tells of its files and variables what shows that they are there, and tries to change one.
@@ -94,6 +96,38 @@ async fn a_server_reads_its_secrets_from_files_in_memory() {
         "{server} needs the secret reader.own, for the file /etc/own: dockmaster secret set reader.own"
     );
     assert!(tested.stderr().contains(&words), "{}", tested.transcript());
+}
+
+/// As when the engine lives in a mount namespace of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_the_engine_does_not_see_are_told() {
+    let daemon = Daemon::here();
+    let (dockmaster, _) = with_reader(&daemon, &daemon.endpoint(), "").await;
+    let memory = tempfile::tempdir().unwrap();
+    let hidden = |arguments: &[&str]| {
+        let of = dockmaster.command(&[]);
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--propagation", "private", "sh", "-c"])
+            .arg("mount -t tmpfs memory \"$0\" && exec \"$@\"")
+            .arg(memory.path())
+            .args(arguments)
+            .env_clear()
+            .envs(of.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .env("DOCKMASTER_MEMORY", memory.path());
+        Ended::new(command.output().unwrap(), &dockmaster)
+    };
+    if hidden(&["true"]).code() != 0 {
+        eprintln!("who runs this may make no mount namespace, so this is not tried");
+        return;
+    }
+    let called = hidden(&[EXECUTABLE, "tools", "call", "look"]);
+    assert_eq!(called.code(), 1, "{}", called.transcript());
+    let told = called.stderr();
+    assert!(
+        told.contains("the engine does not find the files of its secrets"),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
