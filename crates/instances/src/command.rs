@@ -22,6 +22,8 @@ use crate::stdio::Pipes;
 
 /// How long it may take to find and signal the processes of a container.
 const SIGNALLING: Duration = Duration::from_secs(10);
+/// The exit code of what was killed with its container.
+const KILLED: i64 = 137;
 
 /// A command that runs in a container of its own. Dropping it ends and removes that.
 #[derive(Debug)]
@@ -102,21 +104,28 @@ impl Command {
             ),
             ..ExecConfig::default()
         };
+        let mut has_begun = false;
         let all = async {
             let exec = engine.exec_create(id, config).await?;
             // Detached: the engine kills what it is to be joined to when the connection goes.
             engine.exec_start_detached(&exec).await?;
+            has_begun = true;
             engine.exec_exit_code(&exec).await
         };
         match timeout(SIGNALLING, all).await {
-            Ok(Ok(Some(0))) => return Ok(Reached::All),
+            // What the signal ended takes along who sent it.
+            Ok(Ok(Some(0 | KILLED))) => return Ok(Reached::All),
             Ok(Ok(_)) | Err(_) => {}
             Ok(Err(error @ engine::Error::NotFound { .. })) => return Err(failed(error)),
             Ok(Err(error)) => tracing::debug!("{}: no command in the container: {error}", self.server),
         }
         // The init passes it on to the command.
-        engine.container_kill(id, Some(name)).await.map_err(failed)?;
-        Ok(Reached::First)
+        match engine.container_kill(id, Some(name)).await {
+            Ok(()) => Ok(Reached::First),
+            // It has ended since then.
+            Err(engine::Error::Conflict { .. }) if has_begun => Ok(Reached::All),
+            Err(error) => Err(failed(error)),
+        }
     }
 }
 

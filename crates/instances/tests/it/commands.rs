@@ -70,6 +70,24 @@ async fn a_signal_reaches_all_and_the_last_words_are_read() {
     rig.finish().await;
 }
 
+/// It may be gone before whoever sent the signal is.
+#[tokio::test]
+async fn a_signal_that_ends_it_at_once_has_reached_it() {
+    let rig = Rig::new("command-ends").await;
+    let ends = async |_| {
+        let (command, _input, mut outputs) = begin(
+            &rig,
+            &shell("trap 'exit 6' USR1; echo ready; while :; do sleep 0.01; done"),
+        )
+        .await;
+        read(&mut outputs, "ready").await;
+        assert_eq!(command.signal("USR1").await.unwrap(), Signalled::All);
+        assert_eq!(command.exited().await.code, Some(6));
+    };
+    futures_util::future::join_all((0..12).map(ends)).await;
+    rig.finish().await;
+}
+
 #[tokio::test]
 async fn the_end_comes_whether_or_not_it_listens() {
     let rig = Rig::new("command-end").await;
