@@ -4,7 +4,7 @@
 
 use crate::{Daemon, variable};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// One process has them once at a time. Of several processes the runner of the tests takes care.
@@ -51,23 +51,31 @@ impl ThreeHosts {
 
     /// `scripts/hosts` with these words; gives what it prints.
     pub fn run(&self, words: &[&str]) -> String {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/hosts");
-        let folder = self.folder().file_name().unwrap_or_default().to_string_lossy();
-        let set = folder
-            .strip_prefix("hosts-")
-            .expect("scripts/hosts names its folders so");
-        let output = Command::new(script)
-            .args(words)
-            .env("DOCKMASTER_HOSTS_SET", set)
-            .stdin(Stdio::null())
-            .output()
-            .expect("scripts/hosts runs");
+        let output = self.begin(words).wait_with_output();
+        let output = output.expect("a child can be waited for");
         assert!(
             output.status.success(),
             "scripts/hosts {words:?}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// The same, while something else goes on.
+    pub fn begin(&self, words: &[&str]) -> Child {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/hosts");
+        let folder = self.folder().file_name().unwrap_or_default().to_string_lossy();
+        let set = folder
+            .strip_prefix("hosts-")
+            .expect("scripts/hosts names its folders so");
+        Command::new(script)
+            .args(words)
+            .env("DOCKMASTER_HOSTS_SET", set)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("scripts/hosts runs")
     }
 }
 
