@@ -79,8 +79,10 @@ async fn on_hosts_nothing_is_done_twice() {
     for _ in 0..MANY {
         asked.push(client.start("tools/call", create.clone()).await.answer());
     }
+    let first = asked.next().await.unwrap().unwrap();
+    assert!(first["isError"] != true, "{first}");
     let mut stops = far.begin(&["signal", "two", "dockerd", "STOP"]);
-    let (mut made, mut unknown) = (0, 0);
+    let (mut made, mut unknown) = (1, 0);
     while stops.try_wait().unwrap().is_none() {
         // It may stand still already.
         let Ok(ended) = tokio::time::timeout(Duration::from_millis(20), asked.next()).await else {
@@ -108,7 +110,7 @@ async fn on_hosts_nothing_is_done_twice() {
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(20), "{took:?}");
     assert!(
-        made > 0 && unknown > 0,
+        unknown > 0,
         "{made} were made before the cut, {unknown} are unknown"
     );
     far.run(&["heal", "two"]);

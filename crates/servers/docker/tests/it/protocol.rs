@@ -75,10 +75,11 @@ async fn a_host_in_the_same_process_gets_the_same_answers_without_a_stream() {
         json!({"name": "docker_inspect", "arguments": {"container": "nosuchcontainer"}}),
         json!({"name": "inspect_contaner", "arguments": {}}),
     ] {
-        let by_stream = match server.client.request("tools/call", params.clone()).await {
+        let streamed = async || match server.client.request("tools/call", params.clone()).await {
             Ok(result) => Ok(result),
             Err(error) => Err((error.code, error.message)),
         };
+        let before = streamed().await;
         let answer = within.answer(&to_raw_value(&params).unwrap()).await;
         let parse = |raw: &serde_json::value::RawValue| serde_json::from_str::<Value>(raw.get()).unwrap();
         let without = match answer {
@@ -89,7 +90,10 @@ async fn a_host_in_the_same_process_gets_the_same_answers_without_a_stream() {
                 Err((error["code"].as_i64().unwrap(), message))
             }
         };
-        assert_eq!(without, by_stream, "{params}");
+        // What the engine tells, such as the number of its containers, may have changed in between.
+        if without != before {
+            assert_eq!(without, streamed().await, "{params}");
+        }
     }
     for params in [
         "{}",
