@@ -1,5 +1,7 @@
 //! Keys in files: found, judged by their permissions, and opened only when a host would take them.
 
+mod short;
+
 use crate::ask::{Ask, LockedKey};
 use crate::config::{Files, Resolved};
 use crate::file::text_of;
@@ -126,7 +128,8 @@ impl Opened {
             // The derivation takes a tenth of a second of computing.
             let opened = tokio::task::spawn_blocking(move || {
                 let text = text_of(&path, SIZE).ok().flatten()?;
-                russh::keys::decode_secret_key(&text, Some(secret.expose())).ok()
+                let opened = russh::keys::decode_secret_key(&text, Some(secret.expose()));
+                opened.ok().or_else(|| short::read(&text, Some(secret.expose())))
             });
             if let Ok(Some(private)) = opened.await {
                 let private = Arc::new(private);
@@ -228,7 +231,13 @@ fn read(path: &Path) -> Result<Option<KeyFile>, String> {
             let public = public.ok_or("it is encrypted, and its .pub file is not beside it")?;
             Ok(Some(key(public, Private::Locked)))
         }
-        Err(error) => Err(format!("it can't be read as a private key: {error}")),
+        Err(error) => match short::read(&text, None) {
+            Some(private) => Ok(Some(key(
+                private.public_key().clone(),
+                Private::Open(Arc::new(private)),
+            ))),
+            None => Err(format!("it can't be read as a private key: {error}")),
+        },
     }
 }
 
