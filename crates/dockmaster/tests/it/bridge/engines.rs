@@ -1,11 +1,14 @@
 //! Bridges on engines of other kinds and ages, and on one that ends and comes back.
 
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use testkit::{Daemon, OwnEngine, Relay, all_engines, image_on};
 
 use super::Bridged;
 use super::life::COUNTER;
-use crate::harness::Dockmaster;
+use crate::harness::{Dockmaster, Ended};
 
 /// The counter on an engine that is not the one at hand.
 async fn on(daemon: &Daemon) -> Bridged {
@@ -210,6 +213,47 @@ async fn every_step_broken_off(steps: &[(&str, usize)]) -> Result<(), &'static s
     Ok(())
 }
 
+/// An upgrade that stands still while it brings its image, as long as the relay is there. Others know nothing of that.
+async fn held_upgrade(daemon: &Daemon, bridged: &Bridged) -> (Relay, Child) {
+    let relay = Relay::holding(daemon, "/images/create");
+    let config = bridged.file("config.toml");
+    let direct = fs_err::read_to_string(&config).unwrap();
+    fs_err::write(&config, direct.replace(&daemon.endpoint(), &relay.endpoint())).unwrap();
+    let mut upgrade = bridged.small_command(&["host", "upgrade", "far"]);
+    let upgrade = upgrade
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    relay.held().await;
+    fs_err::write(&config, direct).unwrap();
+    (relay, upgrade)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_upgrades_take_turns() {
+    let daemon = all_engines().swap_remove(0);
+    let bridged = on(&daemon).await;
+    bridged.install();
+    let (relay, first) = held_upgrade(&daemon, &bridged).await;
+    let mut second = bridged.small_command(&["host", "upgrade", "far"]);
+    let mut second = second
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(second.try_wait().unwrap().is_none(), "it waits for the first");
+    // The first fails, and takes along what it had brought.
+    drop(relay);
+    let first = Ended::new(first.wait_with_output().unwrap(), &bridged);
+    assert_eq!(first.code(), 1, "{}", first.transcript());
+    let second = Ended::new(second.wait_with_output().unwrap(), &bridged);
+    assert_eq!(second.code(), 0, "{}", second.transcript());
+    bridged.calls("call 1");
+    bridged.uninstall().await;
+}
+
 /// Bringing an image to a host can take minutes.
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_go_on_while_an_upgrade_brings_its_image() {
@@ -217,16 +261,7 @@ async fn calls_go_on_while_an_upgrade_brings_its_image() {
     let bridged = on(&daemon).await;
     bridged.install();
     bridged.calls("call 1");
-    let relay = Relay::holding(&daemon, "/images/create");
-    let config = bridged.file("config.toml");
-    let direct = fs_err::read_to_string(&config).unwrap();
-    fs_err::write(&config, direct.replace(&daemon.endpoint(), &relay.endpoint())).unwrap();
-    let mut upgrade = bridged
-        .small_command(&["host", "upgrade", "far"])
-        .spawn()
-        .unwrap();
-    relay.held().await;
-    fs_err::write(&config, direct).unwrap();
+    let (relay, mut upgrade) = held_upgrade(&daemon, &bridged).await;
     bridged.calls("call 2");
     upgrade.kill().unwrap();
     upgrade.wait().unwrap();
