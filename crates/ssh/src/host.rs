@@ -6,7 +6,7 @@
 use crate::config::Target;
 use crate::open::{Opener, Options};
 use crate::process::Running;
-use crate::session::{Goal, Session};
+use crate::session::{Goal, Session, Unopened};
 use crate::sftp::Sftp;
 use crate::stream::Exit;
 use crate::system::System;
@@ -21,11 +21,17 @@ use tokio::time::Instant;
 /// How long what runs may take to end when a host is closed.
 const ENDING: Duration = Duration::from_secs(10);
 
-/// A host, and at most one connection to it that everyone shares.
+/// Most connections beside the first, for commands that it has no room for.
+const FURTHER: usize = 3;
+
+/// A host, and the connection to it that everyone shares. sshd bounds the sessions of a connection (`MaxSessions`), and some
+/// stay, such as that of SFTP: where a command has waited for others in vain, it gets a further connection, as `ssh` does it
+/// with a shared one.
 pub struct Host {
     target: Target,
     opener: Opener,
     state: Mutex<State>,
+    further: Mutex<Vec<Arc<Session>>>,
     sftp: Mutex<Option<Sftp>>,
 }
 
@@ -93,6 +99,7 @@ impl Host {
             target,
             opener: Opener::new(options),
             state: Mutex::default(),
+            further: Mutex::default(),
             sftp: Mutex::default(),
         }
     }
@@ -205,7 +212,8 @@ impl Host {
             state.is_closed = true;
             state.session.take()
         };
-        if let Some(session) = session {
+        let further = std::mem::take(&mut *self.further.lock().await);
+        for session in session.into_iter().chain(further) {
             session.close().await;
         }
         self.opener.tasks.close();
@@ -214,17 +222,50 @@ impl Host {
 
     async fn open(&self, goal: Goal) -> Result<Stream, Error> {
         let session = self.session().await?;
-        match Arc::clone(&session).open(goal.clone()).await {
+        let limits = &self.opener.options.limits;
+        let within = if !goal.is_session() {
+            limits.queue
+        } else if self.further.lock().await.is_empty() {
+            limits.crowd
+        } else {
+            // What stays on the first has stayed there before.
+            Duration::ZERO
+        };
+        match Arc::clone(&session).open(goal.clone(), within).await {
             // The connection was broken without anyone knowing; over a new one it is the first attempt.
-            Err(Error::Lost {
+            Err(Unopened::Failed(Error::Lost {
                 may_have_happened: false,
                 ..
-            }) => {
+            })) => {
                 session.retire();
-                self.session().await?.open(goal).await
+                Ok(self.session().await?.open(goal, limits.queue).await?)
             }
-            result => result,
+            Err(Unopened::Crowded(_)) if goal.is_session() => self.open_beside(goal).await,
+            result => Ok(result?),
         }
+    }
+
+    /// Opens what the first connection has no room for. Where nobody has, it waits there.
+    async fn open_beside(&self, goal: Goal) -> Result<Stream, Error> {
+        let mut further = self.further.lock().await;
+        further.retain(|session| session.is_usable());
+        for session in further.iter() {
+            match Arc::clone(session).open(goal.clone(), Duration::ZERO).await {
+                Err(Unopened::Crowded(_)) => {}
+                result => return Ok(result?),
+            }
+        }
+        // Nor is one made once the host is closed.
+        let first = self.session().await?;
+        let queue = self.opener.options.limits.queue;
+        if further.len() == FURTHER {
+            drop(further);
+            return Ok(first.open(goal, queue).await?);
+        }
+        let session = self.opener.open(self.target.clone(), None, 0).await?;
+        further.push(Arc::clone(&session));
+        drop(further);
+        Ok(session.open(goal, queue).await?)
     }
 
     /// The session, a new one where there is none. Who comes while one is made waits for it.

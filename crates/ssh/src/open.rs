@@ -224,7 +224,9 @@ impl Opener {
     ) -> Result<Box<dyn wire::Duplex>, Error> {
         if let Some(via) = via {
             let goal = Goal::Tcp(resolved.host_name.clone(), resolved.port);
-            return Ok(Box::new(Arc::clone(via).open(goal).await?));
+            return Ok(Box::new(
+                Arc::clone(via).open(goal, self.options.limits.queue).await?,
+            ));
         }
         let limit = resolved.connect_timeout.unwrap_or(self.options.limits.connect);
         let connecting = TcpStream::connect((&*resolved.host_name, resolved.port));

@@ -7,10 +7,10 @@ use russh::client::{Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelOpenFailure, Disconnect};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -25,13 +25,25 @@ pub(crate) struct Session {
     limits: Limits,
     streams: Arc<Semaphore>,
     commands: Arc<Semaphore>,
-    /// How many commands at a time the host takes, as far as is known.
-    allowed: Mutex<usize>,
+    taken: Mutex<Taken>,
     retired: AtomicBool,
     /// Cuts what the connection runs over.
     _cut: DropGuard,
     /// The session that this one runs through.
     _via: Option<Arc<Session>>,
+}
+
+/// How long a slot is left alone after the host has taken no more. It may have had fewer only then: over there a command
+/// counts until it has ended, which can be after its stream.
+const LEFT_ALONE: Duration = Duration::from_secs(2);
+
+/// What is known of how many commands a host takes.
+#[derive(Debug, Default)]
+struct Taken {
+    /// Whether it has taken any.
+    any: bool,
+    /// When the slots that are left alone come back.
+    back: Vec<Instant>,
 }
 
 /// Bounds of sessions.
@@ -43,6 +55,8 @@ pub struct Limits {
     pub step: Duration,
     /// How long a stream may wait for others to end.
     pub queue: Duration,
+    /// How long a command may wait so before a further connection is made for it.
+    pub crowd: Duration,
     /// How long a person may think about an unknown host.
     pub ask: Duration,
     /// Commands at a time; sshd takes ten (`MaxSessions`). Where a host takes fewer, that is found out.
@@ -59,6 +73,7 @@ impl Default for Limits {
             connect: Duration::from_secs(10),
             step: Duration::from_secs(10),
             queue: Duration::from_mins(1),
+            crowd: Duration::from_secs(2),
             ask: Duration::from_mins(5),
             commands: 8,
             rest: Duration::from_millis(500),
@@ -78,7 +93,7 @@ pub(crate) enum Goal {
 
 impl Goal {
     /// Whether it is a session of its own, of which sshd counts how many there are (`MaxSessions`).
-    fn is_session(&self) -> bool {
+    pub(crate) fn is_session(&self) -> bool {
         matches!(self, Self::Command(_) | Self::Subsystem(_))
     }
 }
@@ -98,7 +113,7 @@ impl Session {
             handle,
             streams: Arc::new(Semaphore::new(STREAMS)),
             commands: Arc::new(Semaphore::new(limits.commands)),
-            allowed: Mutex::new(limits.commands),
+            taken: Mutex::default(),
             limits,
             retired: AtomicBool::new(false),
             _cut: cut.drop_guard(),
@@ -123,19 +138,26 @@ impl Session {
         let _ = timeout(self.limits.step, goodbye).await;
     }
 
-    /// Opens a stream. Nothing was begun over there when this fails, unless the error says that it may have been.
-    pub(crate) async fn open(self: Arc<Self>, goal: Goal) -> Result<Stream, Error> {
+    /// Opens a stream, within this time where others have to end first. Nothing was begun over there when this fails,
+    /// unless the error says that it may have been.
+    pub(crate) async fn open(self: Arc<Self>, goal: Goal, within: Duration) -> Result<Stream, Unopened> {
         let is_session = goal.is_session();
         let slots = if is_session { &self.commands } else { &self.streams };
+        let give_up = Instant::now() + within;
         let mut first_refusal = None;
         loop {
-            let wait = timeout(self.limits.queue, Arc::clone(slots).acquire_owned());
+            self.bring_back();
+            let left = give_up.saturating_duration_since(Instant::now());
+            let wait = timeout(left.min(LEFT_ALONE), Arc::clone(slots).acquire_owned());
             let Ok(Ok(permit)) = wait.await else {
-                return Err(first_refusal.unwrap_or(Error::Late {
+                if left > LEFT_ALONE {
+                    continue;
+                }
+                return Err(Unopened::Crowded(first_refusal.unwrap_or(Error::Late {
                     host: self.host.clone(),
                     step: "waiting for other streams to end",
-                    limit: self.limits.queue,
-                }));
+                    limit: within,
+                })));
             };
             // In a task, so that a channel that is opened although nobody waits any more is closed again.
             let (answer, opened) = oneshot::channel();
@@ -146,30 +168,47 @@ impl Session {
                 let _ = answer.send(result);
             });
             match opened.await {
-                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Ok(stream)) => {
+                    self.taken().any |= is_session;
+                    return Ok(stream);
+                }
                 Ok(Err(Failed { error, permit })) => {
                     let waits = is_session && permit.is_some_and(|permit| self.gives_up(permit));
                     if !waits {
-                        return Err(error);
+                        return Err(Unopened::Failed(error));
                     }
                     first_refusal = Some(error);
                 }
-                Err(_) => return Err(self.lost("a stream was opened", false)),
+                Err(_) => return Err(Unopened::Failed(self.lost("a stream was opened", false))),
             }
         }
     }
 
-    /// After a refusal while others run: the host takes no more at a time than these. The slot is given up for as long
-    /// as this session lasts, and the caller waits for its turn.
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After a refusal by a host that has taken others, or may be about to: it takes no more at a time than these. The slot
+    /// is left alone, and the caller waits for its turn.
     fn gives_up(&self, permit: OwnedSemaphorePermit) -> bool {
-        let mut allowed = self.allowed.lock().unwrap_or_else(PoisonError::into_inner);
-        let running = allowed.saturating_sub(self.commands.available_permits());
-        if running <= 1 {
+        let mut taken = self.taken();
+        let free = self.commands.available_permits() + taken.back.len();
+        let is_alone = self.limits.commands.saturating_sub(free) <= 1;
+        if is_alone && !taken.any {
             return false;
         }
-        *allowed -= 1;
+        taken.back.push(Instant::now() + LEFT_ALONE);
         permit.forget();
         true
+    }
+
+    /// The slots that were left alone for long enough.
+    fn bring_back(&self) {
+        let now = Instant::now();
+        let mut taken = self.taken();
+        let before = taken.back.len();
+        taken.back.retain(|back| *back > now);
+        self.commands.add_permits(before - taken.back.len());
     }
 
     async fn open_now(self: Arc<Self>, goal: Goal, permit: OwnedSemaphorePermit) -> Result<Stream, Failed> {
@@ -298,6 +337,22 @@ impl Session {
             host: self.host.clone(),
             step,
             may_have_happened,
+        }
+    }
+}
+
+/// Why a stream was not opened.
+pub(crate) enum Unopened {
+    /// It can't be, on any connection.
+    Failed(Error),
+    /// Others have not ended in time.
+    Crowded(Error),
+}
+
+impl From<Unopened> for Error {
+    fn from(unopened: Unopened) -> Self {
+        match unopened {
+            Unopened::Failed(error) | Unopened::Crowded(error) => error,
         }
     }
 }

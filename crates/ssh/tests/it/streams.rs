@@ -154,6 +154,39 @@ async fn more_commands_than_the_host_takes_wait() {
     assert!(matches!(error, Error::Refused { .. }), "{error}");
 }
 
+/// Some stay: they do not keep others out.
+#[tokio::test]
+async fn what_stays_leaves_room_for_others() {
+    let sshd = Sshd::start("MaxSessions 2").await;
+    let host = Arc::new(host(&sshd));
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        kept.push(host.exec("cat").await.unwrap());
+    }
+    let run = async || {
+        let begun = std::time::Instant::now();
+        let output = host.run("echo $PPID", b"", 100, LIMIT).await.unwrap();
+        (String::from_utf8(output.stdout).unwrap(), begun.elapsed())
+    };
+    let (first, _) = run().await;
+    // The connection that was made for it is there for the next, which waits for nobody.
+    let (second, took) = run().await;
+    assert_eq!(second, first);
+    assert!(took < std::time::Duration::from_secs(1), "{took:?}");
+    // All that there may be are full: from here on they wait, and are served when something ends.
+    for _ in 0..6 {
+        kept.push(host.exec("cat").await.unwrap());
+    }
+    let (waited, ()) = tokio::join!(run(), async {
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        kept.remove(0);
+    });
+    assert!(waited.1 > std::time::Duration::from_secs(2), "{waited:?}");
+    host.close().await;
+    let error = host.exec("true").await.unwrap_err();
+    assert!(matches!(error, Error::Closed { .. }), "{error}");
+}
+
 #[tokio::test]
 async fn much_both_ways_over_changing_keys() {
     // New keys for every MiB.
