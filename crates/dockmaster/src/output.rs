@@ -84,9 +84,64 @@ pub(crate) fn agree(question: &str) -> io::Result<Option<bool>> {
     ))
 }
 
+/// Asks the person for something that is not shown while it is typed. There has to be a person.
+pub(crate) fn unseen(question: &str) -> io::Result<String> {
+    let mut answer = String::new();
+    // Silent before it asks: that forgets what was typed before, and an answer may come at once.
+    let quiet = Quiet::begin();
+    prompt(question)?;
+    io::stdin().read_line(&mut answer)?;
+    drop(quiet);
+    note("")?;
+    Ok(without_line_end(&answer).to_owned())
+}
+
+/// A line without its end.
+pub(crate) fn without_line_end(line: &str) -> &str {
+    let bare = line.strip_suffix('\n').unwrap_or(line);
+    bare.strip_suffix('\r').unwrap_or(bare)
+}
+
 /// Asks the person something; the answer is typed behind it.
 pub(crate) fn prompt(text: &str) -> io::Result<()> {
     let mut err = anstream::stderr();
     write!(err, "{text}")?;
     err.flush()
+}
+
+/// While this lives, the terminal does not show what is typed.
+struct Quiet {
+    #[cfg(unix)]
+    before: Option<rustix::termios::Termios>,
+}
+
+impl Quiet {
+    #[cfg(unix)]
+    fn begin() -> Self {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let stdin = std::io::stdin();
+        let before = tcgetattr(&stdin).ok();
+        if let Some(before) = &before {
+            let mut quiet = before.clone();
+            quiet.local_modes.remove(LocalModes::ECHO);
+            // A terminal that can't be silenced shows what is typed; the person sees that.
+            let _ = tcsetattr(&stdin, OptionalActions::Flush, &quiet);
+        }
+        Self { before }
+    }
+
+    #[cfg(not(unix))]
+    fn begin() -> Self {
+        Self {}
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Some(before) = &self.before {
+            use rustix::termios::{OptionalActions, tcsetattr};
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
+        }
+    }
 }

@@ -267,18 +267,31 @@ impl Ask for Answers {
 
     fn passphrase(&self, key: LockedKey) -> BoxFuture<'_, Option<Secret>> {
         Box::pin(async move {
-            if key.attempt > 1 {
+            if key.attempt == 1
+                && let Some(kept) = self.kept(&key).await
+            {
+                return Some(kept);
+            }
+            if !self.is_attended {
                 return None;
             }
-            let name = SecretName::parse(&format!("ssh.{}", key.file.file_name()?.to_str()?)).ok()?;
-            match self.secrets.get(&name).await {
-                Ok(passphrase) => passphrase,
-                Err(error) => {
-                    tracing::warn!("the passphrase of {} can't be read: {error}", key.file.display());
-                    None
-                }
-            }
+            let question = format!("Passphrase of {} (not shown): ", key.file.display());
+            let answer = tokio::task::spawn_blocking(move || output::unseen(&question));
+            let answer = answer.await.ok()?.ok()?;
+            (!answer.is_empty()).then(|| Secret::new(answer))
         })
+    }
+}
+
+impl Answers {
+    /// The passphrase of a key, as the secrets have it.
+    async fn kept(&self, key: &LockedKey) -> Option<Secret> {
+        let name = SecretName::parse(&format!("ssh.{}", key.file.file_name()?.to_str()?)).ok()?;
+        let kept = self.secrets.get(&name).await;
+        let kept = kept.inspect_err(|error| {
+            tracing::warn!("the passphrase of {} can't be read: {error}", key.file.display());
+        });
+        kept.ok().flatten()
     }
 }
 

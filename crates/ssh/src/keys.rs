@@ -120,8 +120,10 @@ impl Opened {
                     1 => "nobody gave its passphrase",
                     _ => "the passphrase that was given is wrong",
                 };
+                let name = key.path.file_name().unwrap_or_default().to_string_lossy();
                 return Err(format!(
-                    "it is encrypted, and {what}; add it to the agent with ssh-add"
+                    "it is encrypted, and {what}; add it to the agent with ssh-add, or keep its passphrase with \
+                     `dockmaster secret set ssh.{name}`"
                 ));
             };
             let path = key.path.clone();

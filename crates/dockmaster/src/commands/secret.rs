@@ -91,13 +91,8 @@ async fn taken_over(settings: &Settings) -> Result<()> {
 fn value(name: &SecretName) -> Result<Value> {
     let mut text = String::new();
     if std::io::stdin().is_terminal() {
-        // Silent before it asks: that forgets what was typed before, and an answer may come at once.
-        let _quiet = Quiet::begin();
-        output::prompt(&format!("value of {name} (not shown): "))?;
-        std::io::stdin()
-            .read_line(&mut text)
-            .context("can't read the terminal")?;
-        output::note("")?;
+        text =
+            output::unseen(&format!("value of {name} (not shown): ")).context("can't read the terminal")?;
     } else {
         let limit = secrets::LONGEST as u64 + 2;
         std::io::stdin()
@@ -105,47 +100,9 @@ fn value(name: &SecretName) -> Result<Value> {
             .read_to_string(&mut text)
             .context("can't read standard input")?;
     }
-    let value = text.strip_suffix('\n').unwrap_or(&text);
-    let value = value.strip_suffix('\r').unwrap_or(value);
+    let value = output::without_line_end(&text);
     if value.is_empty() {
         bail!("the value is empty; nothing was stored");
     }
     Ok(Value::new(value))
-}
-
-/// While this lives, the terminal does not show what is typed.
-struct Quiet {
-    #[cfg(unix)]
-    before: Option<rustix::termios::Termios>,
-}
-
-impl Quiet {
-    #[cfg(unix)]
-    fn begin() -> Self {
-        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-        let stdin = std::io::stdin();
-        let before = tcgetattr(&stdin).ok();
-        if let Some(before) = &before {
-            let mut quiet = before.clone();
-            quiet.local_modes.remove(LocalModes::ECHO);
-            // A terminal that can't be silenced shows what is typed; the person sees that.
-            let _ = tcsetattr(&stdin, OptionalActions::Flush, &quiet);
-        }
-        Self { before }
-    }
-
-    #[cfg(not(unix))]
-    fn begin() -> Self {
-        Self {}
-    }
-}
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        #[cfg(unix)]
-        if let Some(before) = &self.before {
-            use rustix::termios::{OptionalActions, tcsetattr};
-            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
-        }
-    }
 }

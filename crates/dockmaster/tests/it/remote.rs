@@ -100,6 +100,11 @@ async fn the_passphrase_of_a_key_is_a_secret() {
         assert_eq!(refused.code(), 1, "{}", refused.transcript());
         assert!(refused.stderr().contains(wanted), "{}", refused.transcript());
     }
+    // A person is asked, and what is typed is not shown.
+    let mut terminal = Terminal::run(&dockmaster, &["tools", "call", "list_containers"]);
+    terminal.expect("Passphrase of ");
+    terminal.type_line("open sesame");
+    assert_eq!(terminal.end(), 0);
     store_secret(&dockmaster, "ssh.id_locked", "open sesame");
     let listed = list(&[]);
     assert_eq!(listed.code(), 0, "{}", listed.transcript());
