@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use engine::guard::Mode;
 use files_server::{Elsewhere, Files, Options, Root, Way};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -22,7 +23,7 @@ pub(crate) fn server(settings: &Settings, hosts: &Hosts) -> Result<Option<Server
         return Ok(None);
     }
     let options = Options {
-        roots: roots(&config.roots),
+        roots: roots(&config.roots, settings.config.hosts.local.mode),
         hard_links: config.hard_links,
         answer_tokens: settings.config.docker.answer_tokens as usize,
         client_roots: config.client_roots,
@@ -65,7 +66,7 @@ fn elsewhere(settings: &Settings, hosts: &Hosts) -> Result<Vec<Elsewhere>> {
     let there = away(settings).map(|(name, host)| {
         let there = Elsewhere {
             host: name.to_owned(),
-            roots: roots(&host.files.roots),
+            roots: roots(&host.files.roots, host.mode),
             hard_links: host.files.hard_links,
             way: Arc::new(OfHost {
                 hosts: hosts.clone(),
@@ -79,10 +80,11 @@ fn elsewhere(settings: &Settings, hosts: &Hosts) -> Result<Vec<Elsewhere>> {
     there.collect()
 }
 
-fn roots(roots: &[engine::guard::Root]) -> Vec<Root> {
+/// On a host in this mode: where nothing may be changed, no file is.
+fn roots(roots: &[engine::guard::Root], mode: Mode) -> Vec<Root> {
     let fit = |root: &engine::guard::Root| Root {
         path: root.path.clone(),
-        write: root.write,
+        write: root.write && mode != Mode::ReadOnly,
     };
     roots.iter().map(fit).collect()
 }

@@ -11,7 +11,7 @@ use base::names::HostName;
 use catalog::place::Fitting;
 use catalog::plan::{self, Plan};
 use catalog::{Beside, Place, There};
-use engine::guard::Policy;
+use engine::guard::{Mode, Policy};
 use engine::{Endpoint, Engine};
 use futures_util::future::join_all;
 use hosts::{AGAIN, Host, Hosts, IDLE, Wish};
@@ -48,6 +48,7 @@ pub(crate) fn others(settings: &Settings) -> BTreeMap<String, There> {
             roots: roots(&host.guard),
             labels: host.labels.clone(),
             runs_commands: shell::runs_on(settings, name) && is_at(|at| matches!(at, Endpoint::Ssh(_))),
+            is_read_only: host.mode == Mode::ReadOnly,
             beside: match Record::read(settings, name) {
                 Ok(Some(_)) => Beside::Bridge,
                 _ if is_at(|at| matches!(at, Endpoint::Unix(_))) => Beside::Us,

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use base::names::ServerName;
 use catalog::plan::{Limits, Network, Root};
 use engine::Engine;
-use engine::guard::Guard;
+use engine::guard::{Guard, Mode};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use gateway::{Describe, Server, Sharing};
@@ -116,7 +116,7 @@ pub(crate) fn servers(
             )
         } else {
             let here = (shell.runner == Place::Host).then(|| {
-                let runner = on_host(settings)?;
+                let runner = permitted(LOCAL, settings.config.hosts.local.mode, on_host(settings)?);
                 Ok::<_, anyhow::Error>(At { runner, roots })
             });
             (here.transpose()?, on_hosts_away(settings, hosts))
@@ -249,9 +249,51 @@ impl Runner for Away {
     }
 }
 
-/// Whether commands on that other host itself are switched on.
+/// Whether commands on that other host itself are switched on, and it is one that may be changed.
 pub(crate) fn runs_on(settings: &Settings, host: &str) -> bool {
-    settings.config.shell.enabled && away(settings, Place::Host).any(|(name, _)| name == host)
+    let mut hosts = away(settings, Place::Host).filter(|(_, there)| there.mode != Mode::ReadOnly);
+    settings.config.shell.enabled && hosts.any(|(name, _)| name == host)
+}
+
+/// Nobody knows beforehand what a command changes, so none runs on a host itself of which nothing may be changed. In
+/// containers none does either, as its guard lets none be made.
+fn permitted(host: &str, mode: Mode, runner: Arc<dyn Runner>) -> Arc<dyn Runner> {
+    if mode == Mode::ReadOnly {
+        let host = host.to_owned();
+        Arc::new(Shut { host, runner })
+    } else {
+        runner
+    }
+}
+
+/// A host on which nothing may be changed.
+struct Shut {
+    host: String,
+    runner: Arc<dyn Runner>,
+}
+
+impl Runner for Shut {
+    fn place(&self) -> String {
+        self.runner.place()
+    }
+
+    fn program(&self, command: &Command) -> Program {
+        self.runner.program(command)
+    }
+
+    fn start<'a>(&'a self, _: &'a Command) -> BoxFuture<'a, Result<Started, Fault>> {
+        let fault = Fault {
+            what: format!(
+                "the mode of the host {} is read-only, so no command runs on it",
+                self.host
+            ),
+            fix: Some(format!(
+                "only the owner of the configuration can allow it: hosts.{}.mode, and `gateway run --mode`",
+                self.host
+            )),
+        };
+        async { Err(fault) }.boxed()
+    }
 }
 
 /// The hosts themselves on which commands run, each with what does so. Nothing is connected before somebody wants one.
@@ -262,7 +304,7 @@ fn on_hosts_away(settings: &Settings, hosts: &Hosts) -> Vec<(String, At)> {
         env.entry("TERM".to_owned()).or_insert_with(|| "dumb".to_owned());
         let roots = roots(&host.shell.roots);
         let dir = roots.first().map(|root| root.path.to_string_lossy().into_owned());
-        let runner: Arc<dyn Runner> = Arc::new(far(settings, hosts, name, env, dir));
+        let runner = permitted(name, host.mode, Arc::new(far(settings, hosts, name, env, dir)));
         (name.to_owned(), At { runner, roots })
     });
     there.collect()
@@ -392,7 +434,7 @@ impl Describe for Tools {
     fn about(&self, tool: &str, arguments: &Value) -> String {
         let about = ShellServer::about(tool, arguments);
         match (&self.place, server_kit::hosts::named(arguments)) {
-            (Some(place), None) => format!("{place}: {about}"),
+            (Some(place), None) => format!("do this {place}: {about}"),
             // It names the host itself.
             _ => about,
         }

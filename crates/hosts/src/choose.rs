@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::guard::Mode;
+
 use crate::host::{Host, Hosts};
 use crate::state::{Health, State};
 
@@ -19,7 +21,9 @@ pub struct Wish {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoHost {
     /// None has the label.
-    #[error("no host has the label {label:?}; `dockmaster host edit NAME --label {label}` gives it to one")]
+    #[error(
+        "no host that may be changed has the label {label:?}; `dockmaster host edit NAME --label {label}` gives it to one"
+    )]
     NoLabel {
         /// The label.
         label: String,
@@ -48,9 +52,10 @@ impl Hosts {
     /// # Errors
     /// None has it; the error names each and what it lacks.
     pub async fn choose(&self, wish: &Wish, limit: Duration) -> Result<Arc<Host>, NoHost> {
+        // Nothing runs where nothing may be changed.
         let fits = |host: &&Arc<Host>| {
             let label = wish.label.as_ref();
-            label.is_none_or(|label| host.labels().contains(label))
+            label.is_none_or(|label| host.labels().contains(label)) && host.mode() != Mode::ReadOnly
         };
         let fitting: Vec<_> = self.all().filter(fits).cloned().collect();
         match fitting.as_slice() {

@@ -41,6 +41,8 @@ pub struct Around {
     pub roots: Vec<Root>,
     /// What that host is for.
     pub labels: Vec<String>,
+    /// Nothing on it may be changed.
+    pub is_read_only: bool,
     /// The other hosts, by name.
     pub others: BTreeMap<String, There>,
     /// The user's home folder, for `~/`.
@@ -91,6 +93,7 @@ impl Default for Around {
             host: "local".to_owned(),
             roots: Vec::new(),
             labels: Vec::new(),
+            is_read_only: false,
             others: BTreeMap::new(),
             home: None,
             secrets: Known::Unasked,

@@ -20,6 +20,8 @@ pub struct There {
     pub beside: Beside,
     /// Whether commands may run on the machine itself.
     pub runs_commands: bool,
+    /// Nothing on it may be changed, so nothing is run there.
+    pub is_read_only: bool,
 }
 
 /// Which Dockmaster is on the machine of a host, and can give its containers what is Dockmaster's own: a proxy, a socket.
@@ -68,6 +70,11 @@ pub(super) fn around<'a>(setup: &Setup, around: &'a Around) -> Result<Placed<'a>
                 let mend = format!("dockmaster host add {name} ssh://user@{name}");
                 return Err(Lack::new(LackSort::Place, what, mend));
             };
+            if there.is_read_only {
+                let what = format!("the mode of the host {name} is read-only, so no server runs there");
+                let mend = format!("dockmaster host edit {name} --mode guarded");
+                return Err(Lack::new(LackSort::Place, what, mend));
+            }
             let commands = if there.runs_commands {
                 Commands::Permitted
             } else {
@@ -84,12 +91,16 @@ pub(super) fn around<'a>(setup: &Setup, around: &'a Around) -> Result<Placed<'a>
 fn among<'a>(wish: &Fitting, around: &'a Around) -> Result<Placed<'a>, Lack> {
     let fits = |labels: &[String]| wish.label.as_ref().is_none_or(|label| labels.contains(label));
     let here = fits(&around.labels).then_some((around.host.as_str(), &around.roots, Beside::Us));
-    let others = around.others.iter().filter(|(_, there)| fits(&there.labels));
+    let here = here.filter(|_| !around.is_read_only);
+    let others = around
+        .others
+        .iter()
+        .filter(|(_, there)| fits(&there.labels) && !there.is_read_only);
     let others = others.map(|(name, there)| (name.as_str(), &there.roots, there.beside));
     let fitting: Vec<_> = here.into_iter().chain(others).collect();
     if fitting.is_empty() {
         let label = wish.label.as_deref().unwrap_or_default();
-        let what = format!("no host has the label {label:?}");
+        let what = format!("no host that may be changed has the label {label:?}");
         let mend = format!("dockmaster host edit NAME --label {label}");
         return Err(Lack::new(LackSort::Place, what, mend));
     }
@@ -283,6 +294,7 @@ mod tests {
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             beside,
             runs_commands: false,
+            is_read_only: false,
         }
     }
 
@@ -300,6 +312,13 @@ mod tests {
                 (
                     "third".to_owned(),
                     there(&["/srv"], &["far", "on"], Beside::Bridge),
+                ),
+                (
+                    "shut".to_owned(),
+                    There {
+                        is_read_only: true,
+                        ..there(&["/srv"], &["far", "shut"], Beside::Nobody)
+                    },
                 ),
             ]
             .into(),
@@ -341,6 +360,14 @@ mod tests {
             "there is no host lab: dockmaster host add lab ssh://user@lab",
         );
         check(label("gpu"), "local /here None None");
+        check(
+            on("shut"),
+            "the mode of the host shut is read-only, so no server runs there: dockmaster host edit shut --mode guarded",
+        );
+        check(
+            label("shut"),
+            "no host that may be changed has the label \"shut\": dockmaster host edit NAME --label shut",
+        );
         // Whichever of them is chosen: one is another machine, and both have this root.
         check(label("eu"), "prod /data Some(\"prod\") Some(\"prod\")");
         check(label("on"), "third /srv None Some(\"third\")");
@@ -348,7 +375,7 @@ mod tests {
         check(label("far"), "prod /srv Some(\"prod\") Some(\"prod\")");
         check(
             label("none"),
-            "no host has the label \"none\": dockmaster host edit NAME --label none",
+            "no host that may be changed has the label \"none\": dockmaster host edit NAME --label none",
         );
         check(
             Some(Place::Where(Fitting {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use base::names::ServerName;
 use catalog::{Around, Entry, Known, Lack, Processes, Setup};
+use engine::guard::Mode;
 use futures_util::future::join_all;
 use secrets::{SecretName, Sources};
 use store::Store;
@@ -47,6 +48,7 @@ pub(crate) fn around(settings: &Settings, store: &Store, profile: &str) -> Resul
         profile: profile.to_owned(),
         roots: placed::roots(guard),
         labels: settings.config.hosts.local.labels.clone(),
+        is_read_only: settings.config.hosts.local.mode == Mode::ReadOnly,
         others: placed::others(settings),
         home: settings.folders.home.clone(),
         secrets: Known::Unasked,

@@ -17,6 +17,59 @@ pub(crate) fn with_far(sshd: &Sshd, toml: &str) -> Dockmaster {
     dockmaster
 }
 
+/// The mode of a host is that of its files, and of commands on it, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_may_be_changed_no_file_is() {
+    let sshd = Sshd::start("Subsystem sftp internal-sftp").await;
+    let work = tempfile::tempdir().unwrap();
+    let root = work.path().display();
+    let dockmaster = with_far(
+        &sshd,
+        &format!(
+            "[docker]\nenabled = false\n[policy]\nask = 'never'\n[files]\nenabled = true\n\
+             roots = [{{ path = '{root}', write = true }}]\n[shell]\nenabled = true\nrunner = 'host'\n[hosts.far]\nendpoint = '{{endpoint}}'\nmode = 'read-only'\n\
+             [hosts.far.files]\nroots = [{{ path = '{root}', write = true }}]\n[hosts.far.shell]\nrunner = 'host'\n"
+        ),
+    );
+    let file = |name: &str| work.path().join(name);
+    let write = |name: &str| json!({"path": file(name), "content": "a"});
+    let touch = |name: &str| json!({"command": ["touch", file(name)]});
+    let on_far = |mut arguments: Value| {
+        arguments["host"] = json!("far");
+        arguments
+    };
+    let client = dockmaster.client(&[]);
+    client.initialize("2025-11-25").await;
+    client.call("write_file", write("one")).await.ok();
+    client.call("run_command", touch("two")).await.ok();
+    let read = json!({"path": file("one"), "host": "far"});
+    assert!(client.call("read_file", read).await.ok().text().contains('a'));
+    let refused = client.call("write_file", on_far(write("three"))).await.failure();
+    assert!(refused.contains("may only be read"), "{refused}");
+    let refused = client.call("run_command", on_far(touch("four"))).await.failure();
+    assert!(
+        refused.contains("the mode of the host far is read-only"),
+        "{refused}"
+    );
+    assert!(client.close().await.success());
+
+    let client = dockmaster.client(&["--mode", "read-only"]);
+    client.initialize("2025-11-25").await;
+    client.call("write_file", write("five")).await.failure();
+    let refused = client.call("run_command", touch("six")).await.failure();
+    assert!(
+        refused.contains("the mode of the host local is read-only"),
+        "{refused}"
+    );
+    assert!(client.close().await.success());
+    let mut there: Vec<_> = fs_err::read_dir(work.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    there.sort();
+    assert_eq!(there, ["one", "two"]);
+}
+
 fn configured(write: bool) -> (Dockmaster, tempfile::TempDir) {
     let work = tempfile::tempdir().unwrap();
     let root = work.path().display();

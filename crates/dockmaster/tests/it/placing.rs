@@ -64,7 +64,7 @@ async fn what_can_not_be_had_there_is_said_before() {
     insta::assert_snapshot!(enable("label=none"), @r#"
     exit #
     ! error: picky was not switched on:
-    !  no host has the label "none": dockmaster host edit NAME --label none
+    !  no host that may be changed has the label "none": dockmaster host edit NAME --label none
     "#);
     insta::assert_snapshot!(enable("a b"), @r#"
     exit #

@@ -316,7 +316,10 @@ async fn a_person_is_asked_on_the_host() {
         .call("run_command", json!({"command": ["id"]}))
         .await
         .failure();
-    assert!(refused.contains("on this host: run id"), "{refused}");
+    assert!(
+        refused.contains("to do this on this host: run id needs a person's yes"),
+        "{refused}"
+    );
     client.close().await;
     let rows = dockmaster.audit();
     assert_eq!(

@@ -187,7 +187,12 @@ async fn the_host_with_the_most_memory_is_chosen() {
     check(None, 0, Ok("d")).await;
     check(Some("zone=eu"), 1001, Err("a has 1000 B")).await;
     check(Some("gpu"), 4000, Err("e: ")).await;
-    check(Some("none"), 0, Err("no host has the label \"none\"")).await;
+    check(
+        Some("none"),
+        0,
+        Err("no host that may be changed has the label \"none\""),
+    )
+    .await;
     let wish = Wish {
         label: Some("none".to_owned()),
         memory: 0,
