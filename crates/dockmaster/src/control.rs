@@ -209,7 +209,7 @@ mod unix {
     use crate::assemble::{self, House};
     use crate::bridges::states::{self, Whom};
     use crate::commands::host::in_order;
-    use crate::settings::Settings;
+    use crate::settings::{LOCAL, Settings};
 
     /// A gateway's socket; it goes with this value.
     pub(super) struct Control<'a> {
@@ -324,11 +324,12 @@ mod unix {
             }
         }
 
-        /// How the hosts do: those that were used are asked, the others are left alone.
+        /// How the hosts do: those that were used are asked, the others are left alone. `local` is used by all that is built
+        /// in.
         async fn hosts(&self) -> Vec<hosts::State> {
             let hosts = self.house.hosts();
             let asked = in_order(&hosts).into_iter().map(|host| async move {
-                if host.is_open() {
+                if host.is_open() || host.name().as_str() == LOCAL {
                     host.state(HOSTS).await
                 } else {
                     host.state_unasked()

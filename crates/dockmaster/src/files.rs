@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use engine::Endpoint;
 use engine::guard::Mode;
 use files_server::{Elsewhere, Files, Options, Root, Way};
 use futures_util::FutureExt;
@@ -18,10 +19,35 @@ use crate::settings::{Host, LOCAL, Settings};
 
 /// The server, where it is switched on.
 pub(crate) fn server(settings: &Settings, hosts: &Hosts) -> Result<Option<Server>> {
-    let config = &settings.config.files;
-    if !config.enabled {
+    if !settings.config.files.enabled {
         return Ok(None);
     }
+    let options = options(settings, hosts)?;
+    let instructions = files_server::instructions(&options);
+    within("files", instructions, move || Files::server(options.clone())).map(Some)
+}
+
+/// Whether what is configured can be served, where it is switched on. Nothing is reached.
+pub(crate) fn check(settings: &Settings) -> Result<()> {
+    if !settings.config.files.enabled {
+        return Ok(());
+    }
+    let hosts = engines::hosts(settings, None, &Hosts::default(), &|_| false);
+    options(settings, &hosts)?;
+    for (name, _) in away(settings) {
+        let endpoint = engines::find(settings, name)?.endpoint;
+        if !matches!(endpoint, Endpoint::Ssh(_)) {
+            return Err(engines::faulty(
+                &format!("hosts.{name}.files"),
+                &format_args!("its files are reached over SSH, and its engine is at {endpoint}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn options(settings: &Settings, hosts: &Hosts) -> Result<Options> {
+    let config = &settings.config.files;
     let options = Options {
         roots: roots(&config.roots, settings.config.hosts.local.mode),
         hard_links: config.hard_links,
@@ -38,8 +64,7 @@ pub(crate) fn server(settings: &Settings, hosts: &Hosts) -> Result<Option<Server
     options
         .check(&engines::own_files(settings))
         .map_err(|unfit| engines::faulty("files.roots", &unfit))?;
-    let instructions = files_server::instructions(&options);
-    within("files", instructions, move || Files::server(options.clone())).map(Some)
+    Ok(options)
 }
 
 /// Whose files, in words.

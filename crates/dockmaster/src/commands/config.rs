@@ -8,7 +8,7 @@ use crate::env::Var;
 use crate::exit::Exit;
 use crate::settings::table::SETTINGS;
 use crate::settings::{LOCAL, Origin, Settings, Shown};
-use crate::{engines, output};
+use crate::{engines, files, output};
 
 /// Does one of them.
 pub(crate) fn run(settings: &Settings, command: &Config) -> Result<Exit> {
@@ -106,6 +106,7 @@ fn check(settings: &Settings) -> Result<()> {
     for (name, _) in settings.config.hosts.all() {
         engines::of(settings, name)?;
     }
+    files::check(settings)?;
     let file = settings.folders.shown(&settings.file);
     let verdict = if settings.has_file() {
         format!("{file} is in order")

@@ -181,6 +181,14 @@ fn config_path_and_check() {
     exit 0
     ! ~/dm/config.toml is in order
     ");
+    assert_snapshot!(check("[files]\nenabled = true\n"), @"
+    exit 78
+    ! error: files.roots: it names no directory, nor does any [hosts.NAME.files], and the files server needs one
+    ");
+    assert_snapshot!(check("[files]\nenabled = true\n[hosts.a]\nendpoint = 'tcp://127.0.0.1:1'\n[hosts.a.files]\nroots = [{ path = '/srv' }]\n"), @"
+    exit 78
+    ! error: hosts.a.files: its files are reached over SSH, and its engine is at tcp://127.0.0.1:1
+    ");
     assert_snapshot!(check("[docker]\ntool_set = 'compact'\n[policcy]\n"), @"
     exit 78
     ! error: HOME/dm/config.toml:2: unknown key `docker.tool_set`; did you mean `toolset`?
