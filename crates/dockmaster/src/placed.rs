@@ -87,6 +87,21 @@ impl Placed {
         *self.chosen.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Why it does not run, with the host that it does not run on where that is another. The next start may find one that
+    /// fits.
+    pub(crate) fn failed(&self, error: instances::Error) -> anyhow::Error {
+        let named = match &self.plan.host {
+            None => None,
+            Some(Place::On(name)) => Some(name.clone()),
+            Some(Place::Where(_)) => self.chosen(),
+        };
+        self.forget();
+        match named.filter(|name| name.as_str() != LOCAL) {
+            Some(name) => anyhow::anyhow!("on host {name}: {error}"),
+            None => error.into(),
+        }
+    }
+
     fn chosen(&self) -> Option<HostName> {
         self.chosen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

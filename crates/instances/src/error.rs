@@ -12,22 +12,22 @@ use engine::guard::Rule;
 #[non_exhaustive]
 pub enum Error {
     /// The engine or its guard said no, or did not answer.
-    #[error("can't {doing} for server {server}: {source}")]
+    #[error("can't {doing} for server {server}: {cause}")]
     Engine {
         /// What was tried: "create a container".
         doing: &'static str,
         /// For which server.
         server: String,
         /// Why it failed.
-        source: Box<EngineError>,
+        cause: Box<EngineError>,
     },
     /// The same, for no server in particular.
-    #[error("can't {doing}: {source}")]
+    #[error("can't {doing}: {cause}")]
     Host {
         /// What was tried.
         doing: &'static str,
         /// Why it failed.
-        source: Box<EngineError>,
+        cause: Box<EngineError>,
     },
     /// The image is not there and could not be had.
     #[error("server {server} needs the image {image}, which can't be pulled: {cause}; {advice}")]
@@ -114,7 +114,7 @@ impl Error {
         Self::Engine {
             doing,
             server: server.to_owned(),
-            source: Box::new(source),
+            cause: Box::new(source),
         }
     }
 
@@ -157,7 +157,7 @@ impl Error {
     pub(crate) fn host(doing: &'static str, source: EngineError) -> Self {
         Self::Host {
             doing,
-            source: Box::new(source),
+            cause: Box::new(source),
         }
     }
 

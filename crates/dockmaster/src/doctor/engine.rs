@@ -48,7 +48,7 @@ pub(super) async fn of(settings: &Settings, name: &str) -> Vec<Check> {
     if let Endpoint::Unix(socket) = &found.endpoint {
         checks.extend(socket_access(settings, socket));
     }
-    match version(&engine, patience(settings, &found.endpoint)).await {
+    match version(&engine, &found.endpoint, patience(settings, &found.endpoint)).await {
         Ok(version) => {
             checks.push(version);
             checks.extend(info(&engine, &found.endpoint).await);
@@ -130,18 +130,19 @@ fn patience(settings: &Settings, endpoint: &Endpoint) -> Duration {
     }
 }
 
-async fn version(engine: &Engine, patience: Duration) -> Result<Check, Check> {
+async fn version(engine: &Engine, endpoint: &Endpoint, patience: Duration) -> Result<Check, Check> {
     let begun = Instant::now();
     let answer: Result<Value, _> = engine
         .json(Request::get(path!["version"]).deadline(patience))
         .await;
     let took = begun.elapsed();
     let unreachable = |error: engine::Error| {
-        Check::fault(
-            "answers",
-            error.to_string(),
-            "start the engine, or say where it is",
-        )
+        let advice = match endpoint {
+            // What is wrong on the way there says what helps.
+            Endpoint::Ssh(_) => "mend that, and ask again",
+            _ => "start the engine, or say where it is",
+        };
+        Check::fault("answers", error.to_string(), advice)
     };
     let answer = answer.map_err(unreachable)?;
     let spoken = engine.api_version().await.map_err(unreachable)?;

@@ -144,8 +144,7 @@ impl Fleet {
             progress: None,
         };
         let started = given.instances(plan).await?.start(start).await;
-        // The next start may find another host that fits.
-        let mut running = started.inspect_err(|_| plan.forget())?;
+        let mut running = started.map_err(|error| plan.failed(error))?;
         let stdio = running.take_stdio().context("the server has no pipes")?;
         let known = self.known.clone();
         let driver = async move {

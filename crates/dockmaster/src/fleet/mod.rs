@@ -326,7 +326,8 @@ impl Fleet {
     async fn prepare(&self, plan: &Placed) -> Result<()> {
         if let Target::Container(container) = &plan.target {
             let instances = self.given().instances(plan).await?;
-            instances.image(&plan.server, container, None).await?;
+            let image = instances.image(&plan.server, container, None).await;
+            image.map_err(|error| plan.failed(error))?;
         }
         Ok(())
     }

@@ -115,7 +115,7 @@ fn fault(error: &instances::Error) -> Fault {
         instances::Error::Pull { .. } => {
             fault.fix("have the image pulled, or another one set as `image` of [shell]")
         }
-        instances::Error::Engine { source, .. } if matches!(**source, engine::Error::Refused(_)) => {
+        instances::Error::Engine { cause, .. } if matches!(**cause, engine::Error::Refused(_)) => {
             fault.fix("what the guard refuses stays refused until a person changes the configuration")
         }
         _ => fault,
