@@ -170,7 +170,7 @@ async fn state_of(ctx: &Ctx, project: &str) -> Result<String, ToolError> {
 async fn triage(ctx: &Ctx, container: &str) -> Result<String, ToolError> {
     let container = ContainerRef::parse(container)?;
     let diagnosis = diagnose::container(ctx, &container).await?;
-    let diagnosis = ctx.state().core.pages.first(diagnosis);
+    let diagnosis = ctx.state().core.pages.first("", diagnosis);
     let more = match ctx.state().options.toolset {
         Toolset::Full => {
             "monitor_container_logs, inspect_container and get_events tell more. Settings are corrected with \

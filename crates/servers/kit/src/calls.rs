@@ -237,7 +237,7 @@ async fn dispatch<S: Service>(
 ) -> Result<Vec<ContentBlock>, ToolError> {
     let core = service.core();
     if let Some(cursor) = page_cursor(&arguments) {
-        return Ok(vec![ContentBlock::text(core.pages.next(cursor)?)]);
+        return Ok(vec![ContentBlock::text(core.pages.next(tool.spec.name, cursor)?)]);
     }
     let work = service.work(tool, beside, arguments);
     let result = tokio::select! {
@@ -248,7 +248,7 @@ async fn dispatch<S: Service>(
     match result {
         Ok(mut answer) => {
             let beside = std::mem::take(&mut answer.beside);
-            let mut content = vec![ContentBlock::text(core.pages.first(answer))];
+            let mut content = vec![ContentBlock::text(core.pages.first(tool.spec.name, answer))];
             content.extend(beside);
             Ok(content)
         }

@@ -32,6 +32,8 @@ pub struct Pages {
 #[derive(Debug, Clone)]
 struct Kept {
     id: u64,
+    /// The tool whose answer it is.
+    of: &'static str,
     since: Instant,
     body: Arc<Body>,
 }
@@ -57,8 +59,9 @@ impl Pages {
         cursor.starts_with(PREFIX)
     }
 
-    /// The message for an answer: the whole of it, or its first page.
-    pub fn first(&self, answer: Answer) -> String {
+    /// The message for an answer of a tool: the whole of it, or its first page. Its next is that tool's, too; without a name,
+    /// that of none.
+    pub fn first(&self, of: &'static str, answer: Answer) -> String {
         let whole = answer.body.render(0..answer.body.text.len());
         if whole.len() + answer.notes_len() <= self.budget {
             return answer.with_notes(whole);
@@ -77,6 +80,7 @@ impl Pages {
         let page = self.page(id, &body, 0, notes);
         self.keep(Kept {
             id,
+            of,
             since: Instant::now(),
             body,
         });
@@ -86,8 +90,8 @@ impl Pages {
     /// The page that a cursor stands for.
     ///
     /// # Errors
-    /// The cursor is malformed, unknown or too old.
-    pub fn next(&self, cursor: &str) -> Result<String, ToolError> {
+    /// The cursor is malformed, unknown or too old, or of another tool's answer.
+    pub fn next(&self, of: &str, cursor: &str) -> Result<String, ToolError> {
         let stale = || {
             ToolError::new(
                 Code::Stale,
@@ -100,6 +104,13 @@ impl Pages {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.retain(|kept| kept.since.elapsed() < MAX_AGE);
             let position = kept.iter().position(|kept| kept.id == id).ok_or_else(stale)?;
+            if let Some(found) = kept.get(position).filter(|found| found.of != of) {
+                let other = format!(
+                    "parameter cursor: it is of an answer of {}, not of {of}",
+                    found.of
+                );
+                return Err(ToolError::arguments(other).fix("pass it to the tool that gave it"));
+            }
             // What is read stays longest.
             let found = kept.remove(position).ok_or_else(stale)?;
             let body = Arc::clone(&found.body);
@@ -193,7 +204,7 @@ mod tests {
 
     /// Reads an answer page by page and gives all its lines.
     fn read_all(pages: &Pages, answer: Answer) -> Vec<String> {
-        let mut page = pages.first(answer);
+        let mut page = pages.first("t", answer);
         let mut lines = Vec::new();
         loop {
             assert!(page.len() <= pages.budget(), "{} bytes", page.len());
@@ -208,7 +219,7 @@ mod tests {
             let body = page.lines().filter(|line| !line.starts_with('['));
             lines.extend(body.map(str::to_owned));
             match cursor {
-                Some(cursor) => page = pages.next(&cursor).unwrap(),
+                Some(cursor) => page = pages.next("t", &cursor).unwrap(),
                 None => return lines,
             }
         }
@@ -238,7 +249,7 @@ mod tests {
     #[test]
     fn small_answers_are_whole() {
         let pages = Pages::new(500);
-        assert_eq!(pages.first(Answer::text("done").note("kept")), "done\nkept");
+        assert_eq!(pages.first("t", Answer::text("done").note("kept")), "done\nkept");
     }
 
     #[test]
@@ -253,7 +264,7 @@ mod tests {
         let pages = Pages::new(500);
         let big = "x".repeat(3 << 20);
         for _ in 0..20 {
-            pages.first(Answer::text(big.clone()));
+            pages.first("t", Answer::text(big.clone()));
         }
         let kept = pages.kept.lock().unwrap();
         let bytes: usize = kept.iter().map(|kept| kept.body.text.len()).sum();
@@ -264,16 +275,27 @@ mod tests {
         #[test]
         fn no_cursor_breaks_it(text in "(page-)?[-0-9a-f]{0,40}|.{0,40}") {
             let pages = Pages::new(500);
-            pages.first(Answer::text("é".repeat(5_000)));
-            drop(pages.next(&text));
+            pages.first("t", Answer::text("é".repeat(5_000)));
+            drop(pages.next("t", &text));
         }
+    }
+
+    #[test]
+    fn a_page_is_for_the_tool_that_began() {
+        let pages = Pages::new(500);
+        let first = pages.first("list", Answer::text("line\n".repeat(2_000)));
+        let (_, cursor) = first.rsplit_once("cursor ").unwrap();
+        let cursor = cursor.trim_end_matches(']').split(';').next().unwrap();
+        let refused = pages.next("tree", cursor).unwrap_err();
+        assert_eq!(refused.code, Code::InvalidArguments, "{refused:?}");
+        assert!(pages.next("list", cursor).is_ok());
     }
 
     #[test]
     fn unknown_cursors_are_stale() {
         let pages = Pages::new(500);
         for cursor in ["page-", "page-1-2", "page-x", "else", "page-ffffffffffffffffff-0"] {
-            assert_eq!(pages.next(cursor).unwrap_err().code, Code::Stale, "{cursor}");
+            assert_eq!(pages.next("t", cursor).unwrap_err().code, Code::Stale, "{cursor}");
         }
     }
 }

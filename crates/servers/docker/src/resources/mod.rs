@@ -76,7 +76,7 @@ impl Resource {
             .ok_or_else(|| ToolError::new(Code::Internal, format!("{self} has no tool to read it with")))?;
         let arguments: JsonObject = arguments.as_object().cloned().unwrap_or_default();
         let answer = tool.run(ctx.clone(), arguments).await?;
-        Ok(ctx.state().core.pages.first(answer))
+        Ok(ctx.state().core.pages.first("", answer))
     }
 }
 

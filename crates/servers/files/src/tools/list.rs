@@ -1,6 +1,6 @@
 //! `list_directory`, `directory_tree`, `get_file_info` and `list_allowed_directories`.
 
-use super::{QUICK, count, moment};
+use super::{Cursor, QUICK, count, moment};
 use crate::fault::Fault;
 use crate::names;
 use crate::place::{Entry, Flow, Kind, Links, Walk};
@@ -32,7 +32,7 @@ pub(super) struct ListDirectory {
     /// Go on after this name.
     after: Option<String>,
     #[expect(dead_code, reason = "pages are answered before the tool is reached")]
-    cursor: Option<String>,
+    cursor: Option<Cursor>,
 }
 
 impl Call<Ctx> for ListDirectory {
@@ -120,7 +120,7 @@ pub(super) struct DirectoryTree {
     #[serde(default)]
     all: bool,
     #[expect(dead_code, reason = "pages are answered before the tool is reached")]
-    cursor: Option<String>,
+    cursor: Option<Cursor>,
 }
 
 impl Call<Ctx> for DirectoryTree {

@@ -9,7 +9,12 @@ mod watch;
 mod write;
 
 use crate::server::Ctx;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use server_kit::pages::Pages;
 use server_kit::{Table, Tool};
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 /// The tool that lists the roots.
@@ -45,6 +50,39 @@ fn moment(time: Option<SystemTime>) -> String {
     time.and_then(|time| jiff::Timestamp::try_from(time).ok())
         .map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
         .unwrap_or_default()
+}
+
+/// A parameter that no tool reads, since pages are answered before one is reached: what gets here is a page that is only
+/// described, or no cursor at all.
+#[derive(Debug)]
+struct Cursor;
+
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        // Some clients write what they leave out as an empty text.
+        if text.is_empty() || Pages::is_cursor(&text) {
+            return Ok(Self);
+        }
+        Err(D::Error::custom(format_args!(
+            "{:?} is no cursor: leave it out, or pass the one of the last answer as it was",
+            base::text::cut(&text, 60)
+        )))
+    }
+}
+
+impl JsonSchema for Cursor {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        String::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        String::json_schema(generator)
+    }
 }
 
 /// "1 file", "2 files".

@@ -1,7 +1,7 @@
 //! `search_files` and `search_content`.
 
-use super::count;
 use super::list::directories;
+use super::{Cursor, count};
 use crate::fault::Fault;
 use crate::place::{Flow, Found, Kind, Limit, Links, Visitor, Walk};
 use crate::roots::{Access, Spot};
@@ -25,6 +25,10 @@ const LONGEST: Duration = Duration::from_mins(1);
 const FOUND: usize = 500;
 /// The most that may be asked for.
 const MOST: usize = 20_000;
+/// By which a search for files is narrowed.
+const FILES_BY: &str = "path or pattern";
+/// By which one in files is.
+const CONTENT_BY: &str = "path, glob or pattern";
 /// Bytes of a line that are shown.
 const LINE: usize = 400;
 /// Lines around a match.
@@ -46,7 +50,7 @@ pub(super) struct SearchFiles {
     all: bool,
     limit: Option<usize>,
     #[expect(dead_code, reason = "pages are answered before the tool is reached")]
-    cursor: Option<String>,
+    cursor: Option<Cursor>,
 }
 
 impl Call<Ctx> for SearchFiles {
@@ -65,8 +69,11 @@ impl Call<Ctx> for SearchFiles {
     async fn run(self, ctx: Ctx) -> Result<Answer, ToolError> {
         let spot = ctx.roots().find(&self.path, Access::Read)?;
         let wanted = Globs::new("pattern", std::slice::from_ref(&self.pattern))?;
+        if wanted.is_empty() {
+            return Err(ToolError::arguments("parameter pattern: it is empty").fix(GLOB));
+        }
         let excluded = Globs::new("exclude", &self.exclude)?;
-        let most = self.limit.unwrap_or(FOUND).min(MOST);
+        let most = most(self.limit, FILES_BY)?;
         ctx.walking(LONGEST, move |limit| {
             let found = Mutex::new(Vec::new());
             let walk = Walk {
@@ -103,12 +110,13 @@ impl Call<Ctx> for SearchFiles {
                 text.push('\n');
             }
             let answer = Answer::text(text)
-                .narrow("path or pattern")
+                .narrow(FILES_BY)
                 .untrusted(format!("names in {}", spot.shown()));
+            let more = more.then_some(More { most, by: FILES_BY });
             Ok(remarks(
                 answer,
                 &count(found.len(), "file"),
-                more,
+                more.as_ref(),
                 unread,
                 0,
                 limit,
@@ -140,7 +148,7 @@ pub(super) struct SearchContent {
     all: bool,
     limit: Option<usize>,
     #[expect(dead_code, reason = "pages are answered before the tool is reached")]
-    cursor: Option<String>,
+    cursor: Option<Cursor>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -176,11 +184,12 @@ impl Call<Ctx> for SearchContent {
                     .fix("write it as Rust's regex takes it, within one line, or pass literal=true")
             })?;
         let globs = Globs::new("glob", self.glob.as_slice())?;
+        let most = most(self.limit, CONTENT_BY)?;
         let hits = Hits {
             spot: spot.clone(),
             output: self.output.unwrap_or(Output::Lines),
             context: self.context.min(MOST_CONTEXT),
-            most: self.limit.unwrap_or(FOUND).min(MOST),
+            most,
             matched: AtomicUsize::new(0),
             files: Mutex::default(),
             refused: AtomicUsize::new(0),
@@ -238,22 +247,27 @@ impl Hits {
         };
         let mut files = self.files.into_inner().unwrap_or_else(PoisonError::into_inner);
         files.sort_unstable();
-        let total = self.matched.into_inner();
+        // One more may have matched than is shown.
+        let shown = files.iter().map(|file| file.count).sum();
+        let more = self.matched.into_inner() > self.most;
         let text = told(&files, &self.spot, self.output);
         let found = match self.output {
             Output::Lines | Output::Count => {
-                format!("{} in {}", count(total, "line"), count(files.len(), "file"))
+                format!("{} in {}", count(shown, "line"), count(files.len(), "file"))
             }
             Output::Files => count(files.len(), "file"),
         };
         let answer = Answer::text(text)
-            .narrow("path, glob or pattern")
+            .narrow(CONTENT_BY)
             .untrusted(format!("content of files in {}", self.spot.shown()));
-        let more = total > self.most;
+        let more = more.then_some(More {
+            most: self.most,
+            by: CONTENT_BY,
+        });
         Ok(remarks(
             answer,
             &found,
-            more,
+            more.as_ref(),
             unread,
             self.refused.into_inner(),
             limit,
@@ -446,11 +460,45 @@ fn search<'v>(
         .map_err(|fault| fault.during("search", &spot.shown()))
 }
 
+/// How much an answer is to show.
+fn most(limit: Option<usize>, by: &str) -> Result<usize, ToolError> {
+    match limit {
+        Some(limit) if limit > MOST => Err(ToolError::arguments(format!(
+            "parameter limit: {limit} is more than {MOST}, the most that a search shows"
+        ))
+        .fix(format!(
+            "give a limit of at most {MOST}; narrow {by} where that is not enough"
+        ))),
+        limit => Ok(limit.unwrap_or(FOUND)),
+    }
+}
+
+/// That more was found than so much, and by which parameters there would be less.
+struct More {
+    most: usize,
+    by: &'static str,
+}
+
 /// What there is to be known beside what was found.
-fn remarks(answer: Answer, found: &str, more: bool, unread: usize, refused: usize, limit: &Limit) -> Answer {
-    let mut remarks = vec![found.to_owned()];
-    if more {
-        remarks.push("there are more: narrow the search, or give a higher limit".to_owned());
+fn remarks(
+    answer: Answer,
+    found: &str,
+    more: Option<&More>,
+    unread: usize,
+    refused: usize,
+    limit: &Limit,
+) -> Answer {
+    let mut remarks = vec![match more {
+        Some(_) => format!("{found} shown"),
+        None => found.to_owned(),
+    }];
+    if let Some(More { most, by }) = more {
+        let advice = if *most < MOST {
+            "there are more: narrow the search, or give a higher limit".to_owned()
+        } else {
+            format!("there are more, and {MOST} is the highest limit: narrow {by}")
+        };
+        remarks.push(advice);
     } else if let Some(why) = limit.why() {
         remarks.push(format!("not all was searched: {why}; narrow it"));
     } else if limit.reached() {
@@ -471,22 +519,26 @@ fn remarks(answer: Answer, found: &str, more: bool, unread: usize, refused: usiz
     answer.note(format!("[{}]", remarks.join("; ")))
 }
 
+/// What to do about what is no glob.
+const GLOB: &str = r"write a glob such as *.rs or src/**/*.md; put \ before a character that means itself";
+
 /// Globs as ignore files write them: without a slash they mean a name at any depth.
 struct Globs(Gitignore);
 
 impl Globs {
     fn new(parameter: &str, globs: &[String]) -> Result<Self, ToolError> {
         let mut builder = GitignoreBuilder::new("");
+        // Otherwise all of a glob whose class has no end would mean itself.
+        builder.allow_unclosed_class(false);
         for glob in globs {
             // A leading ! would turn it round, and a leading # make a comment of it.
             let plain = match glob.as_bytes().first() {
                 Some(b'!' | b'#') => format!("\\{glob}"),
                 _ => glob.clone(),
             };
-            builder.add_line(None, &plain).map_err(|error| {
-                ToolError::arguments(format!("parameter {parameter}: {error}"))
-                    .fix("write a glob such as *.rs or src/**/*.md")
-            })?;
+            builder
+                .add_line(None, &plain)
+                .map_err(|error| ToolError::arguments(format!("parameter {parameter}: {error}")).fix(GLOB))?;
         }
         let globs = builder
             .build()

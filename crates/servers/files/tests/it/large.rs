@@ -86,6 +86,32 @@ async fn many_files() {
     assert_eq!(count, 1_000);
 }
 
+/// More than may be asked for at once: what is advised then is not a higher limit.
+#[tokio::test]
+async fn more_than_a_search_shows() {
+    let dir = tempfile::tempdir().unwrap();
+    fs_err::write(dir.path().join("lines"), "needle\n".repeat(20_001)).unwrap();
+    let files = Over::Nothing.server(dir.path()).await;
+    let search =
+        |limit: Option<usize>| json!({ "path": ".", "pattern": "needle", "output": "count", "limit": limit });
+    for (limit, end) in [
+        (
+            None,
+            "\t500\n[500 lines in 1 file shown; there are more: narrow the search, or give a higher limit]",
+        ),
+        (
+            Some(20_000),
+            "\t20000\n[20000 lines in 1 file shown; there are more, and 20000 is the highest limit: narrow path, glob or pattern]",
+        ),
+    ] {
+        let found = text(&files, "search_content", search(limit)).await;
+        assert!(found.ends_with(end), "{found}");
+    }
+    fs_err::write(dir.path().join("lines"), "needle\n".repeat(20_000)).unwrap();
+    let found = text(&files, "search_content", search(Some(20_000))).await;
+    assert!(found.ends_with("[20000 lines in 1 file]"), "{found}");
+}
+
 /// Everything comes over a network, so a search is content with less, and says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn more_names_than_are_looked_at_over_sftp() {

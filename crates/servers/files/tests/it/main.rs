@@ -23,6 +23,7 @@ mod confined;
 mod escapes;
 mod far;
 mod large;
+mod pages;
 mod tools;
 
 use files_server::{Elsewhere, Files, FilesServer, Options, Root, Way};

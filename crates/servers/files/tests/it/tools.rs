@@ -247,7 +247,7 @@ async fn listing_and_finding(over: Over) {
     let few = json!({ "path": root, "pattern": "needle", "limit": 1 });
     let few = text(&files, "search_content", few).await;
     assert!(
-        few.ends_with("there are more: narrow the search, or give a higher limit]"),
+        few.ends_with("[1 line in 1 file shown; there are more: narrow the search, or give a higher limit]"),
         "{few}"
     );
     let found = json!({ "path": root, "pattern": "src/**/*.rs" });
@@ -270,6 +270,53 @@ async fn listing_and_finding(over: Over) {
     );
     let bad = error(&files, "search_content", json!({ "path": root, "pattern": "(" })).await;
     assert!(bad.starts_with("invalid_arguments: parameter pattern"), "{bad}");
+}
+
+both!(searches_that_do_not_fit);
+
+async fn searches_that_do_not_fit(over: Over) {
+    let dir = tempfile::tempdir().unwrap();
+    let files = over.server(dir.path()).await;
+    let root = dir.path().to_str().unwrap();
+    for name in ["a.rs", "b.rs"] {
+        fs_err::write(dir.path().join(name), "").unwrap();
+    }
+    let few = json!({ "path": root, "pattern": "*.rs", "all": true, "limit": 1 });
+    let few = text(&files, "search_files", few).await;
+    assert!(few.contains("[1 file shown; there are more: "), "{few}");
+    for tool in ["search_files", "search_content"] {
+        let much = json!({ "path": root, "pattern": "needle", "limit": 150_000 });
+        let much = error(&files, tool, much).await;
+        assert!(
+            much.starts_with("invalid_arguments: ")
+                && much.contains("parameter limit: 150000 is more than 20000")
+                && much.contains("fix: give a limit of at most 20000; narrow path"),
+            "{much}"
+        );
+    }
+    for (pattern, why) in [
+        ("[", "unclosed character class"),
+        ("a[b", "unclosed character class"),
+        ("{a", "unclosed alternate group"),
+        ("[z-a]", "invalid range"),
+        (" ", "it is empty"),
+    ] {
+        let bad = error(
+            &files,
+            "search_files",
+            json!({ "path": root, "pattern": pattern }),
+        )
+        .await;
+        assert!(
+            bad.starts_with("invalid_arguments: parameter pattern: ")
+                && bad.contains(why)
+                && bad.contains("\nfix: write a glob such as"),
+            "{pattern}: {bad}"
+        );
+    }
+    let bad = json!({ "path": root, "pattern": "needle", "glob": "[" });
+    let bad = error(&files, "search_content", bad).await;
+    assert!(bad.starts_with("invalid_arguments: parameter glob: "), "{bad}");
 }
 
 both!(waiting_for_changes);
