@@ -433,8 +433,8 @@ impl Describe for Tools {
 
     fn about(&self, tool: &str, arguments: &Value) -> String {
         let about = ShellServer::about(tool, arguments);
-        match (&self.place, server_kit::hosts::named(arguments)) {
-            (Some(place), None) => format!("do this {place}: {about}"),
+        match &self.place {
+            Some(place) if !ShellServer::names_host(tool, arguments) => format!("do this {place}: {about}"),
             // It names the host itself.
             _ => about,
         }

@@ -49,6 +49,8 @@ pub(crate) struct Job {
     pub(crate) shown: String,
     /// Where it runs, in words.
     pub(crate) place: String,
+    /// The other host that it runs on.
+    pub(crate) host: Option<String>,
     pub(crate) since: Instant,
     pub(crate) outputs: Mutex<Outputs>,
     news: watch::Sender<News>,
@@ -137,11 +139,36 @@ impl std::str::FromStr for Cursor {
     }
 }
 
+/// The number and the host of an id: `c1`, or `c1@prod` where it runs on another host.
+fn parts(id: &str) -> Option<(u64, Option<&str>)> {
+    let (own, host) = match id.split_once('@') {
+        Some((own, host)) => (own, Some(host)),
+        None => (id, None),
+    };
+    Some((own.strip_prefix('c')?.parse().ok()?, host))
+}
+
+/// The host in an id.
+pub(crate) fn host_of(id: &str) -> Option<&str> {
+    parts(id)?.1
+}
+
+/// The command of an id, for a person to read: "command c1 on host prod".
+pub(crate) fn called(id: &str) -> String {
+    match parts(id) {
+        Some((number, Some(host))) => {
+            format!("command c{number} on host {}", base::text::cut(host, 64))
+        }
+        _ => format!("command {}", base::text::cut(id, 64)),
+    }
+}
+
 /// What a new command is to be.
 pub(crate) struct Wanted {
     pub(crate) command: Command,
     pub(crate) shown: String,
     pub(crate) place: String,
+    pub(crate) host: Option<String>,
     pub(crate) limit: Option<Duration>,
 }
 
@@ -163,6 +190,7 @@ impl Jobs {
             number: state.last,
             shown: wanted.shown,
             place: wanted.place,
+            host: wanted.host,
             since: Instant::now(),
             outputs: Mutex::default(),
             news: watch::channel(News::default()).0,
@@ -180,8 +208,10 @@ impl Jobs {
 
     /// The command of an id.
     pub(crate) fn find(&self, id: &str) -> Result<Arc<Job>, ToolError> {
-        let number = id.strip_prefix('c').and_then(|number| number.parse().ok());
-        let found = number.and_then(|number: u64| self.state().jobs.get(&number).cloned());
+        let parts = parts(id);
+        let found = parts.and_then(|(number, _)| self.state().jobs.get(&number).cloned());
+        // A person is asked by the id alone, so one that names no host, or another, is none of this command.
+        let found = found.filter(|job| parts.is_some_and(|(_, host)| host == job.host.as_deref()));
         found.ok_or_else(|| {
             let known: Vec<String> = self.all().iter().map(|job| job.id()).collect();
             let known = match known.len() {
@@ -241,8 +271,12 @@ impl Jobs {
 }
 
 impl Job {
+    /// By which it is called; with its host, so that whoever judges a call by its arguments knows where it goes.
     pub(crate) fn id(&self) -> String {
-        format!("c{}", self.number)
+        match &self.host {
+            Some(host) => format!("c{}@{host}", self.number),
+            None => format!("c{}", self.number),
+        }
     }
 
     pub(crate) fn outputs(&self) -> MutexGuard<'_, Outputs> {

@@ -9,7 +9,7 @@ use server_kit::values::Span;
 use server_kit::{Call, Code, Spec, ToolError, Toolset};
 
 use super::{after, status, wait};
-use crate::jobs::{Cursor, Job, tool_error};
+use crate::jobs::{Cursor, Job, called, tool_error};
 use crate::runner::Reach;
 use crate::server::Ctx;
 use crate::signal::Signal;
@@ -79,7 +79,7 @@ impl Call<Ctx> for ReadOutput {
     const SPEC: Spec = Spec::new(Toolset::Standard, "read_output", "New output of a command.").reads();
 
     fn about(&self) -> String {
-        format!("read the output of command {}", self.command)
+        format!("read the output of {}", called(&self.command))
     }
 
     async fn run(self, ctx: Ctx) -> Result<Answer, ToolError> {
@@ -115,7 +115,7 @@ impl Call<Ctx> for SendInput {
 
     fn about(&self) -> String {
         let input = base::text::cut(&self.input, 120);
-        format!("type into command {}: {input}", self.command)
+        format!("type into {}: {input}", called(&self.command))
     }
 
     async fn run(self, ctx: Ctx) -> Result<Answer, ToolError> {
@@ -147,9 +147,9 @@ impl Call<Ctx> for SignalCommand {
 
     fn about(&self) -> String {
         format!(
-            "send {} to command {}",
+            "send {} to {}",
             base::text::cut(&self.signal, 20),
-            self.command
+            called(&self.command)
         )
     }
 
@@ -166,10 +166,8 @@ impl Call<Ctx> for SignalCommand {
             Reach::Tree => "all processes",
             Reach::First => "the first process alone, as there is no sh in its container to reach others by,",
         };
-        Ok(Answer::text(format!(
-            "{signal} was sent to {whom} of command {}",
-            job.id()
-        )))
+        let answer = Answer::text(format!("{signal} was sent to {whom} of command {}", job.id()));
+        Ok(ctx.told(answer, job.host.as_deref()))
     }
 }
 
@@ -189,7 +187,7 @@ impl Call<Ctx> for EndCommand {
     .disturbs();
 
     fn about(&self) -> String {
-        format!("end command {}", self.command)
+        format!("end {}", called(&self.command))
     }
 
     async fn run(self, ctx: Ctx) -> Result<Answer, ToolError> {
@@ -199,15 +197,14 @@ impl Call<Ctx> for EndCommand {
         let from = job.outputs().read;
         let (answer, next, is_all) = after(&ctx, &job, from);
         job.outputs().read = next;
-        if is_all {
+        let more = if is_all {
             ctx.state.jobs.forget(&job);
-            return Ok(answer.note(format!("command {}: {}", job.id(), status(&job))));
-        }
-        Ok(answer.note(format!(
-            "command {}: {}; there is more output: read_output goes on at cursor {next}",
-            job.id(),
-            status(&job)
-        )))
+            String::new()
+        } else {
+            format!("; there is more output: read_output goes on at cursor {next}")
+        };
+        let answer = answer.note(format!("command {}: {}{more}", job.id(), status(&job)));
+        Ok(ctx.told(answer, job.host.as_deref()))
     }
 }
 
@@ -215,9 +212,10 @@ fn answer(ctx: &Ctx, job: &Job, from: Cursor) -> Answer {
     let (answer, next, is_all) = after(ctx, job, from);
     job.outputs().read = next;
     let more = if is_all { "" } else { ", and there is more" };
-    answer.note(format!(
+    let answer = answer.note(format!(
         "command {}: {}; cursor {next}{more}",
         job.id(),
         status(job)
-    ))
+    ));
+    ctx.told(answer, job.host.as_deref())
 }

@@ -15,7 +15,7 @@ use crate::server::{Asked, Ctx};
 
 /// How often a client that wants to hear of progress does.
 const BETWEEN_REPORTS: Duration = Duration::from_secs(2);
-/// The longest that a call waits for a command.
+/// The longest that a call waits for a command; `1h` in what is said of it below.
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// Shells and interpreters that take a text, with the words before it.
@@ -124,7 +124,7 @@ pub(super) struct RunCommand {
     env: Pairs,
     #[schemars(extend("about" = "Written to its input, which then ends."))]
     stdin: Option<String>,
-    #[schemars(extend("about" = "After that it is ended with all it has started; `timeout` of [shell] unless given."))]
+    #[schemars(extend("about" = "After that it is ended with all it has started; 1h at most, `timeout` of [shell] unless given."))]
     timeout: Option<Span>,
 }
 
@@ -146,10 +146,16 @@ impl Call<Ctx> for RunCommand {
     }
 
     async fn run(self, ctx: Ctx) -> Result<Answer, ToolError> {
-        let limit = self
-            .timeout
-            .map_or(ctx.state.options.timeout, |span| span.0)
-            .min(LONGEST);
+        let limit = match self.timeout {
+            Some(span) if span.0 > LONGEST => {
+                return Err(ToolError::arguments(
+                    "parameter timeout: it is more than 1h, the most that run_command waits",
+                )
+                .fix("give 1h or less, or use start_command, whose commands may take longer"));
+            }
+            Some(span) => span.0,
+            None => ctx.state.options.timeout.min(LONGEST),
+        };
         let asked = asked(
             self.command,
             self.script,

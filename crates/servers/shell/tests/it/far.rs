@@ -292,7 +292,7 @@ async fn one_in_the_background_by(by: By) {
     let text = said(
         &there.server,
         "send_input",
-        json!({"command": "c1", "input": "x\n", "eof": true, "wait": "20s"}),
+        json!({"command": "c1@far", "input": "x\n", "eof": true, "wait": "20s"}),
     )
     .await;
     assert!(text.starts_with("got x\n"), "{text}");
@@ -301,13 +301,13 @@ async fn one_in_the_background_by(by: By) {
     said(
         &there.server,
         "signal_command",
-        json!({"command": "c1", "signal": "USR1"}),
+        json!({"command": "c1@far", "signal": "USR1"}),
     )
     .await;
     // What the shell says of the sleep that was hit as well may come by itself.
     let mut text = String::new();
     for _ in 0..3 {
-        let more = json!({"command": "c1", "wait": "20s"});
+        let more = json!({"command": "c1@far", "wait": "20s"});
         text.push_str(&said(&there.server, "read_output", more).await);
         if text.contains("caught") {
             break;
@@ -322,7 +322,7 @@ async fn one_in_the_background_by(by: By) {
     )
     .await;
     testkit::eventually("the command", async || is_running(&word).then_some(())).await;
-    let text = said(&there.server, "end_command", json!({"command": "c2"})).await;
+    let text = said(&there.server, "end_command", json!({"command": "c2@far"})).await;
     assert!(text.contains("ended by SIGTERM"), "{text}");
     is_gone(&word).await;
 }

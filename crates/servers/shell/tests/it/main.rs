@@ -6,4 +6,5 @@ mod containers;
 mod far;
 mod here;
 mod host;
+mod hosts;
 mod tools;

@@ -74,6 +74,11 @@ async fn what_is_not_run_says_why() {
             "invalid_arguments: the command is empty\nfix: its first word is a program: [\"ls\", \"-l\"]",
         ),
         (
+            json!({"command": ["echo"], "timeout": "2h"}),
+            "invalid_arguments: parameter timeout: it is more than 1h, the most that run_command waits\n\
+             fix: give 1h or less, or use start_command, whose commands may take longer",
+        ),
+        (
             json!({"command": ["echo"], "workdir": "/tmp/../etc"}),
             "invalid_arguments: parameter workdir: \"/tmp/../etc\" is no absolute path without `..`",
         ),
