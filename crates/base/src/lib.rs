@@ -7,9 +7,11 @@ pub mod clock;
 mod finder;
 pub mod names;
 pub mod redact;
+mod span;
 mod spotter;
 pub mod suspect;
 pub mod text;
 
 pub use redact::Secret;
+pub use span::{Span, SpanError};
 pub use spotter::{KnownSecrets, SHORTEST as SHORTEST_SPOTTED, Spotter};

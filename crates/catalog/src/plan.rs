@@ -2,11 +2,11 @@
 //! that `instances` starts.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU8;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use base::Secret;
 use base::names::ServerName;
+use base::{Secret, Span};
 use serde::{Deserialize, Serialize};
 
 use crate::place::Place;
@@ -24,6 +24,9 @@ pub struct Plan {
     pub host: Option<Place>,
     /// Who may share a running copy.
     pub sharing: Sharing,
+    /// How long running copies live, and what they may take.
+    #[serde(flatten)]
+    pub life: Life,
     /// Tools that may be called; `None`: all.
     pub tools: Option<Vec<String>>,
     /// Put before the names of its tools and prompts; `None`: only when they collide.
@@ -394,5 +397,23 @@ pub enum Sharing {
     Call,
 }
 
-/// How long a copy without work is kept.
-pub const IDLE: Duration = Duration::from_mins(10);
+/// How long running copies of a server live, and how long they may take; what is `None` is as for all servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Life {
+    /// So many wait for whoever needs them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm: Option<NonZeroU8>,
+    /// After how long without work one is stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_stop: Option<Span>,
+    /// How long a start and its handshake may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_timeout: Option<Span>,
+    /// How long a list may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list_timeout: Option<Span>,
+    /// How long a call may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_timeout: Option<Span>,
+}

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
+use base::Span;
 use base::names::ServerName;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -45,6 +46,22 @@ pub struct Setup {
     /// Who may share a running copy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sharing: Option<Sharing>,
+    /// So many running copies wait for whoever needs them: of a server that everyone shares one at most, which is then
+    /// never idle; of others spares.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub warm: u8,
+    /// After how long without work a running copy is stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_stop: Option<Span>,
+    /// How long it may take to start and shake hands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_timeout: Option<Span>,
+    /// How long one of its lists may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list_timeout: Option<Span>,
+    /// How long one call may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_timeout: Option<Span>,
     /// Where its containers run; absent: on the engine at hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Place>,
@@ -117,6 +134,11 @@ impl Setup {
     pub(crate) fn is_in_file(&self, name: &str) -> bool {
         self.secret_files.values().any(|other| other == name)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u8) -> bool {
+    *number == 0
 }
 
 /// What a server may reach.

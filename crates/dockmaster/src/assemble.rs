@@ -27,7 +27,7 @@ use crate::engines::{self, Others};
 use crate::env::Var;
 use crate::files;
 use crate::fleet::{self, Fleet};
-use crate::settings::{Config, LOCAL, Settings};
+use crate::settings::{Config, LOCAL, Settings, Sharers};
 use crate::shell;
 use crate::user;
 
@@ -143,7 +143,7 @@ fn ours(
     {
         servers.push(docker(settings, engine.clone(), toolset, hosts)?);
     }
-    servers.extend(files::server(settings, hosts)?);
+    servers.extend(files::servers(settings, hosts)?);
     servers.extend(shell::servers(settings, engine, (fleet, hosts), store)?);
     Ok(servers)
 }
@@ -217,6 +217,7 @@ fn with(
             call: config.gateway.call_timeout.duration(),
             confirm: config.gateway.confirm_timeout.duration(),
             start: bounds.start_timeout.duration(),
+            list: bounds.list_timeout.duration(),
             instances: bounds.most,
             instance_bytes: bounds.memory.0,
             ..Limits::default()
@@ -382,7 +383,8 @@ impl House {
         // A new built-in server ends the streams of the old one, so it stays as long as nothing of it changes.
         let same_docker = (&config.docker, &config.hosts) == (&before.docker, &before.hosts);
         let same_signers = !config.shell.enabled || config.signers == before.signers;
-        let same_others = (&config.shell, &config.files) == (&before.shell, &before.files);
+        let same_roots = Sharers::all(config) == Sharers::all(before);
+        let same_others = same_roots && (&config.shell, &config.files) == (&before.shell, &before.files);
         let same = same_own && same_docker && same_signers && same_others;
         let opened = match (self.fleet.get(), &engine) {
             (None, Some(engine)) if runs => {

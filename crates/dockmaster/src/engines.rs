@@ -81,9 +81,7 @@ fn open(settings: &Settings, name: &str) -> Result<(Opened, Found)> {
     let options = engine::Options {
         endpoint: found.endpoint.clone(),
         api_version,
-        timeout: host
-            .timeout
-            .map_or(found.timeout, crate::settings::Span::duration),
+        timeout: host.timeout.map_or(found.timeout, base::Span::duration),
         guard: Guard::new(
             host.guard.clone(),
             surroundings(settings, name, host, &found.endpoint),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use engine::Endpoint;
 use engine::guard::Mode;
-use files_server::{Elsewhere, Files, Options, Root, Way};
+use files_server::{Elsewhere, Files, Named, Options, Root, Way};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use gateway::Server;
@@ -15,55 +15,81 @@ use ssh::Sftp;
 
 use crate::assemble::within;
 use crate::engines;
-use crate::settings::{Host, LOCAL, Settings};
+use crate::settings::{Host, LOCAL, Settings, Sharers};
 
-/// The server, where it is switched on.
-pub(crate) fn server(settings: &Settings, hosts: &Hosts) -> Result<Option<Server>> {
-    if !settings.config.files.enabled {
-        return Ok(None);
-    }
-    let options = options(settings, hosts)?;
-    let instructions = files_server::instructions(&options);
-    within("files", instructions, move || Files::server(options.clone())).map(Some)
+/// The server where it is switched on: one for each set of roots, of which each profile has one.
+pub(crate) fn servers(settings: &Settings, hosts: &Hosts) -> Result<Vec<Server>> {
+    let all = all(settings, hosts)?.into_iter().map(|(profiles, options)| {
+        let instructions = files_server::instructions(&options);
+        let server = within("files", instructions, move || Files::server(options.clone()))?;
+        Ok(Server { profiles, ..server })
+    });
+    all.collect()
 }
 
 /// Whether what is configured can be served, where it is switched on. Nothing is reached.
 pub(crate) fn check(settings: &Settings) -> Result<()> {
-    if !settings.config.files.enabled {
-        return Ok(());
-    }
     let hosts = engines::hosts(settings, None, &Hosts::default(), &|_| false);
-    options(settings, &hosts)?;
-    for (name, _) in away(settings) {
-        let endpoint = engines::find(settings, name)?.endpoint;
-        if !matches!(endpoint, Endpoint::Ssh(_)) {
-            return Err(engines::faulty(
-                &format!("hosts.{name}.files"),
-                &format_args!("its files are reached over SSH, and its engine is at {endpoint}"),
-            ));
+    for (_, options) in all(settings, &hosts)? {
+        for there in options.elsewhere {
+            let endpoint = engines::find(settings, &there.host)?.endpoint;
+            if !matches!(endpoint, Endpoint::Ssh(_)) {
+                return Err(engines::faulty(
+                    &format!("{}.roots", there.named.table),
+                    &format_args!(
+                        "files of {} are reached over SSH, and its engine is at {endpoint}",
+                        there.host
+                    ),
+                ));
+            }
         }
     }
     Ok(())
 }
 
-fn options(settings: &Settings, hosts: &Hosts) -> Result<Options> {
+/// What each server is made of, with the profiles that it is for; none where it is switched off.
+fn all(settings: &Settings, hosts: &Hosts) -> Result<Vec<(Vec<String>, Options)>> {
+    if !settings.config.files.enabled {
+        return Ok(Vec::new());
+    }
+    let mut all = Vec::new();
+    for sharers in Sharers::all(&settings.config) {
+        let table = sharers.table();
+        if let Some((host, table)) = sharers.unknown_host(&settings.config).zip(table.as_deref()) {
+            let there = settings.config.hosts.names();
+            let fault = format_args!("there is no host {host:?}; there are {there}");
+            return Err(engines::faulty(&format!("{table}.roots"), &fault));
+        }
+        let options = options(&sharers.settings(settings), table.as_deref(), hosts)?;
+        if !options.roots.is_empty() || !options.elsewhere.is_empty() {
+            all.push((sharers.profiles, options));
+        }
+    }
+    if all.is_empty() {
+        return Err(engines::faulty(
+            "files.roots",
+            &"it names no directory, nor does any [hosts.NAME.files] or the roots of a profile, and the files server needs one",
+        ));
+    }
+    Ok(all)
+}
+
+/// `table` names the roots, where it is a profile's.
+fn options(settings: &Settings, table: Option<&str>, hosts: &Hosts) -> Result<Options> {
     let config = &settings.config.files;
+    let named = named(table.unwrap_or("files"), LOCAL, settings.config.hosts.local.mode);
+    let key = format!("{}.roots", named.table);
     let options = Options {
         roots: roots(&config.roots, settings.config.hosts.local.mode),
+        named,
         hard_links: config.hard_links,
         answer_tokens: settings.config.docker.answer_tokens as usize,
         client_roots: config.client_roots,
-        elsewhere: elsewhere(settings, hosts)?,
+        elsewhere: elsewhere(settings, table, hosts)?,
     };
-    if options.roots.is_empty() && options.elsewhere.is_empty() {
-        return Err(engines::faulty(
-            "files.roots",
-            &"it names no directory, nor does any [hosts.NAME.files], and the files server needs one",
-        ));
-    }
     options
         .check(&engines::own_files(settings))
-        .map_err(|unfit| engines::faulty("files.roots", &unfit))?;
+        .map_err(|unfit| engines::faulty(&key, &unfit))?;
     Ok(options)
 }
 
@@ -87,22 +113,32 @@ fn away(settings: &Settings) -> impl Iterator<Item = (&str, &Host)> {
     all.filter(|(name, host)| *name != LOCAL && !host.files.roots.is_empty())
 }
 
-fn elsewhere(settings: &Settings, hosts: &Hosts) -> Result<Vec<Elsewhere>> {
+fn elsewhere(settings: &Settings, table: Option<&str>, hosts: &Hosts) -> Result<Vec<Elsewhere>> {
     let there = away(settings).map(|(name, host)| {
+        let own = format!("hosts.{name}.files");
+        let named = named(table.unwrap_or(&own), name, host.mode);
+        let key = format!("{}.roots", named.table);
         let there = Elsewhere {
             host: name.to_owned(),
             roots: roots(&host.files.roots, host.mode),
+            named,
             hard_links: host.files.hard_links,
             way: Arc::new(OfHost {
                 hosts: hosts.clone(),
                 name: name.to_owned(),
             }),
         };
-        let key = format!("hosts.{name}.files.roots");
         there.check().map_err(|unfit| engines::faulty(&key, &unfit))?;
         Ok(there)
     });
     there.collect()
+}
+
+fn named(table: &str, host: &str, mode: Mode) -> Named {
+    Named {
+        table: table.to_owned(),
+        read_only_by: (mode == Mode::ReadOnly).then(|| format!("hosts.{host}.mode")),
+    }
 }
 
 /// On a host in this mode: where nothing may be changed, no file is.

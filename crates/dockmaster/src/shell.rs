@@ -26,7 +26,7 @@ use store::Store;
 use crate::assemble::within;
 use crate::exit::{Exit, Failure};
 use crate::fleet::Fleet;
-use crate::settings::{LOCAL, Place, Reach, Settings, Shell};
+use crate::settings::{LOCAL, Place, Reach, Settings, Sharers, Shell};
 use crate::signatures;
 
 /// Its name, by where its commands run: permissions and every row of the audit say which it was.
@@ -84,7 +84,6 @@ pub(crate) fn servers(
     (fleet, hosts): (Option<&Arc<Fleet>>, &Hosts),
     store: &Store,
 ) -> Result<Vec<Server>> {
-    let shell = &settings.config.shell;
     for name in names(settings) {
         let mut profiles = settings.config.profiles.values();
         if profiles.any(|profile| profile.servers.keys().any(|other| other.as_str() == name)) {
@@ -94,6 +93,39 @@ pub(crate) fn servers(
             return Err(Failure::new(Exit::Faulty, fault).into());
         }
     }
+    let all = Sharers::all(&settings.config).into_iter().map(|sharers| {
+        let own = sharers.settings(settings);
+        let shell = &own.config.shell;
+        if let Some(table) = sharers.table()
+            && shell.enabled
+            && shell.runner == Place::Host
+            && shell.roots.is_empty()
+        {
+            let fault = format!(
+                "{table}.roots: it names no folder of this machine, and by shell.runner commands run on this machine itself, \
+                 where nothing else would confine them; name one, or write runner = \"container\""
+            );
+            return Err(Failure::new(Exit::Faulty, fault).into());
+        }
+        let servers = of_sharers(&own, engine, (fleet, hosts), store)?;
+        let for_them = |server| Server {
+            profiles: sharers.profiles.clone(),
+            ..server
+        };
+        Ok(servers.into_iter().map(for_them).collect::<Vec<_>>())
+    });
+    all.collect::<Result<Vec<_>>>()
+        .map(|all| all.into_iter().flatten().collect())
+}
+
+/// Those of profiles that have the same roots, which `settings` name.
+fn of_sharers(
+    settings: &Settings,
+    engine: Option<&Engine>,
+    (fleet, hosts): (Option<&Arc<Fleet>>, &Hosts),
+    store: &Store,
+) -> Result<Vec<Server>> {
+    let shell = &settings.config.shell;
     let servers = names(settings).map(|name| {
         let roots = roots(&shell.roots);
         let (here, elsewhere) = if name == IN_CONTAINERS {

@@ -117,12 +117,10 @@ impl Gateway {
             version,
             profile,
             memory,
-            first_sight,
-            screening,
         } = parts;
         let sealer = Sealer::new(limits.confirm, limits.parked).map_err(std::io::Error::other)?;
         let hub = Arc::new(Hub::default());
-        let screen = Arc::new(Screen::new(secrets, screening));
+        let screen = Arc::new(Screen::new(secrets));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let changes = Arc::new(AtomicU64::new(0));
         let profile: Arc<str> = profile.into();
@@ -138,7 +136,6 @@ impl Gateway {
             room: Room::new(limits.instances, limits.instance_bytes),
             memory,
             pins: Approved::new(),
-            first_sight,
             changes: Arc::clone(&changes),
         });
         let upstreams = servers

@@ -146,7 +146,7 @@ async fn complete(
     if !upstream.has(&peer, "completions").await? {
         return Ok(wire::to_raw(&json!({"completion": {"values": []}})));
     }
-    let sending = Sending::plain(caller, cancel, core.limits.list);
+    let sending = Sending::plain(caller, cancel, upstream.list_limit());
     let answer = upstream
         .request(caller, method::COMPLETE, params, sending)
         .await?;

@@ -36,10 +36,6 @@ pub struct Parts {
     pub version: String,
     /// What was listed and approved before; `None`: nothing outlives the process.
     pub memory: Option<Arc<dyn Memory>>,
-    /// What happens with tools of a server that was never approved.
-    pub first_sight: FirstSight,
-    /// What happens with suspicious text from outside.
-    pub screening: Screening,
 }
 
 impl Parts {
@@ -55,8 +51,6 @@ impl Parts {
             name: name.to_owned(),
             version: version.to_owned(),
             memory: None,
-            first_sight: FirstSight::default(),
-            screening: Screening::default(),
         }
     }
 }
@@ -71,7 +65,7 @@ pub enum FirstSight {
     Hold,
 }
 
-/// What happens with suspicious text in what servers of [`Origin::Catalog`] list and answer.
+/// What happens with suspicious text in what a server lists and answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Screening {
     /// Characters that a person does not see: tags, bidirectional controls, zero width.
@@ -133,6 +127,10 @@ pub struct Server {
     pub tools: Option<Vec<String>>,
     /// Where its definition comes from.
     pub origin: Origin,
+    /// What happens with its tools before anything of it was approved; for [`Origin::Catalog`].
+    pub first_sight: FirstSight,
+    /// What happens with suspicious text in what it lists and answers; for [`Origin::Catalog`].
+    pub screening: Screening,
 }
 
 impl Server {
@@ -151,6 +149,8 @@ impl Server {
             fingerprint: None,
             tools: None,
             origin: Origin::BuiltIn,
+            first_sight: FirstSight::default(),
+            screening: Screening::default(),
         }
     }
 }

@@ -34,7 +34,7 @@ impl Upstream {
             Some(memory) => memory.approved(self.pinned_as()).await?,
             None => self.pins().get(&self.pinned_as()),
         };
-        match (before, self.first_sight()) {
+        match (before, self.first_sight) {
             (Some(approved), _) => Ok(approved),
             (None, FirstSight::Hold) => Ok(Vec::new()),
             (None, FirstSight::Approve) => {

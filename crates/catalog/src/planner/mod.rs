@@ -12,6 +12,7 @@ mod tools;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value as Json};
@@ -19,7 +20,7 @@ use serde_json::{Map, Value as Json};
 use crate::entry::{Entry, Kind};
 use crate::lack::{Lack, LackSort, word};
 use crate::packages::Bases;
-use crate::plan::{Plan, Root, Sharing, Target};
+use crate::plan::{Life, Plan, Root, Sharing, Target};
 use crate::schema;
 use crate::setup::Setup;
 use crate::template::{Behind, Filled, Scope, Template};
@@ -300,6 +301,17 @@ impl<'a> Planner<'a> {
                 format!("take `secret_files` out of {}", self.table()),
             ));
         }
+        let runs_only_for_calls = matches!(self.entry.kind, Kind::PerCall(_) | Kind::Tools(_));
+        if runs_only_for_calls && self.setup.warm > 0 {
+            self.lacks.push(Lack::new(
+                LackSort::Setup,
+                format!(
+                    "{} runs something for each call alone, so nothing of it can be kept warm",
+                    self.name()
+                ),
+                format!("take `warm` out of {}", self.table()),
+            ));
+        }
         match &self.entry.kind {
             Kind::Container { image, run } => self.container(image, run).map(Target::Container),
             Kind::Remote {
@@ -366,6 +378,13 @@ impl<'a> Planner<'a> {
             server: self.entry.name.clone(),
             host: self.setup.host.clone(),
             sharing: self.sharing(),
+            life: Life {
+                warm: NonZeroU8::new(self.setup.warm),
+                idle_stop: self.setup.idle_stop,
+                start_timeout: self.setup.start_timeout,
+                list_timeout: self.setup.list_timeout,
+                call_timeout: self.setup.call_timeout,
+            },
             tools: self.setup.tools.clone(),
             prefix,
             secrets: self.used.into_iter().collect(),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use base::Secret;
 use base::names::ServerName;
-use catalog::plan::{Container, Network, PerCall, Plan, Sharing, Target};
+use catalog::plan::{Container, Life, Network, PerCall, Plan, Sharing, Target};
 use engine::guard::Mode;
 use gateway::GatewayLink;
 use policy::{AskBefore, Effect};
@@ -51,6 +51,8 @@ pub(crate) struct Served {
     pub(crate) server: ServerName,
     pub(crate) runs: Runs,
     pub(crate) sharing: Sharing,
+    #[serde(default)]
+    pub(crate) life: Life,
     /// The tools that may be called; `None`: all.
     #[serde(default)]
     pub(crate) tools: Option<Vec<String>>,
@@ -99,9 +101,14 @@ impl Parcel {
         settings: &Settings,
         host: &str,
         record: &Record,
-        servers: Vec<Served>,
+        mut servers: Vec<Served>,
     ) -> Result<Self> {
         let written = settings.as_written()?;
+        for served in &mut servers {
+            // Not in the configuration, where a bridge from before does not know the key.
+            let lists = &mut served.life.list_timeout;
+            lists.get_or_insert(written.config.instances.list_timeout);
+        }
         Ok(Self {
             protocol: PROTOCOL,
             id: record.id.clone(),
@@ -176,6 +183,7 @@ impl Served {
             server: plan.server.clone(),
             runs,
             sharing: plan.sharing,
+            life: plan.life,
             tools: plan.tools.clone(),
             effects,
             secrets: secrets.into_iter().map(expose).collect(),
@@ -202,6 +210,7 @@ impl Served {
             },
             host: None,
             sharing: self.sharing,
+            life: self.life,
             tools: self.tools,
             // Names are given on the other side.
             prefix: None,
@@ -273,6 +282,7 @@ fn guard(settings: &Settings, host: &str) -> Result<Option<Item>> {
 
 #[cfg(test)]
 mod tests {
+    use base::Span;
     use catalog::plan::{Limits, Mount, Part, Source, Value};
 
     use super::*;
@@ -363,6 +373,10 @@ mod tests {
             target: Target::Container(container),
             host: None,
             sharing: Sharing::Principal,
+            life: Life {
+                idle_stop: Some(Span::seconds(90)),
+                ..Life::default()
+            },
             tools: Some(vec!["read".to_owned()]),
             prefix: None,
             secrets: vec!["m.token".to_owned()],

@@ -2,11 +2,10 @@
 
 use std::str::FromStr;
 
+use base::Span;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-
-use crate::settings::Span;
 
 /// A moment: how long ago (`2h`), a day (`2026-11-21`, from its beginning in UTC), or RFC 3339.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -71,24 +71,7 @@ pub(crate) async fn run(settings: &Settings, command: Profile) -> Result<Exit> {
                 "made {name}; `dockmaster server enable SERVER --profile {name}` fills it"
             ))?;
         }
-        Profile::Show { name, json } => {
-            let name = name.unwrap_or_else(|| used.clone());
-            known(settings, &name)?;
-            let profile = profiles.get(&name).cloned().unwrap_or_default();
-            if json.json {
-                output::json(&json!({"name": name, "servers": profile.servers}))?;
-            } else {
-                if profile.servers.is_empty() {
-                    output::note(&format!(
-                        "nothing is switched on in the profile {name}; `dockmaster server enable SERVER --profile {name}` \
-                         fills it"
-                    ))?;
-                    return Ok(Exit::Done);
-                }
-                let servers: BTreeMap<_, _> = profile.servers.iter().collect();
-                output::line(toml::to_string(&servers)?.trim_end())?;
-            }
-        }
+        Profile::Show { name, json } => show(settings, name.as_ref().unwrap_or(used), json.json)?,
         Profile::Use { name } => {
             known(settings, &name)?;
             let mut edit = settings.edit()?;
@@ -125,6 +108,31 @@ pub(crate) async fn run(settings: &Settings, command: Profile) -> Result<Exit> {
         control::renew(settings).await?;
     }
     Ok(Exit::Done)
+}
+
+fn show(settings: &Settings, name: &str, json: bool) -> Result<()> {
+    known(settings, name)?;
+    let profile = settings.config.profiles.get(name).cloned().unwrap_or_default();
+    if json {
+        let mut shown = json!({"name": name, "servers": profile.servers});
+        if let Some(roots) = &profile.roots {
+            shown["roots"] = json!(roots);
+        }
+        return Ok(output::json(&shown)?);
+    }
+    if let Some(roots) = &profile.roots {
+        let table = BTreeMap::from([("roots", roots)]);
+        output::line(&format!("{}\n", toml::to_string(&table)?.trim_end()))?;
+    }
+    if profile.servers.is_empty() {
+        output::note(&format!(
+            "nothing is switched on in the profile {name}; `dockmaster server enable SERVER --profile {name}` fills it"
+        ))?;
+        return Ok(());
+    }
+    let servers: BTreeMap<_, _> = profile.servers.iter().collect();
+    output::line(toml::to_string(&servers)?.trim_end())?;
+    Ok(())
 }
 
 /// A name that a profile may have: as servers are named.

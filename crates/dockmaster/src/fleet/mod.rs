@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context, Result};
 use base::names::ServerName;
-use base::{KnownSecrets, Secret};
+use base::{KnownSecrets, Secret, Span};
 use catalog::plan::{Plan, Target};
 use catalog::tools::Does;
 use engine::Engine;
@@ -263,6 +263,14 @@ impl Fleet {
                         gateway::Sharing::Session => gateway::Sharing::Principal,
                         other => other,
                     },
+                    life: match server.sharing {
+                        // The spares are sessions, kept on the other side.
+                        gateway::Sharing::Session => Life {
+                            warm: 0,
+                            ..server.life
+                        },
+                        _ => server.life,
+                    },
                     profiles: vec![id],
                     origin: Origin::BuiltIn,
                     ..server
@@ -274,7 +282,8 @@ impl Fleet {
     /// One server, from its plan.
     pub(crate) fn server(self: &Arc<Self>, settings: &Settings, plan: Plan, notes: Notes) -> Server {
         let plan = Arc::new(Placed::new(plan));
-        let bounds = &settings.config.instances;
+        let (bounds, life) = (&settings.config.instances, plan.life);
+        let (screening, first_sight) = settings.config.screening.parts();
         let bytes = match &plan.target {
             Target::Container(container) => container.limits.memory,
             _ => 0,
@@ -288,10 +297,12 @@ impl Fleet {
             prefix: plan.prefix.clone(),
             tools: plan.tools.clone(),
             life: Life {
-                idle_stop: Some(bounds.idle_stop.duration()),
-                start: Some(bounds.start_timeout.duration()),
+                idle_stop: Some(life.idle_stop.unwrap_or(bounds.idle_stop).duration()),
+                warm: life.warm.map_or(0, |warm| warm.get().into()),
+                start: Some(life.start_timeout.unwrap_or(bounds.start_timeout).duration()),
+                list: Some(life.list_timeout.unwrap_or(bounds.list_timeout).duration()),
+                call: life.call_timeout.map(Span::duration),
                 bytes,
-                ..Life::default()
             },
             fingerprint,
             prepare: Some(Box::new(move || {
@@ -305,6 +316,8 @@ impl Fleet {
                 .boxed()
             })),
             origin: Origin::Catalog,
+            screening,
+            first_sight,
             ..Server::new(
                 plan.server.clone(),
                 Box::new(move |share| {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use base::Span;
 use base::names::ServerName;
 use catalog::Setup;
 use catalog::read::Own;
@@ -13,8 +14,8 @@ use docker_server::Toolset;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::hosts::Hosts;
+use super::roots::ProfileRoot;
 use super::shell::Shell;
-use super::span::Span;
 use crate::signatures::Signer;
 
 /// The whole file.
@@ -23,6 +24,7 @@ use crate::signatures::Signer;
 pub(crate) struct Config {
     pub(crate) gateway: Gateway,
     pub(crate) policy: policy::Rules,
+    pub(crate) screening: Screening,
     pub(crate) docker: Docker,
     pub(crate) shell: Shell,
     pub(crate) files: Files,
@@ -113,6 +115,56 @@ pub(crate) enum Transport {
     Http,
 }
 
+/// `[screening]`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Screening {
+    pub(crate) hidden: Treatment,
+    pub(crate) instructions: Treatment,
+    pub(crate) secrets: Treatment,
+    pub(crate) first_sight: FirstSight,
+}
+
+/// What happens with something suspicious.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Treatment {
+    Pass,
+    #[default]
+    Mark,
+    Refuse,
+}
+
+/// What happens with the tools of a server that was never approved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FirstSight {
+    #[default]
+    Approve,
+    Hold,
+}
+
+impl Screening {
+    /// As the gateway has it.
+    pub(crate) fn parts(self) -> (gateway::Screening, gateway::FirstSight) {
+        let treated = |treatment| match treatment {
+            Treatment::Pass => gateway::Treatment::Pass,
+            Treatment::Mark => gateway::Treatment::Mark,
+            Treatment::Refuse => gateway::Treatment::Refuse,
+        };
+        let screening = gateway::Screening {
+            hidden: treated(self.hidden),
+            instructions: treated(self.instructions),
+            secrets: treated(self.secrets),
+        };
+        let first_sight = match self.first_sight {
+            FirstSight::Approve => gateway::FirstSight::Approve,
+            FirstSight::Hold => gateway::FirstSight::Hold,
+        };
+        (screening, first_sight)
+    }
+}
+
 /// `[docker]`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -164,6 +216,7 @@ pub(crate) struct Instances {
     pub(crate) memory: Memory,
     pub(crate) idle_stop: Span,
     pub(crate) start_timeout: Span,
+    pub(crate) list_timeout: Span,
     pub(crate) commands: bool,
     pub(crate) node_image: String,
     pub(crate) python_image: String,
@@ -176,6 +229,7 @@ impl Default for Instances {
             memory: Memory(64 << 30),
             idle_stop: Span::seconds(10 * 60),
             start_timeout: Span::seconds(60),
+            list_timeout: Span::seconds(30),
             commands: false,
             node_image: catalog::NODE.to_owned(),
             python_image: catalog::PYTHON.to_owned(),
@@ -187,6 +241,8 @@ impl Default for Instances {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Profile {
+    /// In which the files and shell servers work for its clients; `None`: where they do for everybody.
+    pub(crate) roots: Option<Vec<ProfileRoot>>,
     pub(crate) servers: BTreeMap<ServerName, Setup>,
 }
 

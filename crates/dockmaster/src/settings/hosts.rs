@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use base::Span;
 use base::names::HostName;
 use engine::guard::Mode;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::shell::Place;
-use super::span::Span;
 
 /// The host that is always there: the engine that `DOCKER_HOST` and the like mean, unless the file says which.
 pub(crate) const LOCAL: &str = "local";
@@ -37,6 +37,11 @@ impl Hosts {
     pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Host)> {
         let others = self.others.iter().map(|(name, host)| (name.as_str(), host));
         std::iter::once((LOCAL, &self.local)).chain(others)
+    }
+
+    pub(super) fn all_named_mut(&mut self) -> impl Iterator<Item = (&str, &mut Host)> {
+        let others = self.others.iter_mut().map(|(name, host)| (name.as_str(), host));
+        std::iter::once((LOCAL, &mut self.local)).chain(others)
     }
 
     /// Their names, for an error about another one.

@@ -7,9 +7,9 @@ mod config;
 mod edit;
 mod file;
 mod hosts;
+mod roots;
 mod shell;
 mod show;
-mod span;
 pub(crate) mod table;
 
 #[cfg(test)]
@@ -24,9 +24,9 @@ pub(crate) use config::{Config, Transport};
 pub(crate) use edit::Edit;
 pub(crate) use file::{FileError, nearest};
 pub(crate) use hosts::{Host, LOCAL, SshClient, is_label};
+pub(crate) use roots::Sharers;
 pub(crate) use shell::{Place, Reach, Shell};
 pub(crate) use show::{Origin, Shown};
-pub(crate) use span::Span;
 
 use crate::env::{Environment, Var};
 use crate::folders::{Folders, NoHome};
@@ -123,6 +123,15 @@ impl Settings {
     pub(crate) fn again(&self) -> Result<Self, SettingsError> {
         let named = (self.file != self.folders.config_file()).then_some(self.file.as_path());
         Self::read(named, self.overrides.clone(), self.environment.clone())
+    }
+
+    /// As clients of this profile have it: with the roots that it names.
+    pub(crate) fn in_profile(&self, profile: &str) -> Self {
+        let all = Sharers::all(&self.config);
+        let own = all
+            .iter()
+            .find(|sharers| sharers.profiles.iter().any(|name| name == profile));
+        own.map_or_else(|| self.clone(), |sharers| sharers.settings(self))
     }
 
     /// As the file says it, without the command line.

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use base::Span;
 use catalog::setup::{Destination, Memory};
 use engine::guard::Root;
 use serde::Deserialize;
 use shell_server::rules::Rule;
-
-use super::span::Span;
 
 /// `[shell]`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use base::Span;
 use proptest::prelude::*;
 
 use super::config::Config;

@@ -38,6 +38,12 @@ fn config_show() {
     ask = "destroy"  # default
     when_unable = "refuse"  # default
 
+    [screening]
+    hidden = "mark"  # default
+    instructions = "mark"  # default
+    secrets = "mark"  # default
+    first_sight = "approve"  # default
+
     [docker]
     enabled = true  # default
     toolset = "standard"  # default
@@ -74,6 +80,7 @@ fn config_show() {
     memory = "64GiB"  # default
     idle_stop = "10m"  # default
     start_timeout = "60s"  # default
+    list_timeout = "30s"  # default
     commands = false  # default
     node_image = "docker.io/library/node:24-slim"  # default
     python_image = "docker.io/library/python:3.13-slim"  # default
@@ -183,11 +190,11 @@ fn config_path_and_check() {
     ");
     assert_snapshot!(check("[files]\nenabled = true\n"), @"
     exit 78
-    ! error: files.roots: it names no directory, nor does any [hosts.NAME.files], and the files server needs one
+    ! error: files.roots: it names no directory, nor does any [hosts.NAME.files] or the roots of a profile, and the files server needs one
     ");
     assert_snapshot!(check("[files]\nenabled = true\n[hosts.a]\nendpoint = 'tcp://127.0.0.1:1'\n[hosts.a.files]\nroots = [{ path = '/srv' }]\n"), @"
     exit 78
-    ! error: hosts.a.files: its files are reached over SSH, and its engine is at tcp://127.0.0.1:1
+    ! error: hosts.a.files.roots: files of a are reached over SSH, and its engine is at tcp://127.0.0.1:1
     ");
     assert_snapshot!(check("[docker]\ntool_set = 'compact'\n[policcy]\n"), @"
     exit 78

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::{Daemon, Scope, eventually};
 
 use crate::actors::{Actor, VERSION, client, configuration, labelled, sees, signal};
@@ -163,6 +163,85 @@ async fn an_idle_one_is_stopped_and_comes_back() {
     stage.left_nothing().await;
     let second = stage.bad.call(&client, json!({})).await.unwrap();
     assert_ne!(first, second, "another container");
+    client.close().await;
+    stage.left_nothing().await;
+}
+
+/// What is warm is there before anybody calls, is never idle, and comes back; its own times hold for it alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warm_one_waits_for_whoever_needs_it() {
+    let stage = Stage::new("[instances]\nidle_stop = \"1s\"\n", "warm = 1\n").await;
+    let client = client(&stage.dockmaster, &["bad", "good"]).await;
+    eventually("it is there", async || {
+        (stage.bad.containers().await.len() == 1).then_some(())
+    })
+    .await;
+    let before = stage.bad.containers().await;
+    let first = stage.bad.call(&client, json!({})).await.unwrap();
+    stage.good.call(&client, json!({})).await.unwrap();
+    stage.good.gone().await;
+    assert_eq!(
+        stage.bad.containers().await,
+        before,
+        "the other was idle, and so was it"
+    );
+    // It dies, and nobody calls.
+    stage.bad.set("dies");
+    stage.bad.call(&client, json!({})).await.unwrap_err();
+    stage.bad.set("good");
+    eventually("another is there", async || {
+        let now = stage.bad.containers().await;
+        (now.len() == 1 && now != before).then_some(())
+    })
+    .await;
+    assert_ne!(stage.bad.call(&client, json!({})).await.unwrap(), first);
+    client.close().await;
+    stage.left_nothing().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spare_one_is_taken_by_the_call_that_needs_it() {
+    let stage = Stage::new("", "warm = 1\nsharing = \"call\"\n").await;
+    let client = client(&stage.dockmaster, &["bad", "good"]).await;
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        // One that is still starting is nobody's yet.
+        eventually("a spare one", async || {
+            let status = stage.dockmaster.run(&["gateway", "status", "--json"]).stdout();
+            let status: Value = serde_json::from_str(&status).unwrap();
+            let mut servers = status[0]["servers"].as_array().unwrap().iter();
+            let bad = servers.find(|server| server["name"] == *stage.bad.name).unwrap();
+            let instances = bad["instances"].as_array().unwrap();
+            (instances.len() == 1 && instances[0]["state"] == "idle").then_some(())
+        })
+        .await;
+        let spare = stage.bad.containers().await.remove(0);
+        let said = stage.bad.call(&client, json!({})).await.unwrap();
+        assert!(!seen.contains(&said), "each call has its own: {seen:?}, {said}");
+        eventually("it was the spare one", async || {
+            (!stage.bad.containers().await.contains(&spare)).then_some(())
+        })
+        .await;
+        seen.push(said);
+    }
+    client.close().await;
+    stage.left_nothing().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_of_one_server_hold_for_it_alone() {
+    let own = "idle_stop = \"1s\"\nstart_timeout = \"3s\"\ncall_timeout = \"2s\"\n";
+    let stage = Stage::new("", own).await;
+    let client = client(&stage.dockmaster, &["bad", "good"]).await;
+    let wait = json!({"seconds": 4});
+    let late = stage.bad.call(&client, wait.clone()).await.unwrap_err();
+    assert!(late.contains("2 s"), "{late}");
+    stage.good.call(&client, wait).await.unwrap();
+    stage.bad.gone().await;
+    assert_eq!(stage.good.containers().await.len(), 1);
+    stage.bad.set("mute");
+    let mute = stage.bad.call(&client, json!({})).await.unwrap_err();
+    assert!(mute.contains("no answer within 3 s"), "{mute}");
     client.close().await;
     stage.left_nothing().await;
 }

@@ -168,6 +168,102 @@ fn off_unless_switched_on_and_only_with_roots_that_fit() {
     }
 }
 
+/// A profile with roots of its own has these and no others, here and elsewhere, for files and for commands.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_has_roots_of_its_own() {
+    let sshd = Sshd::start("Subsystem sftp internal-sftp").await;
+    let (everybody, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for folder in [&everybody, &work] {
+        fs_err::write(folder.path().join("notes"), "content").unwrap();
+    }
+    let (ours, theirs) = (everybody.path().display(), work.path().display());
+    let dockmaster = with_far(
+        &sshd,
+        &format!(
+            "[docker]\nenabled = false\n[policy]\nask = 'never'\n[files]\nenabled = true\nroots = [{{ path = '{ours}' }}]\n\
+             [shell]\nenabled = true\nrunner = 'host'\n[profiles.work]\nroots = [{{ path = '{theirs}', write = true }}]\n\
+             [profiles.far]\nroots = [{{ path = '{theirs}' }}, {{ host = 'far', path = '{theirs}' }}]\n[profiles.other]\n\
+             [hosts.far]\nendpoint = '{{endpoint}}'\n[hosts.far.files]\nroots = [{{ path = '{ours}' }}]\n[hosts.far.shell]\nrunner = 'host'\n"
+        ),
+    );
+    let web = Web::start(dockmaster, &["--port", "0"]).await;
+    let read = |folder: &tempfile::TempDir| json!({ "path": folder.path().join("notes") });
+    let on_far = |mut arguments: Value| {
+        arguments["host"] = json!("far");
+        arguments
+    };
+    let run = |folder: &tempfile::TempDir| json!({"command": ["cat", "notes"], "directory": folder.path()});
+    for (profile, here, far, runs_on_far) in [
+        (None, &everybody, Some(&everybody), true),
+        (Some("other"), &everybody, Some(&everybody), true),
+        (Some("work"), &work, None, false),
+        (Some("far"), &work, Some(&work), true),
+    ] {
+        let client = web.client_at(profile);
+        client.initialize("2025-11-25").await;
+        for folder in [&everybody, &work] {
+            let is_reached = folder.path() == here.path();
+            let text = client.call("read_file", read(folder)).await.text();
+            assert_eq!(text.contains("content"), is_reached, "{profile:?}: {text}");
+            let is_reached = far.is_some_and(|far| folder.path() == far.path());
+            let text = client.call("read_file", on_far(read(folder))).await.text();
+            assert_eq!(text.contains("content"), is_reached, "{profile:?} on far: {text}");
+            // Without roots commands on the host itself are confined by nothing, which is so where no profile has any.
+            let is_reached = profile.is_none_or(|profile| profile == "other") || folder.path() == work.path();
+            let text = client.call("run_command", run(folder)).await.text();
+            assert_eq!(text.contains("content"), is_reached, "{profile:?} runs: {text}");
+            let text = client.call("run_command", on_far(run(folder))).await.text();
+            assert_eq!(
+                text.contains("content"),
+                is_reached && runs_on_far,
+                "{profile:?} runs on far: {text}"
+            );
+        }
+        let new = json!({"path": here.path().join("new"), "content": "a"});
+        let wrote = client.call("write_file", new).await;
+        match profile {
+            Some("work") => assert!(wrote.ok().text().contains("created")),
+            Some("far") => assert!(wrote.failure().contains("[profiles.far] roots")),
+            _ => assert!(wrote.failure().contains("[files] roots")),
+        }
+    }
+    let dockmaster = web.stop().await;
+    let shown = dockmaster.run(&["profile", "show", "work"]).stdout();
+    assert!(shown.contains("write = true"), "{shown}");
+    let listed = dockmaster.run(&["server", "list", "--profile", "work"]).stdout();
+    assert!(listed.contains("Files of this machine\n"), "{listed}");
+    // It is the profile that is used, too, with nothing said at the call.
+    let client = dockmaster.client(&["--profile", "work"]);
+    client.initialize("2025-11-25").await;
+    client.call("read_file", read(&work)).await.ok();
+    client.call("read_file", read(&everybody)).await.failure();
+    client.close().await;
+}
+
+#[test]
+fn roots_of_profiles_that_can_not_be() {
+    for (roots, fault) in [
+        ("[{ path = 'srv' }]", "srv is not an absolute path without .."),
+        (
+            "[{ path = '/srv', host = 'nope' }]",
+            "profiles.work.roots: there is no host \"nope\"; there are local",
+        ),
+        ("[{ path = '/' }]", "profiles.work.roots: / holds"),
+        (
+            "[]",
+            "profiles.work.roots: it names no folder of this machine, and by shell.runner",
+        ),
+    ] {
+        let dockmaster = Dockmaster::new().configured(&format!(
+            "[docker]\nenabled = false\n[files]\nenabled = true\nroots = [{{ path = '/srv' }}]\n\
+             [shell]\nenabled = true\nrunner = 'host'\n[profiles.work]\nroots = {roots}\n"
+        ));
+        let faulty = dockmaster.run(&["tools", "list"]);
+        assert_eq!(faulty.code(), 78, "{}", faulty.transcript());
+        assert!(faulty.stderr().contains(fault), "{}", faulty.transcript());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn files_of_another_host() {
     let sshd = Sshd::start("Subsystem sftp internal-sftp").await;

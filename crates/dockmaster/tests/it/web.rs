@@ -69,7 +69,13 @@ impl Web {
     }
 
     pub(crate) fn client(&self) -> McpClient {
-        McpClient::http(&self.authority, "/mcp", Some(&self.token()))
+        self.client_at(None)
+    }
+
+    /// Of this profile.
+    pub(crate) fn client_at(&self, profile: Option<&str>) -> McpClient {
+        let path = profile.map_or("/mcp".to_owned(), |name| format!("/mcp/profile/{name}"));
+        McpClient::http(&self.authority, &path, Some(&self.token()))
     }
 
     /// Tells it to stop, and waits for its end.

@@ -208,6 +208,28 @@ pub struct Root {
     pub write: bool,
 }
 
+/// Why a path can't be a [`Root`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} is not an absolute path without ..", .0.display())]
+pub struct NotARoot(PathBuf);
+
+impl Root {
+    /// A root at this path.
+    ///
+    /// # Errors
+    /// The path is relative or has `..` in it.
+    pub fn new(path: PathBuf, write: bool) -> Result<Self, NotARoot> {
+        let climbs = path
+            .components()
+            .any(|part| matches!(part, std::path::Component::ParentDir));
+        if path.is_absolute() && !climbs {
+            Ok(Self { path, write })
+        } else {
+            Err(NotARoot(path))
+        }
+    }
+}
+
 /// How mount sources are brought to their true place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -358,15 +380,7 @@ impl<'de> Deserialize<'de> for Label {
 
 fn absolute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     let path = PathBuf::deserialize(deserializer)?;
-    let climbs = path
-        .components()
-        .any(|part| matches!(part, std::path::Component::ParentDir));
-    if path.is_absolute() && !climbs {
-        Ok(path)
-    } else {
-        Err(de::Error::custom(format!(
-            "{} is not an absolute path without ..",
-            path.display()
-        )))
-    }
+    Root::new(path, false)
+        .map(|root| root.path)
+        .map_err(de::Error::custom)
 }

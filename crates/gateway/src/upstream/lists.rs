@@ -450,7 +450,7 @@ impl Upstream {
         let clean = |items: &[Raw]| -> Vec<Raw> {
             let items = items.iter();
             items
-                .filter_map(|item| self.around.screen.definition(&self.name, item))
+                .filter_map(|item| self.around.screen.definition(&self.name, self.screening, item))
                 .collect()
         };
         let shown: Vec<Raw> = said
@@ -467,7 +467,7 @@ impl Upstream {
             instructions: said
                 .instructions
                 .as_ref()
-                .and_then(|text| self.around.screen.words(&self.name, text)),
+                .and_then(|text| self.around.screen.words(&self.name, self.screening, text)),
             held,
             said,
         }

@@ -44,7 +44,7 @@ pub(crate) use self::room::Room;
 pub(crate) use self::route::Route;
 use crate::caller::{Caller, Peer};
 use crate::events::{Audience, Sink, Who};
-use crate::parts::{Connect, Describe, FirstSight, Life, Origin, Prepare, Server, Sharing};
+use crate::parts::{Connect, Describe, FirstSight, Life, Origin, Prepare, Screening, Server, Sharing};
 use crate::pins::Approved;
 use crate::screen::Screen;
 use crate::status::What;
@@ -73,7 +73,6 @@ pub(crate) struct Surroundings {
     pub(crate) memory: Option<Arc<dyn Memory>>,
     /// What was approved in this process, where there is no memory.
     pub(crate) pins: Arc<Approved>,
-    pub(crate) first_sight: FirstSight,
     /// Counts changes of any list, so that an index knows whether it is out of date.
     pub(crate) changes: Arc<AtomicU64>,
 }
@@ -84,6 +83,8 @@ pub(crate) struct Upstream {
     /// Put before the names of its tools and prompts, always.
     pub(crate) prefix: Option<String>,
     pub(crate) origin: Origin,
+    pub(crate) first_sight: FirstSight,
+    pub(crate) screening: Screening,
     instructions: Option<String>,
     profiles: Arc<[String]>,
     sharing: Sharing,
@@ -220,6 +221,8 @@ impl Upstream {
             describe: server.describe,
             prefix: server.prefix.filter(|prefix| !prefix.is_empty()),
             origin: server.origin,
+            first_sight: server.first_sight,
+            screening: server.screening,
             instructions: server.instructions,
             profiles: server.profiles.into(),
             sharing: server.sharing,
@@ -255,6 +258,8 @@ impl Upstream {
             && self.life == server.life
             && self.tools == server.tools
             && self.origin == server.origin
+            && self.first_sight == server.first_sight
+            && self.screening == server.screening
             && self.instructions == server.instructions
             && self.prefix == server.prefix.clone().filter(|prefix| !prefix.is_empty())
     }
@@ -279,10 +284,6 @@ impl Upstream {
             [profile, ..] if !self.is_in(&self.around.profile) => format!("{profile}/{}", self.name),
             _ => self.name.clone(),
         }
-    }
-
-    pub(crate) fn first_sight(&self) -> FirstSight {
-        self.around.first_sight
     }
 
     /// Whether some of its tools wait to be approved.
@@ -329,6 +330,11 @@ impl Upstream {
     /// Whether it was found to speak the modern era.
     pub(crate) fn is_modern(&self) -> bool {
         self.spoken.is_modern()
+    }
+
+    /// How long a start with its handshake may take.
+    pub(crate) fn start_limit(&self) -> Duration {
+        self.life.start.unwrap_or(self.around.limits.start)
     }
 
     /// How long one call may take.

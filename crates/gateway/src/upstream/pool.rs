@@ -16,6 +16,7 @@ use super::connection::Connection;
 use super::handshake::{self, Refusal};
 use super::instance::{Instance, Owner};
 use super::{NoAnswer, Upstream, lock};
+use crate::Limits;
 use crate::caller::{Lifeline, Peer, Principal};
 use crate::events::{Audience, Sink, Who};
 use crate::parts::{Link, PREPARING, Share, Sharing};
@@ -331,7 +332,7 @@ impl Upstream {
                 .take(self.life.bytes)
                 .await
                 .map_err(|why| Some((why, false)))?;
-            let limit = self.life.start.unwrap_or(self.around.limits.start);
+            let limit = self.start_limit();
             let started = timeout(limit, self.start(owner)).await;
             let instance = started
                 .unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs())))
@@ -394,6 +395,12 @@ impl Upstream {
         );
         let around = Arc::new(super::Surroundings {
             hub: sink.clone(),
+            limits: Limits {
+                start: self.start_limit(),
+                list: self.list_limit(),
+                call: self.call_limit(),
+                ..self.around.limits.clone()
+            },
             ..(*self.around).clone()
         });
         let (link, mut fate) = self.open(owner).await?;

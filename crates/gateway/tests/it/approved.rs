@@ -146,9 +146,11 @@ async fn what_was_approved_belongs_to_its_profile() {
 #[tokio::test]
 async fn nothing_passes_unseen_where_that_is_wished() {
     let bot = Bot::new(Mode::Good);
-    let gateway = gateway(vec![bot.server("bot")], |parts| {
-        parts.first_sight = FirstSight::Hold;
-    });
+    let server = Server {
+        first_sight: FirstSight::Hold,
+        ..bot.server("bot")
+    };
+    let gateway = gateway(vec![server], |_| {});
     assert_eq!(tools(&gateway).await, [""; 0]);
     assert!(
         call(&gateway, "ann", "use")
@@ -195,11 +197,14 @@ async fn text_from_outside_is_screened() {
             json!({"name": "add", "description": nasty}),
             json!({"name": "plain", "description": "1 < 2"}),
         ]);
-        let mut server = bot.server("bot");
+        let mut server = Server {
+            screening,
+            ..bot.server("bot")
+        };
         if is_ours {
             server.origin = gateway::Origin::BuiltIn;
         }
-        gateway(vec![server], |parts| parts.screening = screening)
+        gateway(vec![server], |_| {})
     };
     let described = async |gateway: &Gateway| {
         let tools = gateway.tools(&Principal::new("ann")).await.unwrap();

@@ -213,7 +213,7 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roots::Access;
+    use crate::roots::{Access, Named};
     use fs_err as fs;
     use std::os::unix::fs::symlink;
 
@@ -237,7 +237,7 @@ mod tests {
             path: tree.path().join(path),
             write: *write,
         };
-        let whole = Roots::new(ours.iter().map(root).collect(), false);
+        let whole = Roots::new(ours.iter().map(root).collect(), false, Named::default());
         let theirs: Vec<String> = theirs.iter().map(|uri| uri.replace("TOP", top)).collect();
         let confined = to(&whole, &theirs);
         assert_eq!(confined.nothing().is_some(), confined.is_empty());
@@ -334,7 +334,7 @@ mod tests {
             path: tree.path().join("to-a"),
             write: false,
         };
-        let whole = Roots::new(vec![root], false);
+        let whole = Roots::new(vec![root], false, Named::default());
         let confined = to(&whole, &[format!("file://{top}/to-a/b")]);
         let at = |path: &str| confined.find(path, Access::Read).map(|spot| spot.at);
         for path in ["c ü", &format!("{top}/a/b/c ü"), &format!("{top}/to-a/b/c ü")] {

@@ -24,5 +24,5 @@ mod trash;
 mod walk;
 
 pub use remote::Way;
-pub use roots::Root;
+pub use roots::{Named, Root};
 pub use server::{Elsewhere, Files, FilesServer, Options, UnfitRoot, instructions, reference};

@@ -19,12 +19,20 @@ pub struct Root {
     pub write: bool,
 }
 
+/// Where the roots of a host stand in the configuration; refusals tell it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The table that names them: `files`, `hosts.prod.files`.
+    pub table: String,
+    /// The setting that lets none of them be written, whatever that table says: `hosts.prod.mode`.
+    pub read_only_by: Option<String>,
+}
+
 /// All of one host.
 #[derive(Debug)]
 pub(crate) struct Roots {
     all: Vec<Open>,
-    /// The table of the configuration that names them: `files`, `hosts.prod.files`.
-    table: String,
+    named: Named,
     /// Whether files with several names are read.
     hard_links: bool,
     /// Where a client has roots of its own: what it was confined from.
@@ -64,7 +72,7 @@ pub(crate) enum Access {
 }
 
 impl Roots {
-    pub(crate) fn new(roots: Vec<Root>, hard_links: bool) -> Self {
+    pub(crate) fn new(roots: Vec<Root>, hard_links: bool, named: Named) -> Self {
         let open = |root: Root| Open {
             others: std::fs::canonicalize(&root.path)
                 .ok()
@@ -75,7 +83,7 @@ impl Roots {
             root,
         };
         let roots = roots.into_iter().map(open).collect();
-        Self::of("files".to_owned(), roots, hard_links)
+        Self::of(named, roots, hard_links)
     }
 
     /// These parts of them, for a client whose own roots have these addresses.
@@ -91,30 +99,26 @@ impl Roots {
                 client: some(client.iter().map(String::as_str)),
                 whole: some(self.all().map(|root| names::shown(&root.path))),
             }),
-            ..Self::of(self.table.clone(), roots, self.hard_links)
+            ..Self::of(self.named.clone(), roots, self.hard_links)
         }
     }
 
     /// Those of another host.
-    pub(crate) fn far(host: &str, roots: Vec<Root>, hard_links: bool, way: &Arc<dyn Way>) -> Self {
+    pub(crate) fn far(roots: Vec<Root>, hard_links: bool, named: Named, way: &Arc<dyn Way>) -> Self {
         let open = |root: Root| Open {
             others: Vec::new(),
             place: Arc::new(Remote::new(root.path.clone(), hard_links, Arc::clone(way))),
             root,
         };
-        Self::of(
-            format!("hosts.{host}.files"),
-            roots.into_iter().map(open).collect(),
-            hard_links,
-        )
+        Self::of(named, roots.into_iter().map(open).collect(), hard_links)
     }
 
-    fn of(table: String, mut roots: Vec<Open>, hard_links: bool) -> Self {
+    fn of(named: Named, mut roots: Vec<Open>, hard_links: bool) -> Self {
         // A root in a root comes first, so that what it permits holds there.
         roots.sort_by_key(|open| std::cmp::Reverse(open.root.path.components().count()));
         Self {
             all: roots,
-            table,
+            named,
             hard_links,
             confined: None,
         }
@@ -172,10 +176,15 @@ impl Roots {
         }
         if access == Access::Write && !open.root.write {
             let root = names::shown(&open.root.path);
-            return Err(ToolError::new(Code::Refused, format!("{root} may only be read")).fix(format!(
-                "only the owner of the configuration can allow it, with `[{}] roots = [{{ path = \"{root}\", write = true }}]`",
-                self.table
-            )));
+            let line = match &self.named.read_only_by {
+                Some(setting) => format!("by another `{setting}` (or `--mode`), since the host is read-only"),
+                None => format!("with `write = true` for it in `[{}] roots`", self.named.table),
+            };
+            return Err(
+                ToolError::new(Code::Refused, format!("{root} may only be read")).fix(format!(
+                    "only the owner of the configuration can allow it, {line}"
+                )),
+            );
         }
         Ok(Spot {
             place: Arc::clone(&open.place),
@@ -223,7 +232,7 @@ impl Roots {
             Some(Confined { whole, .. }) => format!("the person can open more in the client, of {whole}"),
             None => format!(
                 "only the owner of the configuration can add to `[{}] roots`",
-                self.table
+                self.named.table
             ),
         };
         ToolError::new(Code::Refused, cause).fix(format!("use a path in {}; {more}", roots.join(", ")))
@@ -280,7 +289,7 @@ mod tests {
                 write: *write,
             })
             .collect();
-        let found = Roots::new(roots, false).find(path, access);
+        let found = Roots::new(roots, false, Named::default()).find(path, access);
         let found = match found {
             Ok(spot) => format!("{} + {}", spot.root.display(), spot.at.display()),
             Err(error) => error.cause.clone(),

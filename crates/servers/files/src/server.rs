@@ -3,7 +3,7 @@
 use crate::confine;
 use crate::place::Limit;
 use crate::remote::Way;
-use crate::roots::{Root, Roots};
+use crate::roots::{Named, Root, Roots};
 use crate::tools;
 use policy::Effect;
 use serde_json::Value;
@@ -30,6 +30,8 @@ const MOST_WALKS: usize = 2;
 pub struct Options {
     /// The directories that files may be worked on in; [`Options::check`] says whether they fit.
     pub roots: Vec<Root>,
+    /// Where they stand in the configuration.
+    pub named: Named,
     /// Whether files with several names are read, although the others may be outside of the roots.
     pub hard_links: bool,
     /// Tokens (of 4 bytes) that one answer may have; what is over comes by cursor.
@@ -47,6 +49,8 @@ pub struct Elsewhere {
     pub host: String,
     /// Directories there; [`Elsewhere::check`] says whether they fit.
     pub roots: Vec<Root>,
+    /// As [`Options::named`].
+    pub named: Named,
     /// As [`Options::hard_links`].
     pub hard_links: bool,
     /// How they are reached.
@@ -186,10 +190,10 @@ impl Files {
         let instructions = instructions(&options);
         let here = Site {
             host: LOCAL.to_owned(),
-            roots: Roots::new(options.roots, options.hard_links),
+            roots: Roots::new(options.roots, options.hard_links, options.named),
         };
         let others = options.elsewhere.into_iter().map(|there| Site {
-            roots: Roots::far(&there.host, there.roots, there.hard_links, &there.way),
+            roots: Roots::far(there.roots, there.hard_links, there.named, &there.way),
             host: there.host,
         });
         let state = State {

@@ -45,7 +45,7 @@ pub(super) async fn list(settings: &Settings, profile: &InProfile, json: Json) -
             name: "files".to_owned(),
             kind: "built-in".to_owned(),
             lacks: Vec::new(),
-            about: crate::files::about(settings),
+            about: crate::files::about(&settings.in_profile(&desk.profile)),
         });
     }
     let servers = settings

@@ -16,6 +16,7 @@ fn server(root: &Path, client_roots: bool) -> FilesServer {
             path: root.to_owned(),
             write: true,
         }],
+        named: super::named(),
         hard_links: false,
         answer_tokens: 8_000,
         client_roots,

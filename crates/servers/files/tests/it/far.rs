@@ -32,12 +32,17 @@ async fn the_host_that_is_named() {
     let sshd = Sshd::start("Subsystem sftp internal-sftp").await;
     let options = Options {
         roots: root(near.path()),
+        named: super::named(),
         hard_links: false,
         answer_tokens: 8_000,
         client_roots: true,
         elsewhere: vec![Elsewhere {
             host: "far".to_owned(),
             roots: root(there.path()),
+            named: files_server::Named {
+                table: "hosts.far.files".to_owned(),
+                read_only_by: None,
+            },
             hard_links: false,
             way: Arc::new(Direct::to(&sshd)),
         }],

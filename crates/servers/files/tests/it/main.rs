@@ -26,7 +26,7 @@ mod large;
 mod pages;
 mod tools;
 
-use files_server::{Elsewhere, Files, FilesServer, Options, Root, Way};
+use files_server::{Elsewhere, Files, FilesServer, Named, Options, Root, Way};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -78,6 +78,7 @@ impl Over {
             return Served {
                 server: Files::server(Options {
                     roots,
+                    named: named(),
                     hard_links,
                     answer_tokens: 8_000,
                     client_roots: true,
@@ -97,16 +98,26 @@ impl Over {
     }
 }
 
+/// As the configuration names them.
+fn named() -> Named {
+    Named {
+        table: "files".to_owned(),
+        read_only_by: None,
+    }
+}
+
 /// A server with files of the host `far` alone.
 fn far(roots: Vec<Root>, hard_links: bool, way: Arc<dyn Way>) -> FilesServer {
     Files::server(Options {
         roots: Vec::new(),
+        named: named(),
         hard_links: false,
         answer_tokens: 8_000,
         client_roots: true,
         elsewhere: vec![Elsewhere {
             host: "far".to_owned(),
             roots,
+            named: named(),
             hard_links,
             way,
         }],

@@ -362,6 +362,7 @@ fn roots_that_do_not_fit() {
                     write: *write,
                 })
                 .collect(),
+            named: super::named(),
             hard_links: false,
             answer_tokens: 1_000,
             client_roots: true,
@@ -391,6 +392,7 @@ fn roots_that_do_not_fit() {
     }
     drop(Files::server(Options {
         roots: Vec::new(),
+        named: super::named(),
         hard_links: false,
         answer_tokens: 1_000,
         client_roots: true,

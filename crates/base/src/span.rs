@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// A length of time, at least a millisecond and at most a year.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span(Duration);
+pub struct Span(Duration);
 
 /// A text is not a length of time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a length of time; write a number of seconds, or a number with ms, s, m, h or d, such as \"15m\""
 )]
-pub(crate) struct SpanError(String);
+pub struct SpanError(String);
 
 const UNITS: [(&str, u64); 5] = [
     ("d", 86_400_000),
@@ -28,11 +28,15 @@ const UNITS: [(&str, u64); 5] = [
 const YEAR: u64 = 365 * 86_400_000;
 
 impl Span {
-    pub(crate) const fn seconds(seconds: u64) -> Self {
+    /// So many seconds; a year at most is what a text may say.
+    #[must_use]
+    pub const fn seconds(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 
-    pub(crate) fn duration(self) -> Duration {
+    /// As the standard library has it.
+    #[must_use]
+    pub const fn duration(self) -> Duration {
         self.0
     }
 }
@@ -41,7 +45,7 @@ impl FromStr for Span {
     type Err = SpanError;
 
     fn from_str(text: &str) -> Result<Self, SpanError> {
-        let fault = || SpanError(base::text::cut(text, 60).to_owned());
+        let fault = || SpanError(crate::text::cut(text, 60).to_owned());
         let trimmed = text.trim();
         let split = trimmed
             .find(|c: char| !c.is_ascii_digit())
