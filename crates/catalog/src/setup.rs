@@ -132,7 +132,8 @@ impl Setup {
 
     /// Whether a secret of the entry is given as a file, and not in its variable.
     pub(crate) fn is_in_file(&self, name: &str) -> bool {
-        self.secret_files.values().any(|other| other == name)
+        let mut files = self.secret_files.values();
+        files.any(|other| self.kept_as(other) == self.kept_as(name))
     }
 }
 

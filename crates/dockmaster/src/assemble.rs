@@ -99,6 +99,7 @@ impl Journal for Witness {
 }
 
 /// Puts the house together; no engine is reached and no file opened on the way, except small ones of configuration.
+/// Secrets that servers can do without are looked for, for a short time.
 pub(crate) async fn house(settings: &Settings, toolset: Toolset, secrets: Vec<Secret>) -> Result<House> {
     let store = Store::open(settings.database());
     let known: KnownSecrets = secrets.into_iter().collect();

@@ -162,7 +162,10 @@ pub(crate) fn own_files(settings: &Settings) -> Vec<PathBuf> {
     let guard_files = config.hosts.all().filter_map(|(_, host)| host.guard_file.clone());
     let tools = config.servers.values().filter_map(|own| own.tools.as_deref());
     let tools = tools.map(|file| toolfile::path(settings, file));
+    let (run, memory) = own_folders(settings);
     [
+        run,
+        memory,
         settings.folders.config.clone(),
         settings.folders.state.clone(),
         settings.file.clone(),
@@ -172,6 +175,15 @@ pub(crate) fn own_files(settings: &Settings) -> Vec<PathBuf> {
     .chain(guard_files)
     .chain(tools)
     .collect()
+}
+
+/// Where sockets for containers lie, and where secrets do: in memory if the system has a place for that.
+pub(crate) fn own_folders(settings: &Settings) -> (PathBuf, PathBuf) {
+    let folder = |var| settings.environment.absolute(var);
+    let run = folder(Var::XdgRuntimeDir).unwrap_or_else(|| PathBuf::from("/dev/shm"));
+    let memory = folder(Var::Memory).unwrap_or_else(|| run.clone());
+    let name = format!("dockmaster-{}", crate::user::id().unwrap_or_default());
+    (run.join(&name), memory.join(&name))
 }
 
 fn surroundings(settings: &Settings, name: &str, host: &Host, endpoint: &Endpoint) -> Surroundings {
@@ -185,6 +197,7 @@ fn surroundings(settings: &Settings, name: &str, host: &Host, endpoint: &Endpoin
         policy_file: host.guard_file.clone(),
         home: settings.folders.home.clone(),
         protected,
+        given: Vec::new(),
         // A TCP port of this machine may be the end of a tunnel.
         daemon: match endpoint {
             Endpoint::Unix(_) if !settings.is_bridge() => DaemonPlace::Local,

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, labels};
 
-/// Longest name of an engine that is kept.
-const ENDPOINT_LIMIT: u64 = 4096;
+/// Most bytes of such a file.
+const LIMIT: u64 = 16 << 10;
 
 /// This process's id, and the lock that proves it alive.
 #[derive(Debug)]
@@ -37,8 +37,14 @@ pub(crate) fn house(folder: &Path) -> Result<String, Error> {
 }
 
 impl Claim {
-    /// Takes a new id for the engine at `endpoint`.
-    pub(crate) fn take(folder: &Path, endpoint: &str) -> Result<Self, Error> {
+    /// Takes a new id for the engine at `endpoint`; what bears it on this machine lies in `places`.
+    pub(crate) fn take(folder: &Path, endpoint: &str, places: &[&Path]) -> Result<Self, Error> {
+        let mut written = endpoint.to_owned();
+        let places = places.iter().filter_map(|place| place.to_str());
+        for place in places.filter(|place| !place.contains('\n')) {
+            written.push('\n');
+            written.push_str(place);
+        }
         fs_err::create_dir_all(folder).map_err(|cause| Error::files("make the folder", folder, cause))?;
         let id = labels::random(8).map_err(|cause| Error::files("name a lock in", folder, cause))?;
         let path = file_of(folder, &id);
@@ -50,7 +56,7 @@ impl Claim {
                 TryLockError::Error(error) => error,
                 TryLockError::WouldBlock => io::Error::other("another process holds it"),
             })?;
-            file.write_all(endpoint.as_bytes())?;
+            file.write_all(written.as_bytes())?;
             fs_err::rename(&young, &path)?;
             Ok(file)
         };
@@ -79,6 +85,8 @@ impl Claim {
 #[derive(Debug)]
 pub(crate) struct Dead {
     pub(crate) id: String,
+    /// Where its files lay.
+    pub(crate) places: Vec<PathBuf>,
     path: PathBuf,
     _lock: File,
 }
@@ -123,9 +131,11 @@ fn dead_one(folder: &Path, id: String, endpoint: &str) -> Option<Dead> {
     }
     let mut used = String::new();
     file.rewind().ok()?;
-    (&file).take(ENDPOINT_LIMIT).read_to_string(&mut used).ok()?;
-    (used == endpoint).then_some(Dead {
+    (&file).take(LIMIT).read_to_string(&mut used).ok()?;
+    let mut lines = used.lines();
+    (lines.next() == Some(endpoint)).then(|| Dead {
         id,
+        places: lines.map(PathBuf::from).collect(),
         path,
         _lock: file,
     })
@@ -150,9 +160,10 @@ mod tests {
     #[test]
     fn only_who_has_ended_is_dead() {
         let folder = tempfile::tempdir().unwrap();
-        let alive = Claim::take(folder.path(), "unix:///a").unwrap();
-        let ended = Claim::take(folder.path(), "unix:///a").unwrap();
-        let elsewhere = Claim::take(folder.path(), "unix:///b").unwrap();
+        let alive = Claim::take(folder.path(), "unix:///a", &[]).unwrap();
+        let ended = Claim::take(folder.path(), "unix:///a", &[]).unwrap();
+        let places = [Path::new("/run/here"), Path::new("/not\nthere")];
+        let elsewhere = Claim::take(folder.path(), "unix:///b", &places).unwrap();
         let (ended_id, other_id) = (ended.id().to_owned(), elsewhere.id().to_owned());
         drop((ended, elsewhere));
         fs_err::write(folder.path().join("notes.lock"), "unix:///a").unwrap();
@@ -167,6 +178,7 @@ mod tests {
         assert!(dead(folder.path(), "unix:///a").unwrap().is_empty());
         let of_b = dead(folder.path(), "unix:///b").unwrap();
         assert_eq!(ids(&of_b), [&other_id], "another engine's dead wait for it");
+        assert_eq!(of_b[0].places, [Path::new("/run/here")]);
         alive.forget();
     }
 }

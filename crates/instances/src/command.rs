@@ -24,6 +24,9 @@ use crate::stdio::Pipes;
 const SIGNALLING: Duration = Duration::from_secs(10);
 /// The exit code of what was killed with its container.
 const KILLED: i64 = 137;
+/// Those of what could not be started.
+const NOT_EXECUTABLE: i64 = 126;
+const NOT_THERE: i64 = 127;
 
 /// A command that runs in a container of its own. Dropping it ends and removes that.
 #[derive(Debug)]
@@ -112,10 +115,15 @@ impl Command {
             has_begun = true;
             engine.exec_exit_code(&exec).await
         };
-        match timeout(SIGNALLING, all).await {
+        let sent = timeout(SIGNALLING, all).await;
+        match sent {
             // What the signal ended takes along who sent it.
             Ok(Ok(Some(0 | KILLED))) => return Ok(Reached::All),
+            // There is nothing in the image that could send it.
+            Ok(Ok(Some(NOT_EXECUTABLE | NOT_THERE))) => has_begun = false,
             Ok(Ok(_)) | Err(_) => {}
+            // Its end took the container along.
+            Ok(Err(engine::Error::NotFound { .. })) if has_begun => return Ok(Reached::All),
             Ok(Err(error @ engine::Error::NotFound { .. })) => return Err(failed(error)),
             Ok(Err(error)) => tracing::debug!("{}: no command in the container: {error}", self.server),
         }
@@ -123,7 +131,9 @@ impl Command {
         match engine.container_kill(id, Some(name)).await {
             Ok(()) => Ok(Reached::First),
             // It has ended since then.
-            Err(engine::Error::Conflict { .. }) if has_begun => Ok(Reached::All),
+            Err(engine::Error::Conflict { .. } | engine::Error::NotFound { .. }) if has_begun => {
+                Ok(Reached::All)
+            }
             Err(error) => Err(failed(error)),
         }
     }

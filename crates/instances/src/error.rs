@@ -139,17 +139,21 @@ impl Error {
 
     /// Files of secrets that the engine does not find, if that is why it refused: it may live in a mount namespace of its
     /// own, and one that was restarted while a bridge ran on may have unmounted the bridge's volume (20.10 does).
-    pub(crate) fn unseen_files(server: &str, memory: &Path, source: &EngineError) -> Option<Self> {
-        let EngineError::Daemon { message, .. } = source else {
+    pub(crate) fn unseen_files(server: &str, folder: Option<&Path>, source: &EngineError) -> Option<Self> {
+        let (EngineError::Daemon { message, .. }, Some(folder)) = (source, folder) else {
             return None;
         };
-        if !message.contains("does not exist") || !message.contains(memory.to_str()?) {
+        // As Docker says it, and as Podman does.
+        let is_missing = ["does not exist", "no such file or directory"]
+            .iter()
+            .any(|words| message.contains(words));
+        if !is_missing || !message.contains(folder.to_str()?) {
             return None;
         }
         let fault = format!(
             "the engine does not find the files of its secrets, which are in {}; behind a bridge `dockmaster host upgrade` \
              mounts that anew, and here DOCKMASTER_MEMORY has to name a folder in memory that the engine sees",
-            memory.display()
+            folder.display()
         );
         Some(Self::plan(server, fault))
     }

@@ -119,13 +119,14 @@ fn private_folder(path: &Path) -> io::Result<()> {
 
 #[cfg(unix)]
 fn create(path: &Path) -> io::Result<fs_err::File> {
-    use fs_err::os::unix::fs::OpenOptionsExt;
-    // Whoever the container runs as has to be able to read it.
-    fs_err::OpenOptions::new()
+    use std::os::unix::fs::PermissionsExt;
+    let file = fs_err::OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o444)
-        .open(path)
+        .open(path)?;
+    // Whoever the container runs as has to be able to read it, whatever the umask takes away.
+    file.set_permissions(std::fs::Permissions::from_mode(0o444))?;
+    Ok(file)
 }
 
 #[cfg(not(unix))]
@@ -175,6 +176,8 @@ mod tests {
     #[test]
     fn secrets_are_in_memory_or_nowhere() {
         use std::os::unix::fs::PermissionsExt;
+        // Whoever the container runs as reads it, with any umask.
+        rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
         let memory = tempfile::tempdir_in("/dev/shm").unwrap();
         let folder = Folder::make(memory.path(), "0123456789abcdef").unwrap();
         let file = folder.secret(0, &Secret::new("value")).unwrap();

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use catalog::plan::Container;
-use engine::guard::{Capability, Guard, Label, Mode, Policy, Root};
+use engine::guard::{Capability, Guard, Label, Mode, Policy, Root, Surroundings};
 
 use crate::labels;
 
@@ -62,7 +62,11 @@ pub(crate) fn of_plan(user: &Guard, container: &Container, ours: &Ours) -> Guard
     // The container that is attached to is the one that this very guard let be made. Looked at again it may show
     // what the engine added by itself, such as the anonymous volumes of its image, which bear no label.
     policy.exec_into_unsafe = true;
-    Guard::new(policy, user.surroundings().clone())
+    let surroundings = Surroundings {
+        given: ours.files.iter().chain(&ours.sockets).cloned().collect(),
+        ..user.surroundings().clone()
+    };
+    Guard::new(policy, surroundings)
 }
 
 /// For what a server does through its filtered Docker socket: only what bears its label, and nothing of the host.

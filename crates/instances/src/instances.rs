@@ -112,7 +112,11 @@ impl Instances {
         let user = options.engine.clone();
         let guard = &user.options().guard;
         let locks = options.state.join("instances");
-        let claim = Claim::take(&locks, &user.endpoint().to_string())?;
+        let claim = Claim::take(
+            &locks,
+            &user.endpoint().to_string(),
+            &[&options.run, &options.memory],
+        )?;
         let inner = Inner {
             engine: user.behind(guards::keeper(guard)),
             images: user.behind(guards::images(guard)),

@@ -69,8 +69,10 @@ impl Instances {
                 }
             }
         }
-        for folder in [&self.inner.options.run, &self.inner.options.memory] {
-            complete &= files::bury(folder, &dead.id);
+        // Where ours lie, and where its own did, if that was elsewhere.
+        let options = &self.inner.options;
+        for place in [&options.run, &options.memory].into_iter().chain(&dead.places) {
+            complete &= files::bury(place, &dead.id);
         }
         if complete {
             dead.bury();

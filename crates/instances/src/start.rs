@@ -328,7 +328,9 @@ impl Planned {
         let engine = inner
             .user
             .behind(guards::of_plan(&inner.user.options().guard, container, &ours));
-        let (id, attached, waiting) = self.begin(inner, &engine, new).await?;
+        let (id, attached, waiting) = self
+            .begin(inner, &engine, new, leftovers.secrets.as_ref().map(Folder::path))
+            .await?;
         let pipes = Arc::new(Pipes::new(attached.into_raw(), stderr));
         let (stage, seen) = watch::channel(Stage::Running);
         let running = Running {
@@ -479,6 +481,7 @@ impl Planned {
         inner: &Inner,
         engine: &Engine,
         new: NewContainer,
+        secrets: Option<&Path>,
     ) -> Result<(ContainerRef, Attached, Waiting), Error> {
         let server = self.server.as_str();
         if self.host.kind == EngineKind::Podman {
@@ -487,7 +490,7 @@ impl Planned {
         let created = engine.container_create(new).await;
         let created = created.map_err(|error| {
             Error::foreign_volume(server, &self.container, &error)
-                .or_else(|| Error::unseen_files(server, &inner.options.memory, &error))
+                .or_else(|| Error::unseen_files(server, secrets, &error))
                 .unwrap_or_else(|| Error::engine("create a container", server, error))
         })?;
         for warning in &created.warnings {

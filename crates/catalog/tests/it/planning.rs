@@ -249,6 +249,15 @@ fn secrets_as_files() {
     assert_eq!(files(container), ["/o other", "/run/secrets/k mine"]);
     assert_eq!((container.env.len(), container.command.len()), (0, 0));
 
+    // The name that the user has for it means the same secret.
+    let wanted = "secrets = { 'x.key' = 'mine' }\nsecret_files = { '/k' = 'mine' }";
+    let planned = plan(&entry(catalog), &setup(wanted), &known).unwrap();
+    let Target::Container(container) = &planned.target else {
+        panic!("a container")
+    };
+    assert_eq!(files(container), ["/k mine"]);
+    assert_eq!((container.env.len(), container.command.len()), (0, 0));
+
     // One's own servers name them in their definition, where one may be in a variable as well.
     let name = base::names::ServerName::parse("x").unwrap();
     let own = |toml: &str| catalog::read::own(&name, &toml::from_str(toml).unwrap(), None);

@@ -11,12 +11,12 @@ mod plans;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context, Result};
 use base::names::ServerName;
 use base::{KnownSecrets, Secret, Span};
+use catalog::Around;
 use catalog::plan::{Plan, Target};
 use catalog::tools::Does;
 use engine::Engine;
@@ -41,7 +41,7 @@ use crate::placed::{Elsewhere, Placed};
 use crate::refusals::Refusals;
 use crate::settings::Settings;
 use crate::shelf::Shelf;
-use crate::{keep, shell, signatures};
+use crate::{engines, keep, shell, signatures};
 
 /// What servers are run with.
 pub(crate) struct Fleet {
@@ -123,7 +123,7 @@ impl Fleet {
             .inspect_err(|error| tracing::debug!("there is no relay: {error}"))
             .ok();
         let (state, checked) = (settings.folders.state.clone(), signature.clone());
-        let (run, memory) = own_folders(settings);
+        let (run, memory) = engines::own_folders(settings);
         let parcel = Parcel::last(settings)?;
         let labels: BTreeMap<_, _> = parcel
             .iter()
@@ -210,21 +210,30 @@ impl Fleet {
             return Ok(Vec::new());
         }
         let catalogs = Shelf::open(settings, store)?;
+        let enabled: Vec<_> = enabled
+            .map(|enabled| {
+                let found = catalogs.meant(enabled.name, enabled.setup);
+                (enabled, found)
+            })
+            .collect();
+        let found = enabled
+            .iter()
+            .filter_map(|(enabled, found)| Some((enabled.setup, found.as_ref().ok()?)));
+        let optional = found.flat_map(|(setup, found)| setup.optional_secrets(found.entry));
+        let mut around = Around {
+            secrets: known_optional(&keep::sources(settings)?, optional.collect()).await,
+            ..around(settings, store, "")?
+        };
         let mut servers = Vec::new();
-        let mut around = around(settings, store, "")?;
-        let sources = keep::sources(settings)?;
         let mut placed = Vec::new();
-        for enabled in enabled {
+        for (enabled, found) in enabled {
             enabled.profile.clone_into(&mut around.profile);
-            let planned = match catalogs.meant(enabled.name, enabled.setup) {
+            let planned = match found {
                 Err(error) => Err(error.to_string()),
-                Ok(found) => {
-                    around.secrets = known_optional(&sources, found.entry, enabled.setup).await;
-                    found
-                        .plan(enabled.setup, &around)
-                        .map(|plan| (plan, Notes::of(found.entry)))
-                        .map_err(|lacks| list(&lacks).replace('\n', "; "))
-                }
+                Ok(found) => found
+                    .plan(enabled.setup, &around)
+                    .map(|plan| (plan, Notes::of(found.entry)))
+                    .map_err(|lacks| list(&lacks).replace('\n', "; ")),
             };
             let mut server = match planned {
                 Ok((plan, _)) if matches!(plan.target, Target::BuiltIn) => {
@@ -400,15 +409,6 @@ impl Given {
         let here = self.instances.clone();
         here.context("no Docker Engine is configured to run it on")
     }
-}
-
-/// Where sockets for containers lie, and where secrets do: in memory if the system has a place for that.
-fn own_folders(settings: &Settings) -> (PathBuf, PathBuf) {
-    let folder = |var| settings.environment.absolute(var);
-    let run = folder(Var::XdgRuntimeDir).unwrap_or_else(|| PathBuf::from("/dev/shm"));
-    let memory = folder(Var::Memory).unwrap_or_else(|| run.clone());
-    let name = format!("dockmaster-{}", crate::user::id().unwrap_or_default());
-    (run.join(&name), memory.join(&name))
 }
 
 /// Whether it is commands, also.

@@ -1,6 +1,7 @@
 //! What is switched on, and what plans depend on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::Result;
 use base::names::ServerName;
@@ -9,6 +10,7 @@ use engine::guard::Mode;
 use futures_util::future::join_all;
 use secrets::{SecretName, Sources};
 use store::Store;
+use tokio::time::timeout;
 
 use crate::placed;
 use crate::settings::Settings;
@@ -71,24 +73,58 @@ pub(crate) fn around(settings: &Settings, store: &Store, profile: &str) -> Resul
 
 /// Which secrets have a value.
 pub(crate) async fn known_secrets(sources: &Sources, entry: &Entry, setup: &Setup) -> Known {
-    Known::These(with_value(sources, setup.secret_names(entry)).await)
+    let names = setup.secret_names(entry);
+    let answers = asked(sources, names, None).await;
+    Known::These(
+        answers
+            .filter_map(|(name, has_value)| (has_value == Some(true)).then_some(name))
+            .collect(),
+    )
 }
 
-/// Which of those have a value that a server can do without. Nobody asks for the others before it starts.
-pub(super) async fn known_optional(sources: &Sources, entry: &Entry, setup: &Setup) -> Known {
-    Known::OfOptional(with_value(sources, setup.optional_secrets(entry)).await)
+/// Which of these secrets, that servers can do without, have a value; all at once, for a short time. Nobody asks for
+/// the others before their server starts. What a source does not say counts as having one, so that the start of the
+/// server asks again, and tells why it can't be had, rather than that the server does without.
+pub(super) async fn known_optional(sources: &Sources, names: BTreeSet<&str>) -> Known {
+    let answers = asked(sources, names, Some(LOOKING)).await;
+    Known::OfOptional(
+        answers
+            .filter_map(|(name, has_value)| (has_value != Some(false)).then_some(name))
+            .collect(),
+    )
 }
 
-async fn with_value(sources: &Sources, names: BTreeSet<&str>) -> BTreeSet<String> {
+/// How long secrets that servers can do without are looked for before a gateway goes on.
+const LOOKING: Duration = Duration::from_secs(3);
+
+/// Whether each has a value, as far as that could be found out.
+async fn asked(
+    sources: &Sources,
+    names: BTreeSet<&str>,
+    limit: Option<Duration>,
+) -> impl Iterator<Item = (String, Option<bool>)> {
     let asked = names.into_iter().map(async |name| {
-        let parsed = SecretName::parse(name).ok()?;
-        // A source that fails is told when the server starts; here it counts as lacking.
-        let value = sources.get(&parsed).await;
-        let value =
-            value.inspect_err(|error| tracing::warn!("the secret {name} can't be looked up: {error}"));
-        value.ok().flatten().map(|_| name.to_owned())
+        let Ok(parsed) = SecretName::parse(name) else {
+            return (name.to_owned(), Some(false));
+        };
+        let looked = timeout(limit.unwrap_or(Duration::MAX), sources.get(&parsed)).await;
+        let has_value = match looked {
+            Ok(Ok(value)) => Some(value.is_some()),
+            Ok(Err(error)) => {
+                tracing::warn!("the secret {name} can't be looked up: {error}");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(
+                    "looking up the secret {name} takes longer than {} s",
+                    LOOKING.as_secs()
+                );
+                None
+            }
+        };
+        (name.to_owned(), has_value)
     });
-    join_all(asked).await.into_iter().flatten().collect()
+    join_all(asked).await.into_iter()
 }
 
 /// What is missing, one to a line.

@@ -240,6 +240,22 @@ async fn a_profile_has_roots_of_its_own() {
     client.close().await;
 }
 
+/// Where secrets lie as files is no root, wherever that is.
+#[test]
+fn no_root_holds_the_folder_of_secrets() {
+    let memory = tempfile::tempdir().unwrap();
+    let root = memory.path().display();
+    let dockmaster = Dockmaster::new().configured(&format!(
+        "[docker]\nenabled = false\n[files]\nenabled = true\nroots = [{{ path = '{root}' }}]\n"
+    ));
+    assert_eq!(dockmaster.run(&["tools", "list"]).code(), 0);
+    let faulty = dockmaster.run_with(
+        &["tools", "list"],
+        &[("DOCKMASTER_MEMORY", memory.path().to_str().unwrap())],
+    );
+    assert_eq!(faulty.code(), 78, "{}", faulty.transcript());
+}
+
 #[test]
 fn roots_of_profiles_that_can_not_be() {
     for (roots, fault) in [

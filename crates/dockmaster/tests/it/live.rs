@@ -151,7 +151,7 @@ async fn the_reason_of_a_failure_is_listed_and_a_dead_socket_removed() {
 async fn tools_are_switched_on_and_off() {
     let dockmaster = script(
         "some",
-        "[profiles.default.servers.some] # mine\n[policy]\ndeny = [\n  \"docker/prune_*\", # never\n]\n",
+        "[profiles.default.servers.some] # mine\nprefix = \"own\"\n[policy]\ndeny = [\n  \"docker/prune_*\", # never\n]\n",
     )
     .await;
     store_secret(&dockmaster, "script.token", "s3cret-value-of-some");
@@ -192,6 +192,7 @@ async fn tools_are_switched_on_and_off() {
     let tail = &text[text.find("[profiles").unwrap()..];
     insta::assert_snapshot!(tail, @r#"
     [profiles.default.servers.some] # mine
+    prefix = "own"
     tools = ["whoami"]
     [policy]
     deny = [

@@ -260,6 +260,16 @@ async fn a_secret_that_a_server_can_do_without_is_given_once_it_is_there() {
     let removed = dockmaster.run(&["secret", "remove", "without.token"]);
     assert_eq!(removed.code(), 0, "{}", removed.transcript());
     says("the token is 0 characters").await;
+    // Where nobody knows whether there is one, it does not go without.
+    let folder = dockmaster.home().join("unreadable");
+    fs_err::create_dir_all(folder.join("without.token")).unwrap();
+    let config = fs_err::read_to_string(dockmaster.file("config.toml")).unwrap();
+    let sources = format!("[secrets]\nsources = [\"folder:{}\"]\n{config}", folder.display());
+    fs_err::write(dockmaster.file("config.toml"), sources).unwrap();
+    let reloaded = dockmaster.run(&["gateway", "reload"]);
+    assert_eq!(reloaded.code(), 0, "{}", reloaded.transcript());
+    let lacking = client.try_call("token", json!({})).await.unwrap_err();
+    assert!(lacking.message.contains("without.token"), "{lacking:?}");
     assert!(client.close().await.success());
     gone(server).await;
 }

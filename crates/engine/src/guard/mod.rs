@@ -59,6 +59,9 @@ pub struct Surroundings {
     pub home: Option<PathBuf>,
     /// Dockmaster's own configuration and state: never mounted, whatever the policy says.
     pub protected: Vec<PathBuf>,
+    /// What Dockmaster itself gives to the one container that the guard is for, although it lies in
+    /// [`Self::protected`]: exactly these files.
+    pub given: Vec<PathBuf>,
     /// Where the engine runs.
     pub daemon: DaemonPlace,
     /// Folders that an engine elsewhere knows by the same paths, and that hold nothing but what Dockmaster gives to

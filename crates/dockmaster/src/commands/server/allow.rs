@@ -150,7 +150,6 @@ async fn known(desk: &Desk<'_>, found: &Found<'_>, setup: &Setup) -> Result<Vec<
     let entry = found.entry;
     let bare = Setup {
         tools: None,
-        prefix: None,
         ..setup.clone()
     };
     let why = match trial::tools(desk, found, &bare).await {

@@ -105,13 +105,16 @@ async fn disable(settings: &Settings, servers: &[String], profile: &InProfile) -
     Ok(Exit::Done)
 }
 
-/// What it wrote here, and in bridges.
-async fn logs(settings: &Settings, server: &str, tail: usize) -> Result<Exit> {
-    let server = ServerName::parse(server)?;
+/// The last lines that it wrote, here and in bridges, and why what it wrote over there is not among them.
+async fn written(
+    settings: &Settings,
+    server: &ServerName,
+    tail: usize,
+) -> Result<(Vec<String>, Vec<String>)> {
     let mut lines = Logs::new(settings.folders.state.join("logs"), KnownSecrets::default())
         .tail(server.as_str(), tail)?;
-    let far = match secrets_of(settings, &server).await {
-        Ok(secrets) => errands::logs(settings, &server, tail, &secrets).await,
+    let far = match secrets_of(settings, server).await {
+        Ok(secrets) => errands::logs(settings, server, tail, &secrets).await,
         // Nothing comes from over there that could not be looked through.
         Err(error) => errands::Said {
             done: Vec::new(),
@@ -124,10 +127,16 @@ async fn logs(settings: &Settings, server: &str, tail: usize) -> Result<Exit> {
         lines.sort_by(|one, other| one.get(..TIME).cmp(&other.get(..TIME)));
         lines.drain(..lines.len().saturating_sub(tail));
     }
-    for fault in &far.faults {
+    Ok((lines, far.faults))
+}
+
+async fn logs(settings: &Settings, server: &str, tail: usize) -> Result<Exit> {
+    let server = ServerName::parse(server)?;
+    let (lines, faults) = written(settings, &server, tail).await?;
+    for fault in &faults {
         output::note(&format!("what {server} wrote over there is not here: {fault}"))?;
     }
-    if lines.is_empty() && far.faults.is_empty() {
+    if lines.is_empty() && faults.is_empty() {
         let store = Store::open(settings.database());
         if Shelf::open(settings, &store)?
             .find(server.as_str())?

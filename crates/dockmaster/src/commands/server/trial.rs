@@ -18,13 +18,12 @@ use crate::cli::{InProfile, Json};
 use crate::engines;
 use crate::exit::Exit;
 use crate::fleet::{self, Fleet, Notes};
-use crate::logs::Logs;
 use crate::output;
 use crate::settings::Settings;
 use crate::shelf::Found;
 
-/// A house with one server in it.
-async fn alone(desk: &Desk<'_>, found: &Found<'_>, setup: &Setup) -> Result<(House, Plan)> {
+/// A house with one server in it. Its plan is that with which it is switched on, or a bridge would not know it.
+async fn alone(desk: &Desk<'_>, found: &Found<'_>, setup: &Setup, names: Names) -> Result<(House, Plan)> {
     let entry = found.entry;
     let settings = desk.settings;
     if matches!(entry.kind, Kind::BuiltIn) {
@@ -56,13 +55,27 @@ async fn alone(desk: &Desk<'_>, found: &Found<'_>, setup: &Setup) -> Result<(Hou
         fleet.servers(settings, &desk.store).await?;
     }
     let server = fleet.server(settings, plan.clone(), Notes::of(entry));
+    let server = match names {
+        Names::AsClientsSee => server,
+        Names::ItsOwn => gateway::Server {
+            prefix: None,
+            ..server
+        },
+    };
     let house = assemble::of_servers(settings, vec![server], known, Some(fleet))?;
     Ok((house, plan))
 }
 
-/// The names of the tools that a server lists, set up like this.
+/// How tools are called.
+#[derive(Clone, Copy)]
+enum Names {
+    AsClientsSee,
+    ItsOwn,
+}
+
+/// The server's own names of the tools that it lists, set up like this.
 pub(super) async fn tools(desk: &Desk<'_>, found: &Found<'_>, setup: &Setup) -> Result<Vec<String>> {
-    let (house, _) = alone(desk, found, setup).await?;
+    let (house, _) = alone(desk, found, setup, Names::ItsOwn).await?;
     let tools = house
         .gateway
         .tools(&assemble::local_principal(desk.settings))
@@ -83,7 +96,7 @@ pub(super) async fn test(settings: &Settings, server: &str, profile: &InProfile,
     let desk = Desk::open(settings, profile)?;
     let found = desk.find(server)?;
     let setup = desk.setup(found.entry.name.as_str()).cloned().unwrap_or_default();
-    let (house, plan) = alone(&desk, &found, &setup).await?;
+    let (house, plan) = alone(&desk, &found, &setup, Names::AsClientsSee).await?;
     let name = &plan.server;
     let checked = match house.fleet.get() {
         Some(fleet) => fleet.check(&plan).await?,
@@ -93,20 +106,22 @@ pub(super) async fn test(settings: &Settings, server: &str, profile: &InProfile,
     let tools = house.gateway.tools(&assemble::local_principal(settings)).await;
     let elapsed = started.elapsed();
     house.close().await;
-    let tools = tools.map_err(|error| {
-        let log = Logs::new(settings.folders.state.join("logs"), KnownSecrets::default())
-            .tail(name.as_str(), 10)
-            .unwrap_or_default();
-        let log = if log.is_empty() {
-            String::new()
-        } else {
-            format!(
-                "\nits log (`dockmaster server logs {name}`) ends with:\n{}",
-                indented(&log.join("\n"))
-            )
-        };
-        anyhow::anyhow!("{name} does not work: {error}{log}")
-    })?;
+    let tools = match tools {
+        Ok(tools) => tools,
+        Err(error) => {
+            let log = super::written(settings, name, 10).await;
+            let log = log.map(|(lines, _)| lines).unwrap_or_default();
+            let log = if log.is_empty() {
+                String::new()
+            } else {
+                format!(
+                    "\nits log (`dockmaster server logs {name}`) ends with:\n{}",
+                    indented(&log.join("\n"))
+                )
+            };
+            bail!("{name} does not work: {error}{log}");
+        }
+    };
     let names = names(&tools);
     let fails = checked.iter().filter(|(_, found)| found.is_err()).count();
     let exit = if fails == 0 { Exit::Done } else { Exit::Failed };

@@ -226,7 +226,17 @@ impl Case<'_> {
                 .iter()
                 .any(|path| covers(own, path) || covers(path, own))
         };
-        let own = &self.surroundings.protected;
+        let Surroundings {
+            protected: own,
+            given,
+            ..
+        } = self.surroundings;
+        if given
+            .iter()
+            .any(|given| self.spelled == given && self.found.path == true_place(given))
+        {
+            return Ok(());
+        }
         if own.iter().any(|own| touches(own) || touches(&true_place(own))) {
             let reason =
                 "Dockmaster's own configuration and state are there, and they decide what is allowed";

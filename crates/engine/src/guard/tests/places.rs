@@ -185,6 +185,29 @@ fn dockmasters_own_files() {
             assert_eq!(got.unwrap_err().allow, None);
         }
     }
+    // What Dockmaster itself gives is that very file, and no other one or its folder.
+    fs_err::write(own.join("secret"), "").unwrap();
+    symlink("secret", own.join("leads")).unwrap();
+    let giving = Surroundings {
+        given: vec![own.join("secret"), own.join("leads")],
+        ..here
+    };
+    let text = format!("{text}\nallow_sensitive = [\"{}\"]", own.display());
+    for (name, wanted) in [
+        ("secret", None),
+        ("other", Some(Rule::Bind)),
+        ("secret/below", Some(Rule::Bind)),
+        ("", Some(Rule::Bind)),
+    ] {
+        let source = own.join(name).display().to_string();
+        check_at(
+            &text,
+            &giving,
+            &bind(source.trim_end_matches('/')),
+            &Known::default(),
+            wanted,
+        );
+    }
 }
 
 #[test]
