@@ -36,8 +36,11 @@ pub(crate) struct Written {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileError {
     /// It can't be read.
-    #[error("can't read the configuration: {0}")]
+    #[error("can't read the configuration")]
     Unreadable(#[from] io::Error),
+    /// The file that is to be a host's guard can't be read.
+    #[error("can't read the guard_file of a host")]
+    NoGuard(#[source] io::Error),
     /// It says what it can't say.
     #[error("{}", Faults(.path, .faults))]
     Faulty { path: PathBuf, faults: Vec<Fault> },
@@ -84,7 +87,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<File>, FileError> {
 
 /// Reads a file that holds a guard's table and nothing else.
 pub(super) fn read_guard(path: &Path) -> Result<Policy, FileError> {
-    let text = fs::read_to_string(path)?;
+    let text = fs::read_to_string(path).map_err(FileError::NoGuard)?;
     parse_guard(&text).map_err(|faults| FileError::Faulty {
         path: path.to_owned(),
         faults,
@@ -128,6 +131,7 @@ pub(crate) fn parse(text: &str) -> Result<File, Vec<Fault>> {
         .hosts
         .check()
         .map_err(|(key, message)| at(&key, &message))?;
+    config.shell.check().map_err(|(key, message)| at(key, &message))?;
     permissions::check(&config).map_err(|(key, message)| at(key, &message))?;
     Ok(File { config, keys })
 }
@@ -176,6 +180,14 @@ fn name_key(fault: &mut Fault, keys: &BTreeMap<String, Written>) {
     for (rust, words) in [
         ("expected u16", "expected a number up to 65535"),
         ("expected u32", "expected a number"),
+        (
+            "expected struct Root",
+            "expected a table such as { path = \"/srv/work\", write = true }",
+        ),
+        (
+            "expected struct Written",
+            "expected a table such as { path = \"/srv/work\", write = true }",
+        ),
     ] {
         fault.message = fault.message.replace(rust, words);
     }

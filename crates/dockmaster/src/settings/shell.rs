@@ -55,6 +55,20 @@ impl Default for Shell {
     }
 }
 
+impl Shell {
+    /// What only several keys, or a value by itself, make wrong: the key, and why.
+    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.timeout.duration() > shell_server::LONGEST {
+            let fault = format!(
+                "{} is more than 1h, the most that run_command waits; start_command starts what goes on",
+                self.timeout
+            );
+            return Err(("shell.timeout", fault));
+        }
+        Ok(())
+    }
+}
+
 /// Where commands run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -162,7 +162,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("shell.deny", "[]", "Commands that may not, whatever is allowed."),
     setting("shell.scripts", "false", "Text for shells and interpreters, which no rule looks into, and programs that run others."),
     setting("shell.variables", "[]", "Where there is `allow`: names of variables that a call may set, in which `*` stands for any text."),
-    setting("shell.timeout", r#""2m""#, "How long a command may take whose call names no time."),
+    setting("shell.timeout", r#""2m""#, "How long a command may take whose call names no time; 1h at most."),
     setting("files.enabled", "false", "Whether the files server is offered."),
     setting("files.roots", "[]", "Directories beneath which files are read, and changed where `write` says so: `[{ path = \"/srv/work\", write = true }]`. None may hold Dockmaster's own folders."),
     setting("files.hard_links", "false", "Files with several names (hard links) are read, although another name may be outside of the roots."),

@@ -45,6 +45,9 @@ fn wrong_values_are_errors_with_their_line() {
     insta::assert_snapshot!(faults("[policy]\ndeny = ['docker']\n"), @r#"config.toml:2: `policy.deny`: "docker" names no server and tool; write "server/tool", for all tools of a server "server/*""#);
     insta::assert_snapshot!(faults("[docker]\ntoolset = 'all'\n"), @r#"config.toml:2: `docker.toolset`: "all" is not a toolset: use standard, compact or full"#);
     insta::assert_snapshot!(faults("[hosts.local]\nmode = 'shut'\n"), @"config.toml:2: `hosts.local.mode`: unknown variant `shut`, expected one of `read-only`, `no-destroy`, `guarded`, `open`");
+    insta::assert_snapshot!(faults("[files]\nroots = ['/srv']\n"), @r#"config.toml:2: `files.roots`: invalid type: string "/srv", expected a table such as { path = "/srv/work", write = true }"#);
+    insta::assert_snapshot!(faults("[profiles.a]\nroots = ['/srv']\n"), @r#"config.toml:2: `profiles.a.roots`: invalid type: string "/srv", expected a table such as { path = "/srv/work", write = true }"#);
+    insta::assert_snapshot!(faults("[shell]\ntimeout = '2h'\n"), @"config.toml:2: `shell.timeout`: 2h is more than 1h, the most that run_command waits; start_command starts what goes on");
     insta::assert_snapshot!(faults("[hosts.local.guard]\nroots = [{ path = 'srv' }]\n"), @"config.toml:2: `hosts.local.guard.roots`: srv is not an absolute path without ..");
     insta::assert_snapshot!(faults("[gateway\n"), @"config.toml:1: unclosed table, expected `]`");
     insta::assert_snapshot!(faults("[gateway]\nport = 1\nport = 2\n"), @"config.toml:3: duplicate key");

@@ -268,7 +268,7 @@ fn a_guard_may_stand_in_a_file_of_its_own() {
     fs_err::remove_file(dockmaster.file("prod.toml")).unwrap();
     assert_snapshot!(dockmaster.run(&["config", "check"]).transcript(), @"
     exit 78
-    ! error: can't read the configuration: failed to open file `HOME/dm/prod.toml`: No such file or directory (os error 2): failed to open file `HOME/dm/prod.toml`: No such file or directory (os error 2)
+    ! error: can't read the guard_file of a host: failed to open file `HOME/dm/prod.toml`: No such file or directory (os error 2)
     ");
 }
 

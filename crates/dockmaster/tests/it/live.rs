@@ -202,8 +202,8 @@ async fn tools_are_switched_on_and_off() {
     "#);
     let client = dockmaster.client(&[]);
     client.initialize(VERSION).await;
-    client.call("whoami", json!({})).await.ok();
-    let call = json!({ "name": "token", "arguments": {} });
+    client.call("own_whoami", json!({})).await.ok();
+    let call = json!({ "name": "own_token", "arguments": {} });
     let hidden = client.request("tools/call", call).await.unwrap_err();
     assert_eq!(hidden.code, -32602, "{hidden:?}");
     client.close().await;
@@ -211,7 +211,7 @@ async fn tools_are_switched_on_and_off() {
     assert_eq!(on.code(), 0, "{}", on.transcript());
     let client = dockmaster.client(&[]);
     client.initialize(VERSION).await;
-    client.call("token", json!({})).await.ok();
+    client.call("own_token", json!({})).await.ok();
     client.close().await;
     let all = dockmaster.run(&["tools", "enable", "some/*"]);
     assert_eq!(all.code(), 0, "{}", all.transcript());

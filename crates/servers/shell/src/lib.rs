@@ -20,3 +20,4 @@ pub use far::{Far, FindClient, Keeping};
 pub use host::{Host, KEEPER, KeeperError, run_keeper};
 pub use server::{Ctx, Options, Place, ShellServer, instructions};
 pub use signal::{Signal, UnknownSignal};
+pub use tools::start::LONGEST;

@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use packet::{Packet, Reply};
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -98,6 +99,9 @@ pub enum Fault {
     /// The stream ended.
     #[error("the connection to its SFTP server broke")]
     Lost,
+    /// The stream ended, and says why.
+    #[error("the connection to its SFTP server broke: {0}")]
+    Broken(String),
     /// It is too long to be a path.
     #[error("the path is longer than {PATH} bytes")]
     Long,
@@ -106,7 +110,10 @@ pub enum Fault {
 impl Fault {
     /// Whether the stream is of no further use.
     pub fn is_break(&self) -> bool {
-        matches!(self, Self::Malformed(_) | Self::Late(_) | Self::Lost)
+        matches!(
+            self,
+            Self::Malformed(_) | Self::Late(_) | Self::Lost | Self::Broken(_)
+        )
     }
 }
 
@@ -118,8 +125,9 @@ impl Sftp {
     pub async fn over(stream: impl Duplex, limit: Duration) -> Result<Self, Fault> {
         let (mut read, mut write) = tokio::io::split(stream);
         let begin = async {
-            write.write_all(&Packet::hello()).await.map_err(|_| Fault::Lost)?;
-            write.flush().await.map_err(|_| Fault::Lost)?;
+            // Where nobody takes it, what is read says why.
+            drop(write.write_all(&Packet::hello()).await);
+            drop(write.flush().await);
             packet::version(take(&mut read).await?).map_err(Fault::from)
         };
         let (version, named) = timeout(limit, begin).await.map_err(|_| Fault::Late(limit))??;
@@ -462,13 +470,23 @@ impl fmt::Debug for Sftp {
 
 /// The next packet, without its length.
 async fn take(read: &mut (impl AsyncRead + Unpin)) -> Result<Bytes, Fault> {
-    let length = read.read_u32().await.map_err(|_| Fault::Lost)? as usize;
+    let length = read.read_u32().await.map_err(|error| broken(&error))? as usize;
     if length > packet::LARGEST {
         return Err(Malformed("a packet is larger than 260 KiB; does its login print something?").into());
     }
     let mut packet = BytesMut::zeroed(length);
-    read.read_exact(&mut packet).await.map_err(|_| Fault::Lost)?;
+    read.read_exact(&mut packet)
+        .await
+        .map_err(|error| broken(&error))?;
     Ok(packet.freeze())
+}
+
+fn broken(error: &io::Error) -> Fault {
+    match error.kind() {
+        // Words of ours, of an `ssh` that ended.
+        io::ErrorKind::Other => Fault::Broken(error.to_string()),
+        _ => Fault::Lost,
+    }
 }
 
 const EOF: u32 = 1;

@@ -45,6 +45,10 @@ async fn what_the_systems_ssh_ends_with() {
     let error = running.outputs.next().await.unwrap_err();
     assert_eq!(error.to_string(), "ssh 127.0.0.1 ended with exit status: 255");
     assert_eq!(running.outputs.next().await.unwrap(), None);
+    // What it says of why there are no files is passed on.
+    let nobody = System::by(sshd.client(""), target(1));
+    let error = nobody.sftp().await.unwrap_err().to_string();
+    assert!(error.contains("Connection refused"), "{error}");
     let nowhere = System::by("/nowhere/ssh".into(), target(sshd.port()));
     let error = nowhere.start("id").unwrap_err();
     assert!(error.to_string().contains("install OpenSSH's client"), "{error}");

@@ -424,7 +424,7 @@ impl Change {
             }
         }
         for text in &self.wanted.root {
-            let new = root(text, settings);
+            let new = root(text, name, settings)?;
             roots.retain(|root| root.path != new.path);
             roots.push(new);
         }
@@ -442,17 +442,22 @@ impl Change {
     }
 }
 
-/// `/srv/work`, or `/srv/work:rw`.
-fn root(text: &str, settings: &Settings) -> Root {
+/// `/srv/work`, or `/srv/work:rw`. On another host it is a path of that one, from `/` on.
+fn root(text: &str, host: &str, settings: &Settings) -> Result<Root> {
     let (path, write) = match text.strip_suffix(":rw") {
         Some(path) => (path, true),
         None => (text.strip_suffix(":ro").unwrap_or(text), false),
     };
+    if host != LOCAL && !path.starts_with('/') {
+        bail!(
+            "the root {path:?} is no path from / on, and means nothing on {host}; write the whole path over there"
+        );
+    }
     let path = match (path.strip_prefix("~/"), &settings.folders.home) {
         (Some(below), Some(home)) => home.join(below),
-        _ => path.into(),
+        _ => std::path::absolute(path)?,
     };
-    Root { path, write }
+    Ok(Root::new(path, write)?)
 }
 
 /// An address as it is written into the file: with its scheme.

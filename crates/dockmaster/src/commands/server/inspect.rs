@@ -154,10 +154,9 @@ fn told(found: &Found<'_>, is_on: bool, planned: &Result<Plan, Vec<catalog::Lack
         let about = need
             .description
             .as_deref()
-            .map(clean)
-            .unwrap_or_default()
-            .replace('\n', " ");
-        _ = writeln!(text, "secret {} ({required}): {about}", need.name);
+            .map(|about| format!(": {}", clean(about).replace('\n', " ")))
+            .unwrap_or_default();
+        _ = writeln!(text, "secret {} ({required}){about}", need.name);
     }
     for key in entry.config.schema.iter().flat_map(schema::keys) {
         _ = writeln!(text, "configuration: {key}");

@@ -1,7 +1,7 @@
 //! The tools: how they are called, and what they answer.
 
 mod running;
-mod start;
+pub(crate) mod start;
 
 use server_kit::answer::Answer;
 use server_kit::values::Span;

@@ -16,7 +16,7 @@ use crate::server::{Asked, Ctx};
 /// How often a client that wants to hear of progress does.
 const BETWEEN_REPORTS: Duration = Duration::from_secs(2);
 /// The longest that a call waits for a command; `1h` in what is said of it below.
-const LONGEST: Duration = Duration::from_hours(1);
+pub const LONGEST: Duration = Duration::from_hours(1);
 
 /// Shells and interpreters that take a text, with the words before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
