@@ -93,17 +93,42 @@ impl fmt::Debug for KnownSecrets {
     }
 }
 
-/// What of a value of several lines, such as a key or a kubeconfig, is secret by itself when it is written line by line, as
-/// in a log: long words with letters and digits, without what a file's format puts around them.
+/// What of a value of several lines or fields, such as a key, a kubeconfig or the JSON of an account, is secret by itself
+/// when it is written piece by piece, as in a log: long words with letters and digits, without what a file's format puts
+/// around them. Addresses without a password in them are no secrets.
 fn words(value: &str) -> impl Iterator<Item = &str> {
-    let has_lines = value.trim_end().contains('\n');
-    let words = value.split_whitespace().filter(move |_| has_lines);
-    let bare = words.map(|word| word.trim_matches(['"', '\'', ',', ';']));
+    let has_parts = value.trim_end().contains('\n') || value.trim_start().starts_with('{');
+    // In JSON the lines of a key are parted by the two characters of an escape.
+    let lines = value.split("\\n").filter(move |_| has_parts);
+    let words = lines.flat_map(|line| {
+        line.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '{' | '}' | '[' | ']'))
+    });
     let is_secret = |word: &&str| {
         let has = |is: fn(&u8) -> bool| word.bytes().any(|byte| is(&byte));
-        word.len() >= SHORTEST_WORD && has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic)
+        let is_address = word.starts_with("arn:") || word.contains("://") && !word.contains('@');
+        word.len() >= SHORTEST_WORD && has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic) && !is_address
     };
-    bare.filter(is_secret).take(MOST_WORDS)
+    words.map(behind_name).filter(is_secret).take(MOST_WORDS)
+}
+
+/// The value in `NAME=value` and `name:value`.
+fn behind_name(word: &str) -> &str {
+    let is_name = |text: &str| {
+        let mut bytes = text.bytes();
+        bytes
+            .next()
+            .is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+    };
+    match word.split_once(['=', ':']) {
+        // What follows the padding of Base64 is no value, and what follows a scheme is an address.
+        Some((name, value))
+            if is_name(name) && !value.trim_start_matches('=').is_empty() && !value.starts_with("//") =>
+        {
+            value
+        }
+        _ => word,
+    }
 }
 
 /// Bits of a hash.

@@ -64,6 +64,29 @@ fn values_of_several_lines() {
 }
 
 #[test]
+fn values_of_several_fields() {
+    let account = r#"{"type":"service","id":"0a1b2c3d4e5f60718293a4b5c6d7e8f9","key":"-----BEGIN KEY-----\nMC4CAQAwBQYDK2VwBCIEIBh5\n-----END KEY-----\n","at":"https://accounts.example.com/o/oauth2/auth1"}"#;
+    let variables = "API_TOKEN=s3cr3t-of-twenty-four-and-more\nROLE=arn:aws:iam::123456789012:role/deployer\n\
+                     URL=postgres://app:pa55word@db.example.com/app1\nPAD=MC4CAQAwBQYDK2VwBCIEIBg=\n";
+    let known: KnownSecrets = [account, variables].map(Secret::new).into_iter().collect();
+    let found = known.spotter();
+    for (given, wanted) in [
+        ("id 0a1b2c3d4e5f60718293a4b5c6d7e8f9.", Some("id [redacted].")),
+        ("MC4CAQAwBQYDK2VwBCIEIBh5", Some("[redacted]")),
+        ("https://accounts.example.com/o/oauth2/auth1", None),
+        ("Bearer s3cr3t-of-twenty-four-and-more", Some("Bearer [redacted]")),
+        ("arn:aws:iam::123456789012:role/deployer", None),
+        (
+            "to postgres://app:pa55word@db.example.com/app1",
+            Some("to [redacted]"),
+        ),
+        ("MC4CAQAwBQYDK2VwBCIEIBg=", Some("[redacted]")),
+    ] {
+        assert_eq!(found.replace(given).as_deref(), wanted, "{given}");
+    }
+}
+
+#[test]
 fn base64_wherever_the_value_stands() {
     let found = spotter(&["sk-\u{ff}\u{3fe}?>secret-value"]);
     for before in ["", "a", "ab", "abc", "Authorization: Basic user:"] {

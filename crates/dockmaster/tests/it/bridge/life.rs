@@ -295,3 +295,29 @@ async fn a_new_one_that_does_not_work_gives_way() {
     dockmaster.uninstall().await;
     gone("steady").await;
 }
+
+/// What is warm over there is there before anybody calls, keeps what it knows, and needs nobody here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warm_one_over_there_keeps_what_it_knows() {
+    for (further, second) in [("", "call 1\n"), ("warm = 1\n", "call 2\n")] {
+        let dockmaster = with_far("warm", &testkit::endpoint()).await;
+        let path = dockmaster.file("config.toml");
+        let config = fs_err::read_to_string(&path).unwrap();
+        fs_err::write(&path, format!("{config}idle_stop = \"1s\"\n{further}")).unwrap();
+        dockmaster.install();
+        assert_eq!(dockmaster.run(&["tools", "call", "count"]).stdout(), "call 1\n");
+        let before = containers("warm").await;
+        tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+        let after = containers("warm").await;
+        let ids = |containers: &[Value]| containers.iter().map(|one| one["Id"].clone()).collect::<Vec<_>>();
+        let kept = if further.is_empty() { vec![] } else { ids(&before) };
+        assert_eq!(ids(&after), kept, "{further}");
+        assert_eq!(
+            dockmaster.run(&["tools", "call", "count"]).stdout(),
+            second,
+            "{further}"
+        );
+        dockmaster.uninstall().await;
+        gone("warm").await;
+    }
+}
