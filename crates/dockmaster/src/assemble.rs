@@ -343,6 +343,10 @@ impl<S: Service> Describe for Tools<S> {
     fn data_loss(&self, tool: &str, arguments: &Value) -> Option<String> {
         S::data_loss(tool, arguments)
     }
+
+    fn unfit(&self, tool: &str, arguments: &Value) -> Option<String> {
+        S::unfit(tool, arguments)
+    }
 }
 
 /// How long everything may take to end.

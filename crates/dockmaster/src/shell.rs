@@ -475,4 +475,8 @@ impl Describe for Tools {
     fn data_loss(&self, _tool: &str, _arguments: &Value) -> Option<String> {
         None
     }
+
+    fn unfit(&self, tool: &str, arguments: &Value) -> Option<String> {
+        ShellServer::unfit(tool, arguments)
+    }
 }

@@ -174,6 +174,15 @@ pub(crate) async fn conclude(
     answer
 }
 
+/// Why the call can't be made, as far as its server can tell beforehand.
+fn unfit(call: &Call<'_>, target: &Target) -> Option<String> {
+    let found = target
+        .server
+        .as_ref()
+        .filter(|_| call.incoming.kind == Kind::Tool)?;
+    found.upstream.describe.unfit(&found.name, &call.arguments)
+}
+
 /// The way itself.
 async fn way(core: &Core, caller: &Caller, incoming: &Incoming<'_>, row: &mut Row) -> Result<Raw, Stop> {
     let call = read(incoming)?;
@@ -208,7 +217,12 @@ async fn way(core: &Core, caller: &Caller, incoming: &Incoming<'_>, row: &mut Ro
         }
         // The state is bound to this very call, which was confirmed before it went to the server.
         Decision::Ask { .. } if resumed.is_some() => row.decided("confirmed"),
-        Decision::Ask { why } => confirm(core, caller, &call, &target, why, row).await?,
+        Decision::Ask { why } => {
+            if let Some(fault) = unfit(&call, &target) {
+                return Err(Stop::Refused(fault));
+            }
+            confirm(core, caller, &call, &target, why, row).await?;
+        }
     }
     row.sent();
     let (kind, cancel) = (incoming.kind, incoming.cancel);

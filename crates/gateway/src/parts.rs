@@ -312,4 +312,9 @@ pub trait Describe: Send + Sync {
 
     /// A name that the person has to type back, because the call loses data for good.
     fn data_loss(&self, tool: &str, arguments: &Value) -> Option<String>;
+
+    /// Why a call with these arguments can't be made, whoever agrees to it; nobody is asked about such a call.
+    fn unfit(&self, _tool: &str, _arguments: &Value) -> Option<String> {
+        None
+    }
 }

@@ -82,9 +82,10 @@ impl Sharers {
             return vec![general];
         }
         let has_own = |name: &String| own.iter().any(|sharers| sharers.profiles.contains(name));
-        let names = config.profiles.keys().chain([&config.gateway.profile]);
+        let used = &config.gateway.profile;
+        let used = Some(used).filter(|used| !config.profiles.contains_key(*used));
+        let names = config.profiles.keys().chain(used);
         general.profiles = names.filter(|name| !has_own(name)).cloned().collect();
-        general.profiles.dedup();
         let general = Some(general).filter(|general| !general.profiles.is_empty());
         general.into_iter().chain(own).collect()
     }

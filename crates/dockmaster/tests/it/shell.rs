@@ -76,6 +76,38 @@ async fn commands_in_containers() {
     );
 }
 
+/// The roots of a profile are what its commands have.
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_have_the_roots_of_the_profile() {
+    let (everybody, work) = (
+        tempfile::tempdir_in("/var/tmp").unwrap(),
+        tempfile::tempdir_in("/var/tmp").unwrap(),
+    );
+    for folder in [&everybody, &work] {
+        fs_err::write(folder.path().join("file"), "content").unwrap();
+    }
+    let dockmaster = contained(&format!(
+        "roots = [{{ path = \"{}\" }}]\n[policy]\nask = \"never\"\n[profiles.work]\nroots = [{{ path = \"{}\", write = true }}]\n",
+        everybody.path().display(),
+        work.path().display()
+    ))
+    .await;
+    for (profile, own, other) in [("default", &everybody, &work), ("work", &work, &everybody)] {
+        let client = dockmaster.client(&["--profile", profile]);
+        client.initialize(VERSION).await;
+        for (folder, says) in [(own, "content"), (other, "No such file")] {
+            let cat = json!({"command": ["cat", folder.path().join("file")]});
+            let text = client.call("run_command", cat).await.text();
+            assert!(text.contains(says), "{profile}: {text}");
+        }
+        let touch = json!({"command": ["touch", own.path().join(profile)]});
+        let text = client.call("run_command", touch).await.text();
+        assert_eq!(text.contains("exit 0"), profile == "work", "{text}");
+        client.close().await;
+    }
+    gone("shell").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_gateway_leaves_no_command() {
     let dockmaster = contained("").await;
@@ -320,12 +352,19 @@ async fn a_person_is_asked_on_the_host() {
         refused.contains("to do this on this host: run id needs a person's yes"),
         "{refused}"
     );
+    // About what can't be done nobody is asked.
+    let unfit = client.call("run_command", json!({"command": 5})).await.failure();
+    assert!(
+        unfit.starts_with("invalid_arguments: parameter command"),
+        "{unfit}"
+    );
     client.close().await;
     let rows = dockmaster.audit();
     assert_eq!(
         (&rows[0]["server"], &rows[0]["decision"]),
         (&json!("host-shell"), &json!("unable to ask"))
     );
+    assert_eq!(rows[1]["decision"], "none");
 }
 
 #[test]

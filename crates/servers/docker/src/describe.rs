@@ -31,6 +31,14 @@ pub fn about(tool: &str, arguments: &Value) -> String {
     }
 }
 
+/// Why a call with these arguments can't be made.
+pub fn unfit(tool: &str, arguments: &Value) -> Option<String> {
+    TABLE.unfit(
+        tool,
+        elsewhere::without_host(arguments).as_ref().unwrap_or(arguments),
+    )
+}
+
 /// The name of what is lost for good, which the person is to type back. `None` when nothing is.
 pub fn data_loss(tool: &str, arguments: &Value) -> Option<String> {
     TABLE.data_loss(

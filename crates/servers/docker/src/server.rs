@@ -185,6 +185,10 @@ impl Service for DockerServer {
         describe::about(tool, arguments)
     }
 
+    fn unfit(tool: &str, arguments: &Value) -> Option<String> {
+        describe::unfit(tool, arguments)
+    }
+
     fn data_loss(tool: &str, arguments: &Value) -> Option<String> {
         describe::data_loss(tool, arguments)
     }

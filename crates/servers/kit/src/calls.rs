@@ -77,6 +77,12 @@ pub trait Service: Clone + Send + Sync + 'static {
         Self::table().data_loss(tool, others.as_ref().unwrap_or(arguments))
     }
 
+    /// Why a call can't be made with these arguments, as [`Table::unfit`].
+    fn unfit(tool: &str, arguments: &Value) -> Option<String> {
+        let others = without_host::<Self>(arguments);
+        Self::table().unfit(tool, others.as_ref().unwrap_or(arguments))
+    }
+
     /// Whether a call is to know the client's roots, if the client has such.
     fn wants_roots(&self, _arguments: &JsonObject) -> bool {
         false

@@ -201,6 +201,10 @@ impl<S: Service> Service for Plain<S> {
         S::data_loss(tool, arguments)
     }
 
+    fn unfit(tool: &str, arguments: &Value) -> Option<String> {
+        S::unfit(tool, arguments)
+    }
+
     fn wants_roots(&self, arguments: &JsonObject) -> bool {
         self.service.wants_roots(arguments)
     }

@@ -78,6 +78,16 @@ impl<X: Context> Table<X> {
     pub fn data_loss(&self, tool: &str, arguments: &Value) -> Option<String> {
         described(self.find(tool)?, arguments)?.data_loss
     }
+
+    /// Why these arguments do not fit the tool; `None` also for a tool that there is not.
+    pub fn unfit(&self, tool: &str, arguments: &Value) -> Option<String> {
+        let arguments = match arguments {
+            Value::Object(arguments) => arguments.clone(),
+            _ => JsonObject::new(),
+        };
+        let fault = self.find(tool)?.describe(arguments).err()?;
+        Some(fault.to_string())
+    }
 }
 
 fn described<X: Context>(tool: &Tool<X>, arguments: &Value) -> Option<Described> {

@@ -139,7 +139,7 @@ pub(super) struct SearchContent {
     literal: bool,
     #[serde(default)]
     ignore_case: bool,
-    /// Lines around each.
+    /// Lines around each, 20 at most.
     #[serde(default)]
     context: usize,
     output: Option<Output>,
@@ -185,10 +185,17 @@ impl Call<Ctx> for SearchContent {
             })?;
         let globs = Globs::new("glob", self.glob.as_slice())?;
         let most = most(self.limit, CONTENT_BY)?;
+        if self.context > MOST_CONTEXT {
+            return Err(ToolError::arguments(format!(
+                "parameter context: {} lines around each are more than {MOST_CONTEXT}",
+                self.context
+            ))
+            .fix("give fewer, and read the file for more"));
+        }
         let hits = Hits {
             spot: spot.clone(),
             output: self.output.unwrap_or(Output::Lines),
-            context: self.context.min(MOST_CONTEXT),
+            context: self.context,
             most,
             matched: AtomicUsize::new(0),
             files: Mutex::default(),

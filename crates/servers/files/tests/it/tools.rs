@@ -232,6 +232,9 @@ async fn listing_and_finding(over: Over) {
         lines,
         format!("{root}/src/keep.log\n1:needle\n{root}/src/main.rs\n2:    needle();\n[2 lines in 2 files]")
     );
+    let wide = json!({ "path": root, "pattern": "needle", "context": 21 });
+    let refused = error(&files, "search_content", wide).await;
+    assert!(refused.contains("more than 20"), "{refused}");
     let context = json!({ "path": "src/main.rs", "pattern": "needle()", "literal": true, "context": 1 });
     let lines = text(&files, "grep", context).await;
     assert_eq!(
