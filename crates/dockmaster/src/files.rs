@@ -85,6 +85,7 @@ fn options(settings: &Settings, table: Option<&str>, hosts: &Hosts) -> Result<Op
         hard_links: config.hard_links,
         answer_tokens: settings.config.docker.answer_tokens as usize,
         client_roots: config.client_roots,
+        search_time: config.search_timeout.duration(),
         elsewhere: elsewhere(settings, table, hosts)?,
     };
     options

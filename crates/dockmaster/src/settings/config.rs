@@ -195,6 +195,7 @@ pub(crate) struct Files {
     pub(crate) roots: Vec<engine::guard::Root>,
     pub(crate) hard_links: bool,
     pub(crate) client_roots: bool,
+    pub(crate) search_timeout: Span,
 }
 
 impl Default for Files {
@@ -204,6 +205,7 @@ impl Default for Files {
             roots: Vec::new(),
             hard_links: false,
             client_roots: true,
+            search_timeout: Span::seconds(60),
         }
     }
 }

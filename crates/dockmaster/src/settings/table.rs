@@ -167,6 +167,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("files.roots", "[]", "Directories beneath which files are read, and changed where `write` says so: `[{ path = \"/srv/work\", write = true }]`. None may hold Dockmaster's own folders."),
     setting("files.hard_links", "false", "Files with several names (hard links) are read, although another name may be outside of the roots."),
     setting("files.client_roots", "true", "A client that has roots of its own (`roots/list`) is confined to what they and `roots` have in common. `false` where clients are on other machines than these files."),
+    setting("files.search_timeout", r#""1m""#, "How long one search may take; then it ends with what it has found."),
     setting("instances.most", "32", "Most running copies of servers at a time; the longest idle one is stopped to make room."),
     setting("instances.memory", r#""64GiB""#, "Most memory of all of them together, by their bounds, which are seldom reached: as many as `most` of the usual 2 GiB."),
     setting("instances.idle_stop", r#""10m""#, "After how long without work a copy is stopped."),

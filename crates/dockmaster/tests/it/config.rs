@@ -74,6 +74,7 @@ fn config_show() {
     roots = []  # default
     hard_links = false  # default
     client_roots = true  # default
+    search_timeout = "1m"  # default
 
     [instances]
     most = 32  # default

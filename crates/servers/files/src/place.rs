@@ -87,6 +87,8 @@ pub(crate) struct Walk<'a> {
 pub(crate) struct Limit {
     pub(crate) stop: AtomicBool,
     pub(crate) until: Instant,
+    /// How long the work may take.
+    pub(crate) longest: Duration,
     /// What the place itself has had enough of.
     enough: OnceLock<String>,
 }
@@ -96,6 +98,7 @@ impl Limit {
         Self {
             stop: AtomicBool::new(false),
             until: Instant::now() + longest,
+            longest,
             enough: OnceLock::new(),
         }
     }

@@ -38,6 +38,8 @@ pub struct Options {
     pub answer_tokens: usize,
     /// Whether a client that has roots of its own (`roots/list`) is confined to what they and [`Self::roots`] have in common.
     pub client_roots: bool,
+    /// How long one search may take; then it ends with what it has found.
+    pub search_time: Duration,
     /// Other hosts whose files may be worked on, by name.
     pub elsewhere: Vec<Elsewhere>,
 }
@@ -163,6 +165,7 @@ struct State {
     /// This machine.
     here: Arc<Site>,
     client_roots: bool,
+    search_time: Duration,
     others: Vec<Arc<Site>>,
     walks: Semaphore,
 }
@@ -200,6 +203,7 @@ impl Files {
             core: Core::new(options.answer_tokens),
             here: Arc::new(here),
             client_roots: options.client_roots,
+            search_time: options.search_time,
             others: others.map(Arc::new).collect(),
             walks: Semaphore::new(MOST_WALKS),
         };
@@ -443,6 +447,14 @@ impl Ctx {
             Ok(done) => done,
             Err(lost) => Err(ToolError::new(Code::Internal, lost.to_string())),
         }
+    }
+
+    /// The same for a search.
+    pub(crate) async fn searching<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Limit) -> Result<T, ToolError> + Send + 'static,
+    ) -> Result<T, ToolError> {
+        self.walking(self.state.search_time, work).await
     }
 
     /// The same for a walk, of which only some go at once.

@@ -17,10 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-/// How long a search may take; what was found until then is the answer.
-const LONGEST: Duration = Duration::from_mins(1);
 /// Files, or matching lines, of one answer unless another number is given.
 const FOUND: usize = 500;
 /// The most that may be asked for.
@@ -74,7 +71,7 @@ impl Call<Ctx> for SearchFiles {
         }
         let excluded = Globs::new("exclude", &self.exclude)?;
         let most = most(self.limit, FILES_BY)?;
-        ctx.walking(LONGEST, move |limit| {
+        ctx.searching(move |limit| {
             let found = Mutex::new(Vec::new());
             let walk = Walk {
                 all: self.all,
@@ -202,7 +199,7 @@ impl Call<Ctx> for SearchContent {
             refused: AtomicUsize::new(0),
         };
         let all = self.all;
-        ctx.walking(LONGEST, move |limit| hits.search(&matcher, &globs, all, limit))
+        ctx.searching(move |limit| hits.search(&matcher, &globs, all, limit))
             .await
     }
 }
@@ -511,7 +508,7 @@ fn remarks(
     } else if limit.reached() {
         remarks.push(format!(
             "not all was searched in {} s: narrow it",
-            LONGEST.as_secs()
+            limit.longest.as_secs_f64()
         ));
     }
     if unread > 0 {

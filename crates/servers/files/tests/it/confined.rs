@@ -20,6 +20,7 @@ fn server(root: &Path, client_roots: bool) -> FilesServer {
         hard_links: false,
         answer_tokens: 8_000,
         client_roots,
+        search_time: super::SEARCH,
         elsewhere: Vec::new(),
     })
 }

@@ -36,6 +36,7 @@ async fn the_host_that_is_named() {
         hard_links: false,
         answer_tokens: 8_000,
         client_roots: true,
+        search_time: super::SEARCH,
         elsewhere: vec![Elsewhere {
             host: "far".to_owned(),
             roots: root(there.path()),

@@ -1,6 +1,7 @@
 //! Much of everything: large files, many files.
 
-use super::{MOST_READ, Over, text};
+use super::{MOST_READ, Over, Served, named, text};
+use files_server::{Files, Options, Root};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -148,4 +149,38 @@ async fn more_bytes_than_are_read_over_sftp() {
         )),
         "{found}"
     );
+}
+
+/// A search ends when its time is over, and says so.
+#[tokio::test]
+async fn longer_than_a_search_may_take() {
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..2_000 {
+        fs_err::write(dir.path().join(number.to_string()), "hay").unwrap();
+    }
+    let files = Files::server(Options {
+        roots: vec![Root {
+            path: dir.path().to_owned(),
+            write: false,
+        }],
+        named: named(),
+        hard_links: false,
+        answer_tokens: 8_000,
+        client_roots: true,
+        search_time: Duration::from_millis(1),
+        elsewhere: Vec::new(),
+    });
+    let served = Served {
+        server: files,
+        host: None,
+        _sshd: None,
+    };
+    let needle = json!({ "path": ".", "pattern": "needle" });
+    for tool in ["search_content", "search_files"] {
+        let found = text(&served, tool, needle.clone()).await;
+        assert!(
+            found.contains("not all was searched in 0.001 s: narrow it"),
+            "{found}"
+        );
+    }
 }

@@ -82,6 +82,7 @@ impl Over {
                     hard_links,
                     answer_tokens: 8_000,
                     client_roots: true,
+                    search_time: SEARCH,
                     elsewhere: Vec::new(),
                 }),
                 host: None,
@@ -97,6 +98,9 @@ impl Over {
         }
     }
 }
+
+/// How long searches may take, on a slow machine too.
+const SEARCH: Duration = Duration::from_mins(10);
 
 /// As the configuration names them.
 fn named() -> Named {
@@ -114,6 +118,7 @@ fn far(roots: Vec<Root>, hard_links: bool, way: Arc<dyn Way>) -> FilesServer {
         hard_links: false,
         answer_tokens: 8_000,
         client_roots: true,
+        search_time: SEARCH,
         elsewhere: vec![Elsewhere {
             host: "far".to_owned(),
             roots,

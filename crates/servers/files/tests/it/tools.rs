@@ -369,6 +369,7 @@ fn roots_that_do_not_fit() {
             hard_links: false,
             answer_tokens: 1_000,
             client_roots: true,
+            search_time: super::SEARCH,
             elsewhere: Vec::new(),
         };
         options
@@ -399,6 +400,7 @@ fn roots_that_do_not_fit() {
         hard_links: false,
         answer_tokens: 1_000,
         client_roots: true,
+        search_time: super::SEARCH,
         elsewhere: Vec::new(),
     }));
 }
