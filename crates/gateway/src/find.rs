@@ -13,7 +13,7 @@ use crate::core::Core;
 use crate::index::{self, Index, Place, Renamed};
 use crate::lists::may_use;
 use crate::near::nearest;
-use crate::upstream::Upstream;
+use crate::upstream::{NoAnswer, Upstream};
 
 /// Members of results that hold the URI of a resource.
 const URIS: [&str; 3] = ["uri", "resourceUri", "ui/resourceUri"];
@@ -174,13 +174,11 @@ impl Core {
         }
         if let Some(Place { upstream, own }) = index.held(name) {
             let server = &upstream.name;
-            return Err(Fault::new(
-                code::INVALID_PARAMS,
-                format!(
-                    "the tool {own:?} of server {server} is not what was approved, or was never approved, and is held \
-                     back. A person can look at the difference and approve it: `dockmaster server approve {server}`"
-                ),
-            ));
+            let held = NoAnswer::Held {
+                server: server.clone(),
+                tool: own.clone(),
+            };
+            return Err(held.into());
         }
         listed(&index).or_else(|| described(&index)).ok_or_else(|| {
             let seen = index

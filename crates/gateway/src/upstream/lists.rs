@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use wire::edit::{Object, items};
 use wire::{Fault, Raw, code};
 
+use super::instance::{Instance, Owner};
 use super::known::{Known, List, Said};
+use super::pool::Key;
 use super::{Lease, NoAnswer, Upstream, lock};
 use crate::caller::{Peer, Principal};
 use crate::events::{Audience, Event, Who};
@@ -281,6 +283,11 @@ impl Upstream {
         let lease = self.lease_for_lists(scope).await?;
         let said = self.ask_all(&lease).await?;
         drop(lease);
+        Ok(self.take_over(cell, scope, said).await)
+    }
+
+    /// What it said becomes what is known of it, and is compared with what was approved.
+    async fn take_over(&self, cell: &Cell, scope: Option<&Principal>, said: Said) -> Arc<Known> {
         lock(&cell.reading).is_confirmed = true;
         let before = cell.peek();
         if let (Some(memory), Some(key)) = (&self.around.memory, self.kept_under(scope))
@@ -309,7 +316,35 @@ impl Upstream {
                 }
             }
         }
-        Ok(known)
+        known
+    }
+
+    /// Asks a new instance what it lists, before anybody's call reaches it: it may have other tools than those that were
+    /// approved, and nothing outside of it need have changed for that. One that takes long is asked on the side.
+    pub(super) async fn check_lists(self: &Arc<Self>, instance: &Arc<Instance>, owner: &Owner) {
+        let scope = owner.principal.clone().filter(|_| self.lists_by_principal());
+        let cell = self.cell(scope.clone());
+        if self.origin == Origin::BuiltIn || owner.key == Key::Lists || cell.peek().is_none() {
+            return;
+        }
+        let Some(lease) = Lease::before_calls(instance) else {
+            return;
+        };
+        match timeout(PATIENCE, self.ask_all(&lease)).await {
+            Ok(Ok(said)) => {
+                self.take_over(&cell, scope.as_ref(), said).await;
+                let announce = std::mem::take(&mut lock(&cell.reading).announce);
+                for event in announce {
+                    let audience = self.audience_of_scope(scope.as_ref());
+                    self.around.hub.hub().publish(&audience, &event);
+                }
+            }
+            Ok(Err(error)) => tracing::warn!(server = self.name, "what it lists now is not known: {error}"),
+            Err(_) => {
+                lock(&cell.reading).is_confirmed = false;
+                tracing::warn!(server = self.name, "what it lists now is not known yet");
+            }
+        }
     }
 
     /// Reads all lists that the server offers, side by side.

@@ -147,6 +147,11 @@ pub(crate) enum NoAnswer {
         method: String,
         what: String,
     },
+    #[error(
+        "the tool {tool:?} of server {server} is not what was approved, or was never approved, and is held \
+         back. A person can look at the difference and approve it: `dockmaster server approve {server}`"
+    )]
+    Held { server: String, tool: String },
     #[error("the request was cancelled before it ended")]
     Cancelled,
     #[error("the gateway is stopping")]
@@ -155,7 +160,11 @@ pub(crate) enum NoAnswer {
 
 impl From<NoAnswer> for Fault {
     fn from(error: NoAnswer) -> Self {
-        Self::new(code::INTERNAL_ERROR, error.to_string())
+        let code = match &error {
+            NoAnswer::Held { .. } => code::INVALID_PARAMS,
+            _ => code::INTERNAL_ERROR,
+        };
+        Self::new(code, error.to_string())
     }
 }
 
@@ -378,11 +387,27 @@ impl Upstream {
             None => self.lease(&caller.peer(), sending.cancel).await?,
         };
         if method == method::TOOLS_CALL {
+            self.not_held(&caller.peer(), &params)?;
             lease.count_call();
             lock(&self.record).calls += 1;
         }
         let outcome = self.send(&lease, method, params, sending).await?;
         Ok(Answer { outcome, lease })
+    }
+
+    /// Whether the tool is as it was approved, as far as that is known now: it may have started since it was found.
+    fn not_held(&self, peer: &Peer, params: &Object<'_>) -> Result<(), NoAnswer> {
+        let Some(known) = self.peek(peer).filter(|known| !known.held.is_empty()) else {
+            return Ok(());
+        };
+        let tool = params.text("name").unwrap_or_default();
+        if known.held.contains_key(&*tool) {
+            return Err(NoAnswer::Held {
+                server: self.name.clone(),
+                tool: tool.into_owned(),
+            });
+        }
+        Ok(())
     }
 
     /// It asks clients in the middle of calls, and does not say in which.

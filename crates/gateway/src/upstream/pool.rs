@@ -71,13 +71,23 @@ pub(super) enum Slot {
 /// An instance that is kept busy until this goes.
 pub(crate) struct Lease {
     instance: Arc<Instance>,
+    /// An instance that is made for one call ends with it.
+    is_call: bool,
 }
 
 impl Lease {
     fn of(instance: &Arc<Instance>) -> Option<Self> {
         instance.enter().then(|| Self {
             instance: Arc::clone(instance),
+            is_call: true,
         })
+    }
+
+    /// The same for a question of our own, before the call that the instance is made for.
+    pub(super) fn before_calls(instance: &Arc<Instance>) -> Option<Self> {
+        let mut lease = Self::of(instance)?;
+        lease.is_call = false;
+        Some(lease)
     }
 
     /// An answer did not come in time; whether it is alive at all should be looked into.
@@ -111,7 +121,7 @@ impl std::ops::Deref for Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         // A task that the call became keeps it too.
-        if self.instance.leave() && matches!(self.instance.key(), Key::Call(_)) {
+        if self.instance.leave() && self.is_call && matches!(self.instance.key(), Key::Call(_)) {
             self.instance.close("its call has ended");
         }
     }
@@ -351,6 +361,7 @@ impl Upstream {
                 self.around
                     .tasks
                     .spawn(Arc::clone(self).supervise(Arc::clone(&instance), gone, place));
+                self.check_lists(&instance, owner).await;
                 Ok(instance)
             }
             Err(None) => {
