@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use base::names::ServerName;
 use base::{Secret, Span};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::place::Place;
 use crate::tools::Tool;
@@ -51,15 +52,22 @@ pub enum Target {
     /// A container that lives as long as it is used.
     Container(Container),
     /// One container for each call of a tool; there is no MCP server in it.
-    PerCall(Vec<PerCall>),
+    PerCall(#[serde(serialize_with = "as_tools")] Vec<PerCall>),
     /// Tools that the user declared one by one; there is no MCP server in them, either.
-    Tools(Vec<Tool>),
+    Tools(#[serde(serialize_with = "as_tools")] Vec<Tool>),
     /// Somewhere else, by HTTP.
     Remote(Remote),
     /// A process on this machine, which the configuration has to permit.
     Process(Process),
     /// One of our own.
     BuiltIn,
+}
+
+/// A list beside the tag of its variant, which only a table can stand beside.
+fn as_tools<S: Serializer>(tools: &[impl Serialize], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut table = serializer.serialize_map(Some(1))?;
+    table.serialize_entry("tools", tools)?;
+    table.end()
 }
 
 /// A container, as it will be asked for.

@@ -92,6 +92,9 @@ pub struct Setup {
     /// Another image than the entry's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Its root may be written, though its entry does not say so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub writable_root: bool,
     /// Another user than the entry's or the image's: `user[:group]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,

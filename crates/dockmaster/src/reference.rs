@@ -216,8 +216,9 @@ publish = [\"0.0.0.0\"]
 is not known is an error, with the line and what was probably meant.
 
 A flag goes before the file, the file before a variable of the docker CLI (`DOCKER_HOST`, …), and that before the
-default. The file is read once, at the start. No tool can write it: the guard refuses its folder, and that of the state,
-to every mount, build and copy.
+default. A gateway reads the file at its start, and again on `dockmaster gateway reload` and after commands that change it,
+which say what holds only from its next start. No tool can write it: the guard refuses its folder, and that of the state, to
+every mount, build and copy.
 
 Lengths of time are numbers of seconds, or text with a unit: `\"500ms\"`, `\"90s\"`, `\"15m\"`, `\"1h\"`, `\"7d\"`.
 ";

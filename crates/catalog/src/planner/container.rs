@@ -22,7 +22,7 @@ impl Planner<'_> {
             network: self.network(&run.network),
             gpus: self.setup.gpus,
             capabilities: run.capabilities.clone(),
-            writable_root: run.writable_root,
+            writable_root: run.writable_root || self.setup.writable_root,
             docker_socket: run.docker_socket,
             working_dir: run.working_dir.clone(),
             extra_hosts: run.extra_hosts.clone(),

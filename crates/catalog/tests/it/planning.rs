@@ -281,6 +281,8 @@ fn secrets_as_files() {
         panic!("a container for each call")
     };
     assert_eq!(files(&tools[0].container), ["/k mine"]);
+    let shown = serde_json::to_value(&planned).unwrap();
+    assert_eq!(shown["target"]["tools"][0]["name"], "t", "{shown}");
 
     for (yaml, toml, expected) in [
         (

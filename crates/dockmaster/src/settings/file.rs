@@ -180,6 +180,7 @@ fn name_key(fault: &mut Fault, keys: &BTreeMap<String, Written>) {
     for (rust, words) in [
         ("expected u16", "expected a number up to 65535"),
         ("expected u32", "expected a number"),
+        ("expected u8", "expected a number up to 255"),
         (
             "expected struct Root",
             "expected a table such as { path = \"/srv/work\", write = true }",

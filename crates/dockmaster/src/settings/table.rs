@@ -201,6 +201,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     found("profiles.*.servers.*.gpus", "none", "GPUs: `\"all\"` or how many."),
     found("profiles.*.servers.*.image", "the entry's", "Another image."),
     found("profiles.*.servers.*.user", "as the entry or image says", "As whom it runs: `user[:group]`."),
+    found("profiles.*.servers.*.writable_root", "as the entry says", "It may write outside `/tmp` and its volumes."),
     found("servers.*.image", "none", "A container of this image."),
     found("servers.*.npm", "none", "A container made for this npm package: `name` or `name@version`."),
     found("servers.*.pypi", "none", "A container made for this PyPI package: `name` or `name==version`."),

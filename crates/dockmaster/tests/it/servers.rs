@@ -306,6 +306,11 @@ async fn tools_that_are_a_container_for_each_call() {
     assert!(failed.contains("exit code 1"), "{failed}");
     let wrong = client.call("say", json!({})).await.failure();
     assert!(wrong.contains("words"), "{wrong}");
+    let planned = dockmaster.run(&["server", "inspect", "shell", "--plan", "--json"]);
+    let plan: Value =
+        serde_json::from_str(&planned.stdout()).unwrap_or_else(|_| panic!("{}", planned.transcript()));
+    assert_eq!(plan["target"]["kind"], "per-call", "{plan}");
+    assert_eq!(plan["target"]["tools"][0]["container"]["image"], image, "{plan}");
     client.close().await;
     gone("shell").await;
     folder.finish().await;

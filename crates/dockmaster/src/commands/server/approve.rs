@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use gateway::Held;
 use serde_json::Value;
 
@@ -16,6 +16,16 @@ pub(super) async fn approve(settings: &Settings, server: &str, tools: &[String],
     let principal = assemble::local_principal(settings);
     let ended = async {
         let held = house.gateway.held(&principal, server).await?;
+        let waits_not = |tool: &&String| !held.iter().any(|held| held.tool == **tool);
+        if let Some(other) = tools.iter().find(waits_not) {
+            let waiting: Vec<_> = held.iter().map(|held| held.tool.as_str()).collect();
+            let waiting = if waiting.is_empty() {
+                "nothing".to_owned()
+            } else {
+                base::text::clean(&waiting.join(", ")).replace('\n', " ")
+            };
+            bail!("{server}/{other} does not wait for approval; of {server} there waits: {waiting}. Nothing was approved");
+        }
         let wanted: Vec<_> = held
             .iter()
             .filter(|held| tools.is_empty() || tools.contains(&held.tool))

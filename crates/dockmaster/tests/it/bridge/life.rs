@@ -321,3 +321,33 @@ async fn a_warm_one_over_there_keeps_what_it_knows() {
         gone("warm").await;
     }
 }
+
+/// Tools that are a container for each call have it over there.
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_of_single_calls_are_made_over_there() {
+    let image = testkit::image().await;
+    let dockmaster = Dockmaster::new().configured(&format!(
+        "[hosts.far]\nendpoint = '{}'\n[profiles.default.servers.single]\nhost = 'far'\n",
+        testkit::endpoint()
+    ));
+    let catalog = format!(
+        "version: 3\nname: mine\nregistry:\n  single:\n    type: poci\n    title: Single\n    description: Says things.\n    tools:\n    - name: say\n      description: Says it\n      parameters: {{ type: object, properties: {{ words: {{ type: string }} }}, required: [words] }}\n      container:\n        image: {image}\n        command: [echo, '{{{{words}}}}']\n"
+    );
+    let file = dockmaster.home().join("mine.yaml");
+    fs_err::write(&file, catalog).unwrap();
+    let imported = dockmaster.run(&["catalog", "import", file.to_str().unwrap(), "--yes"]);
+    assert_eq!(imported.code(), 0, "{}", imported.transcript());
+    let dockmaster = Bridged::new(dockmaster, "single");
+    dockmaster.install();
+    for words in ["one", "two"] {
+        let called = dockmaster.run(&["tools", "call", "say", "--arg", &format!("words={words}")]);
+        assert_eq!(called.stdout().trim_end(), words, "{}", called.transcript());
+    }
+    let rows = dockmaster.audit();
+    let far = rows
+        .iter()
+        .filter(|row| row["principal"] == "gateway@far" && row["tool"] == "say");
+    assert_eq!(far.count(), 2, "{rows:?}");
+    dockmaster.uninstall().await;
+    gone("single").await;
+}

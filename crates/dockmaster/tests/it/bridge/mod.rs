@@ -162,8 +162,12 @@ async fn all_of(daemon: &Daemon, mark: &str) -> Vec<(String, String)> {
 fn small() -> PathBuf {
     let small = Path::new(EXECUTABLE).with_extension("small");
     let made = |path: &Path| fs_err::metadata(path).and_then(|found| found.modified()).ok();
+    // One process makes it; who came before it may run what is there already.
+    let lock = fs_err::File::create(small.with_extension("lock"))
+        .unwrap()
+        .into_file();
+    lock.lock().unwrap();
     if made(&small) < made(Path::new(EXECUTABLE)) {
-        // Other processes may be making it, too.
         let draft = small.with_extension(std::process::id().to_string());
         let stripped = Command::new("strip")
             .arg("-o")
