@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use wire::edit::Object;
 use wire::method;
@@ -129,6 +129,9 @@ impl Drop for Lease {
 
 /// Tells when an instance's driver has ended and why, if the server ended by itself. An error: there is none.
 pub(super) type Fate = oneshot::Receiver<Option<String>>;
+
+/// How long what should be warm is left alone at least when it could not be started.
+const SOON: Duration = Duration::from_secs(1);
 
 /// How long a server that ended while it was started is given to be found dead, and of what.
 const FOUND_DEAD: Duration = Duration::from_secs(2);
@@ -285,6 +288,8 @@ impl Upstream {
             if is_started {
                 upstream.keep_warm();
                 upstream.started_for(&owner);
+            } else if matches!(owner.key, Key::Everyone | Key::Spare(_)) {
+                upstream.keep_warm_later().await;
             }
         });
         Ok(started)
@@ -496,8 +501,9 @@ impl Upstream {
                     .collect()
             }
         };
-        // A server that fails again and again is left to those who need it.
-        if lock(&self.circuit).is_open() {
+        // One that fails again and again is tried as seldom as by those who need it.
+        let is_open = lock(&self.circuit).is_open();
+        if is_open && !self.until_next_try().is_zero() {
             return;
         }
         for key in keys {
@@ -508,6 +514,25 @@ impl Upstream {
             };
             drop(self.begin(&owner));
         }
+    }
+
+    /// The same when a server that could not be started may be tried again.
+    async fn keep_warm_later(self: &Arc<Self>) {
+        if self.life.warm == 0 {
+            return;
+        }
+        let wait = self.until_next_try().max(SOON);
+        tokio::select! {
+            () = sleep(wait) => self.keep_warm(),
+            () = self.around.stop.cancelled() => {}
+            () = self.retired.cancelled() => {}
+        }
+    }
+
+    fn until_next_try(&self) -> Duration {
+        let circuit = lock(&self.circuit);
+        let trouble = circuit.trouble(Instant::now());
+        trouble.map(|(_, wait)| wait).unwrap_or_default()
     }
 
     /// What a new instance has to be told: whatever was asked of those before.

@@ -393,6 +393,24 @@ async fn spare_instances_wait_for_those_who_come() {
     }
 }
 
+/// What should be warm and can't be started is tried again, less and less often, until it can.
+#[tokio::test(start_paused = true)]
+async fn what_should_be_warm_is_tried_again() {
+    for sharing in [Sharing::Everyone, Sharing::Call] {
+        let bot = Bot::new(Mode::Exits);
+        let gateway = gateway(shared(&bot, sharing, 1), |_| {});
+        let (_client, _serving) = session(&gateway, "ann");
+        sleep(20 * LONG).await;
+        let starts = bot.starts();
+        assert!((8..=20).contains(&starts), "{sharing:?}: {starts}");
+        assert_eq!(bot.live(), 0);
+        bot.set_mode(Mode::Good);
+        sleep(6 * LONG).await;
+        assert_eq!((bot.starts(), bot.live()), (starts + 1, 1), "{sharing:?}");
+        assert!(gateway.shutdown(5 * SECOND).await);
+    }
+}
+
 /// An instance that belongs to a principal can't wait for whoever comes; but so many of those that were started stay.
 #[tokio::test(start_paused = true)]
 async fn of_what_belongs_to_principals_so_many_stay() {
