@@ -95,6 +95,15 @@ pub struct Setup {
     /// Its root may be written, though its entry does not say so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub writable_root: bool,
+    /// Places in its container that are memory, beside `/tmp`: absolute paths.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tmpfs: Vec<String>,
+    /// Capabilities beside those that its entry asks for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<Capability>,
+    /// It drives Docker, by a filtered socket, though its entry does not say so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub docker_socket: bool,
     /// Another user than the entry's or the image's: `user[:group]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -187,7 +196,28 @@ macro_rules! from_text {
     )*};
 }
 
-from_text!(Destination, MountSpec);
+from_text!(Destination, MountSpec, Capability);
+
+/// A capability (capabilities(7)), without `CAP_` before it: `NET_RAW`. That the engine knows it is not checked here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Capability(pub String);
+
+impl FromStr for Capability {
+    type Err = SetupError;
+
+    fn from_str(text: &str) -> Result<Self, SetupError> {
+        let name = text.strip_prefix("CAP_").unwrap_or(text);
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') {
+            return Err(SetupError::new(
+                text,
+                "a capability",
+                "its name is in capital letters, such as NET_RAW",
+            ));
+        }
+        Ok(Self(name.to_owned()))
+    }
+}
 
 /// A destination as catalogs and people write it: `host:port`, with `/tcp`, `/http` or `/https` behind it if they like.
 /// Without a port it is the one of the scheme, and 443 without either. The host may be `*.example.com` or `*`.

@@ -123,7 +123,7 @@ impl From<NoAnswer> for Stop {
 pub(crate) async fn call(core: &Core, caller: &Caller, incoming: &Incoming<'_>) -> Result<Raw, Fault> {
     let started = Instant::now();
     let _counted = core.counters.begin();
-    let mut row = Row::new(caller);
+    let mut row = Row::new(&core.screen, caller);
     let ended = way(core, caller, incoming, &mut row).await;
     conclude(core, incoming.kind, row, ended, started).await
 }
@@ -145,8 +145,14 @@ pub(crate) async fn conclude(
             },
             Ok(result),
         ),
-        Err(Stop::Fault(fault)) => (Outcome::Failed(fault.message()), Err(fault)),
-        Err(Stop::Refused(why)) => (Outcome::Refused(why.clone()), refusal(kind, &why)),
+        Err(Stop::Fault(fault)) => {
+            let fault = core.screen.fault(fault);
+            (Outcome::Failed(fault.message()), Err(fault))
+        }
+        Err(Stop::Refused(why)) => {
+            let why = core.screen.own(why);
+            (Outcome::Refused(why.clone()), refusal(kind, &why))
+        }
         Err(Stop::Later(result)) => (Outcome::Asked, Ok(result)),
         Err(Stop::Cancelled) => (Outcome::Cancelled, Err(cancelled())),
     };
@@ -315,9 +321,10 @@ async fn resolve(core: &Core, caller: &Caller, call: &Call<'_>) -> Result<Target
     match call.incoming.kind {
         Kind::Tool => {
             let found = core.find_tool(&peer, &call.subject).await?;
+            let effect = found.upstream.describe.effect(&found.name, &call.arguments);
             Ok(Target {
                 server_name: found.upstream.name.clone(),
-                effect: found.upstream.describe.effect(&found.name, &call.arguments),
+                effect: effect.max(found.at_least),
                 subject: found.name.clone(),
                 tool: found.name.clone(),
                 server: Some(found),
@@ -464,7 +471,11 @@ fn fingerprint(call: &Call<'_>, target: &Target) -> String {
 /// between client and gateway.
 fn screen_arguments<'a>(core: &Core, call: &'a Call<'_>, target: &Target) -> Object<'a> {
     let mut params = call.incoming.params.clone();
-    params.set(call.incoming.kind.subject(), &target.subject);
+    let subject = core.screen.spotter().replace(&target.subject);
+    params.set(
+        call.incoming.kind.subject(),
+        subject.as_ref().unwrap_or(&target.subject),
+    );
     if let Some(screened) = params.get("arguments").and_then(|raw| core.screen.arguments(raw)) {
         params.set("arguments", &screened);
     }

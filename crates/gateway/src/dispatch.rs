@@ -147,6 +147,9 @@ async fn complete(
         return Ok(wire::to_raw(&json!({"completion": {"values": []}})));
     }
     let sending = Sending::plain(caller, cancel, upstream.list_limit());
+    let params = params.to_raw();
+    let params = core.screen.arguments(&params).unwrap_or(params);
+    let params = members(Some(&params))?;
     let answer = upstream
         .request(caller, method::COMPLETE, params, sending)
         .await?;

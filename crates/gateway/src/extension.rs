@@ -64,7 +64,7 @@ pub(crate) async fn pass(
         return Err(unknown(asked.method));
     };
     let started = Instant::now();
-    let mut row = Row::new(asked.caller);
+    let mut row = Row::new(&core.screen, asked.caller);
     let ended = way(core, asked, &tool, server, manner, &mut row).await;
     call::conclude(core, Kind::Resource, row, ended, started).await
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use policy::Effect;
 use wire::{Fault, Raw, code};
 
 use crate::caller::{Peer, View};
@@ -26,6 +27,8 @@ pub(crate) struct Found {
     pub(crate) name: String,
     /// The server's URIs that clients know by other names.
     renamed: Option<Renamed>,
+    /// What a call of the tool counts as at least.
+    pub(crate) at_least: Effect,
 }
 
 impl Found {
@@ -56,6 +59,7 @@ impl Found {
             renamed: index.renamed(&upstream).cloned(),
             upstream,
             name: own,
+            at_least: Effect::Read,
         }
     }
 }
@@ -132,7 +136,10 @@ impl Core {
             let tool = index.find(name)?;
             let own = tool.upstream.own_name(&tool.name);
             let upstream = Arc::clone(&tool.upstream);
-            Some(Found::of(index, Place { upstream, own }))
+            Some(Found {
+                at_least: tool.at_least(),
+                ..Found::of(index, Place { upstream, own })
+            })
         };
         let index = self.index_now(peer);
         if let Some(found) = listed(&index) {

@@ -7,14 +7,14 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use futures_util::future::join_all;
 use policy::Effect;
 use serde_json::Value;
-use wire::edit::Object;
+use wire::edit::{Object, may_name};
 use wire::header::{Mirrored, Mismarked};
 use wire::{Fault, Raw};
 
 use crate::caller::Peer;
 use crate::mildest::mildest;
 use crate::names::{self, Claims};
-use crate::parts::Describe;
+use crate::parts::{Describe, Origin};
 use crate::upstream::{Known, List, NoAnswer, Upstream};
 
 /// A tool as it is listed.
@@ -28,6 +28,8 @@ pub(crate) struct Tool {
     pub(crate) mirrored: Vec<Mirrored>,
     /// Its calls have to be tasks, it says (2025-11-25).
     pub(crate) must_be_task: bool,
+    /// The server says itself that the tool destroys. Believed, since it makes nothing more lenient.
+    pub(crate) says_it_destroys: bool,
     /// The mildest that it can do; found when somebody wants to know.
     mildest: OnceLock<Effect>,
 }
@@ -35,9 +37,19 @@ pub(crate) struct Tool {
 impl Tool {
     /// The mildest that it can do, by its own name.
     pub(crate) fn mildest(&self, describe: &dyn Describe, own: &str) -> Effect {
-        *self
+        let described = self
             .mildest
-            .get_or_init(|| mildest(describe, own, &schema(&self.raw).unwrap_or_default()))
+            .get_or_init(|| mildest(describe, own, &schema(&self.raw).unwrap_or_default()));
+        (*described).max(self.at_least())
+    }
+
+    /// What a call counts as at least, whatever its arguments.
+    pub(crate) fn at_least(&self) -> Effect {
+        if self.says_it_destroys {
+            Effect::Destroy
+        } else {
+            Effect::Read
+        }
     }
 }
 
@@ -247,6 +259,7 @@ fn add_tools(index: &mut Index, servers: &[(Arc<Upstream>, Arc<Known>)]) {
             let mirrored = mirrored(raw).unwrap_or_default();
             // Hardly any tool says so.
             let must_be_task = raw.get().contains("taskSupport") && wire::bridge::task::has_to_be(raw);
+            let says_it_destroys = upstream.origin != Origin::BuiltIn && says_it_destroys(raw);
             let raw = index
                 .renamed(upstream)
                 .map_or_else(|| (*raw).clone(), |renamed| with_ui(raw, renamed));
@@ -262,10 +275,23 @@ fn add_tools(index: &mut Index, servers: &[(Arc<Upstream>, Arc<Known>)]) {
                 raw,
                 mirrored,
                 must_be_task,
+                says_it_destroys,
                 mildest: OnceLock::new(),
             });
         }
     }
+}
+
+/// Whether a definition has the annotation `destructiveHint` (2025-03-26 and later). Of a tool that only reads it means
+/// nothing, and that it is missing says nothing here.
+fn says_it_destroys(definition: &Raw) -> bool {
+    const HINT: &str = "destructiveHint";
+    if !may_name(definition, HINT) {
+        return false;
+    }
+    let definition: Value = serde_json::from_str(definition.get()).unwrap_or_default();
+    let says = |hint: &str| definition["annotations"][hint] == Value::Bool(true);
+    says(HINT) && !says("readOnlyHint")
 }
 
 fn add_prompts(index: &mut Index, servers: &[(Arc<Upstream>, Arc<Known>)]) {

@@ -1,13 +1,16 @@
 //! The row that each call leaves in the audit.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use base::Spotter;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use store::Entry;
 
 use crate::call::Kind;
 use crate::caller::Caller;
+use crate::screen::Screen;
 
 /// Where rows are written.
 pub trait Journal: Send + Sync {
@@ -51,6 +54,8 @@ impl Outcome {
 
 /// A row in the making: what is known of the call so far.
 pub(crate) struct Row {
+    /// Texts that a client chose, its name and that of what it calls, may hold secrets too.
+    known: Arc<Spotter>,
     principal: String,
     client: String,
     server: String,
@@ -61,10 +66,14 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) fn new(caller: &Caller) -> Self {
+    pub(crate) fn new(screen: &Screen, caller: &Caller) -> Self {
+        let known = screen.spotter();
         Self {
             principal: caller.principal.as_str().to_owned(),
-            client: caller.client.clone(),
+            client: known
+                .replace(&caller.client)
+                .unwrap_or_else(|| caller.client.clone()),
+            known,
             server: String::new(),
             tool: String::new(),
             arguments: Value::Null,
@@ -73,9 +82,10 @@ impl Row {
         }
     }
 
-    /// What was asked, redacted already.
+    /// What was asked; the arguments are redacted already.
     pub(crate) fn asked(&mut self, subject: &str, arguments: Value) {
-        base::text::cut(subject, 200).clone_into(&mut self.tool);
+        let redacted = self.known.replace(subject);
+        base::text::cut(redacted.as_deref().unwrap_or(subject), 200).clone_into(&mut self.tool);
         self.arguments = arguments;
     }
 
@@ -83,6 +93,8 @@ impl Row {
         server.clone_into(&mut self.server);
         tool.clone_into(&mut self.tool);
         if kind == Kind::Prompt {
+            let redacted = self.known.replace(subject);
+            let subject = redacted.as_deref().unwrap_or(subject);
             self.arguments = serde_json::json!({"name": subject, "arguments": self.arguments.take()});
         }
     }
@@ -105,6 +117,8 @@ impl Row {
     }
 
     pub(crate) fn close(self, outcome: &Outcome, bytes: usize, took: Duration) -> Entry {
+        let outcome = outcome.text();
+        let redacted = self.known.replace(&outcome).unwrap_or(outcome);
         Entry {
             time: base::clock::now(),
             principal: self.principal,
@@ -113,7 +127,7 @@ impl Row {
             tool: self.tool,
             arguments: self.arguments,
             decision: self.decision.to_owned(),
-            outcome: base::text::cut(&base::redact::text(&outcome.text()), 500).to_owned(),
+            outcome: base::text::cut(&base::redact::text(&redacted), 500).to_owned(),
             result_bytes: bytes as u64,
             milliseconds: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         }

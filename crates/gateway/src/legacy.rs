@@ -72,6 +72,18 @@ pub(crate) async fn answer(
     outlet: Option<&Outlet>,
     cancel: &CancellationToken,
 ) -> Result<Raw, Fault> {
+    let answered = answered(core, session, request, params, outlet, cancel).await;
+    answered.map_err(|fault| core.screen.fault(fault))
+}
+
+async fn answered(
+    core: &Core,
+    session: &Arc<Session>,
+    request: &Request,
+    params: Result<Object<'_>, Fault>,
+    outlet: Option<&Outlet>,
+    cancel: &CancellationToken,
+) -> Result<Raw, Fault> {
     let nothing = || Ok(to_raw(&json!({})));
     if request.method == method::PING {
         return nothing();

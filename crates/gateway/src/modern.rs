@@ -54,7 +54,10 @@ pub(crate) async fn answer(
     let uri = params.text("uri").map(String::from);
     let result = match method {
         method::DISCOVER => return Ok(dress(core, discover(core, peer), Some(DISCOVER_TTL_MS))),
-        method::LISTEN => return listen(core, &caller(peer, &meta), &request.id, &params, stream).await,
+        method::LISTEN => {
+            let listened = listen(core, &caller(peer, &meta), &request.id, &params, stream).await;
+            return listened.map_err(|fault| core.screen.fault(fault));
+        }
         _ => {
             let caller = caller(peer, &meta);
             dispatch::answer(
@@ -79,7 +82,10 @@ pub(crate) async fn answer(
     };
     match result {
         Ok(result) => Ok(dress(core, result, ttl)),
-        Err(fault) => Err(bridge::error_for_modern(fault, uri.as_deref())),
+        Err(fault) => {
+            let fault = bridge::error_for_modern(fault, uri.as_deref());
+            Err(core.screen.fault(fault))
+        }
     }
 }
 

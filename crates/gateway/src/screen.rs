@@ -3,6 +3,7 @@
 //! catalog is looked through for tricks on the model as well: hidden characters, and text that poses as instructions.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use base::redact;
 use base::suspect;
@@ -10,7 +11,7 @@ use base::{KnownSecrets, Spotter};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use wire::edit::{Object, items};
-use wire::{Raw, strings, to_raw};
+use wire::{Fault, Raw, strings, to_raw};
 
 use crate::parts::{Origin, Screening, Treatment};
 use crate::upstream::{Upstream, set_meta};
@@ -73,6 +74,31 @@ const FOUND: &str = "dockmaster/screened";
 impl Screen {
     pub(crate) fn new(known: KnownSecrets) -> Self {
         Self { known }
+    }
+
+    /// What finds the values that are known now.
+    pub(crate) fn spotter(&self) -> Arc<Spotter> {
+        self.known.spotter()
+    }
+
+    /// A text of ours, which may name what a client or a server said.
+    pub(crate) fn own(&self, text: String) -> String {
+        self.known.spotter().replace(&text).unwrap_or(text)
+    }
+
+    /// An error on its way out.
+    pub(crate) fn fault(&self, fault: Fault) -> Fault {
+        match fault {
+            Fault::Own { code, message, data } => Fault::Own {
+                code,
+                message: self.own(message),
+                data: data.map(|mut data| {
+                    redact_known(&self.known.spotter(), &mut data);
+                    data
+                }),
+            },
+            Fault::Relayed(error) => Fault::Relayed(self.result(error)),
+        }
     }
 
     /// Arguments on their way to a tool: values that we know to be secret do not go in. What merely looks like a
@@ -239,7 +265,8 @@ impl Screen {
     pub(crate) fn audited(&self, arguments: &Value) -> Value {
         let mut kept = arguments.clone();
         redact::json(&mut kept);
-        shorten(&self.known.spotter(), &mut kept);
+        redact_known(&self.known.spotter(), &mut kept);
+        shorten(&mut kept);
         match wire::to_raw(&kept).get().len() {
             bytes if bytes > AUDITED_ALL => Value::from(format!("[{bytes} bytes of arguments, not kept]")),
             _ => kept,
@@ -247,18 +274,30 @@ impl Screen {
     }
 }
 
-fn shorten(known: &Spotter, value: &mut Value) {
+fn redact_known(known: &Spotter, value: &mut Value) {
     match value {
         Value::String(text) => {
             if let Some(new) = known.replace(text) {
                 *text = new;
             }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| redact_known(known, item)),
+        Value::Object(members) => members
+            .values_mut()
+            .for_each(|member| redact_known(known, member)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn shorten(value: &mut Value) {
+    match value {
+        Value::String(text) => {
             if text.len() > AUDITED_TEXT {
                 *text = format!("{}… [{} bytes]", base::text::cut(text, AUDITED_TEXT), text.len());
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| shorten(known, item)),
-        Value::Object(members) => members.values_mut().for_each(|member| shorten(known, member)),
+        Value::Array(items) => items.iter_mut().for_each(shorten),
+        Value::Object(members) => members.values_mut().for_each(shorten),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

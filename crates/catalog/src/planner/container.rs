@@ -9,7 +9,7 @@ use crate::entry::{Declared, Format, Image, Run, Variable};
 use crate::lack::{Lack, LackSort};
 use crate::mounts::{self, Asker, Made, Refused};
 use crate::plan::{Container, HostPort, Limits, Mount, Network, Part, Source, Value};
-use crate::setup::NetworkChoice;
+use crate::setup::{Capability, NetworkChoice, Setup};
 use crate::template::Template;
 use crate::{packages, schema};
 
@@ -22,7 +22,7 @@ impl Planner<'_> {
             network: self.network(&run.network),
             gpus: self.setup.gpus,
             capabilities: run.capabilities.clone(),
-            writable_root: run.writable_root || self.setup.writable_root,
+            writable_root: run.writable_root,
             docker_socket: run.docker_socket,
             working_dir: run.working_dir.clone(),
             extra_hosts: run.extra_hosts.clone(),
@@ -63,6 +63,7 @@ impl Planner<'_> {
         container.env = self.environment(&run.env);
         self.mounts(run, &mut container);
         self.secret_files(run, &mut container);
+        self.loosen(&mut container);
         container.user = self.user(run.user.as_ref());
         self.say_what_it_asks(&container);
         Some(container)
@@ -239,6 +240,43 @@ impl Planner<'_> {
             self.add_mount(made, container);
         }
         container.volumes.clone_from(&self.setup.volumes);
+    }
+
+    /// What the user lets the container do beside what its entry asks for.
+    pub(super) fn loosen(&mut self, container: &mut Container) {
+        let Setup {
+            tmpfs,
+            capabilities,
+            docker_socket,
+            writable_root,
+            ..
+        } = self.setup;
+        for place in tmpfs {
+            let made = mounts::target_path(place).map(|target| {
+                let source = Source::Tmpfs;
+                let mount = Mount {
+                    source,
+                    target,
+                    read_only: false,
+                };
+                Made::Mount(mount, None)
+            });
+            let made = made.map_err(|why| {
+                Lack::new(
+                    LackSort::Setup,
+                    format!("{place:?} can't be memory: {why}"),
+                    format!("change `tmpfs` under {}", self.table()),
+                )
+            });
+            self.add_mount(made, container);
+        }
+        for Capability(name) in capabilities {
+            if !container.capabilities.contains(name) {
+                container.capabilities.push(name.clone());
+            }
+        }
+        container.docker_socket |= docker_socket;
+        container.writable_root |= writable_root;
     }
 
     /// Secrets as files: first those that the entry wants so, then the user's.

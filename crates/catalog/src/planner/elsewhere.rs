@@ -160,6 +160,7 @@ impl Planner<'_> {
         let own = Run::default();
         self.mounts(&own, &mut container);
         self.secret_files(&own, &mut container);
+        self.loosen(&mut container);
         if !templates.volumes.is_empty() {
             let roots: Vec<String> = templates
                 .roots

@@ -291,15 +291,39 @@ impl<'a> Planner<'a> {
 
     fn target(&mut self) -> Option<Target> {
         let is_container = matches!(self.entry.kind, Kind::Container { .. } | Kind::PerCall(_));
-        if !is_container && !self.setup.secret_files.is_empty() {
-            self.lacks.push(Lack::new(
-                LackSort::Setup,
-                format!(
-                    "{} is no container, so it can be given no secret as a file",
-                    self.name()
-                ),
-                format!("take `secret_files` out of {}", self.table()),
-            ));
+        let may_loosen = is_container || matches!(self.entry.kind, Kind::Tools(_));
+        let Setup {
+            secret_files,
+            tmpfs,
+            capabilities,
+            docker_socket,
+            ..
+        } = self.setup;
+        for (is_lost, key, what) in [
+            (
+                !is_container && !secret_files.is_empty(),
+                "secret_files",
+                "no secret as a file",
+            ),
+            (!may_loosen && !tmpfs.is_empty(), "tmpfs", "no memory"),
+            (
+                !may_loosen && !capabilities.is_empty(),
+                "capabilities",
+                "no capability",
+            ),
+            (
+                !may_loosen && *docker_socket,
+                "docker_socket",
+                "no Docker socket",
+            ),
+        ] {
+            if is_lost {
+                self.lacks.push(Lack::new(
+                    LackSort::Setup,
+                    format!("{} is no container, so it can be given {what}", self.name()),
+                    format!("take `{key}` out of {}", self.table()),
+                ));
+            }
         }
         let runs_only_for_calls = matches!(self.entry.kind, Kind::PerCall(_) | Kind::Tools(_));
         if runs_only_for_calls && self.setup.warm > 0 {

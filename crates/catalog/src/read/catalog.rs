@@ -8,7 +8,7 @@ use crate::entry::{Argument, Declared, Entry, Format, Image, Kind, Note, Package
 use crate::node::{self, Bad, Fields, Kind as NodeKind, Node};
 use crate::plan::{Ecosystem, RemoteTransport, Sharing};
 use crate::read::Fault;
-use crate::setup::{Destination, Memory};
+use crate::setup::{Capability, Destination, Memory};
 use crate::template::Template;
 
 /// Reads a catalog: `registry`, a mapping of entries by name; or `servers`, a list, as catalogs in OCI registries have.
@@ -405,13 +405,12 @@ fn package(node: &Node) -> Result<Package, Bad> {
 
 fn capabilities(extension: &mut Fields<'_>) -> Result<Vec<String>, Bad> {
     let given = extension.texts("capabilities")?;
-    let clean = |text: &String| {
-        let name = text.trim_start_matches("CAP_").to_owned();
-        let good = !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-        good.then_some(name)
-    };
-    let names: Option<Vec<String>> = given.iter().map(clean).collect();
-    names.ok_or_else(|| extension.bad("capabilities", "has what is not a capability's name"))
+    let names = given
+        .iter()
+        .map(|text| text.parse::<Capability>().map(|name| name.0));
+    names
+        .collect::<Result<_, _>>()
+        .map_err(|_| extension.bad("capabilities", "has what is not a capability's name"))
 }
 
 pub(super) fn sharing(text: &str) -> Option<Sharing> {

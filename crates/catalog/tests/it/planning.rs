@@ -327,6 +327,82 @@ fn secrets_as_files() {
 }
 
 #[test]
+fn the_user_may_loosen_a_container() {
+    let image = "  x:
+    type: server
+    image: a/b
+    dockmaster: { capabilities: [CAP_CHOWN] }";
+    let poci =
+        "  x: { type: poci, description: d, tools: [{ name: t, container: { image: a/b, command: [c] } }] }";
+    let remote = "  x: { type: remote, remote: { url: 'https://a.example/mcp' } }";
+    let wanted = "tmpfs = ['/var//cache']
+capabilities = ['CAP_NET_RAW', 'CHOWN']
+docker_socket = true
+writable_root = true";
+    for (yaml, capabilities) in [(image, &["CHOWN", "NET_RAW"]), (poci, &["NET_RAW", "CHOWN"])] {
+        let planned = plan(&entry(yaml), &setup(wanted), &around()).unwrap();
+        let container = match &planned.target {
+            Target::Container(container) => container,
+            Target::PerCall(tools) => &tools[0].container,
+            target => panic!("{target:?}"),
+        };
+        assert_eq!(container.capabilities, capabilities);
+        assert_eq!(
+            (container.docker_socket, container.writable_root),
+            (true, true)
+        );
+        assert_eq!(
+            container.mounts,
+            [catalog::plan::Mount {
+                source: Source::Tmpfs,
+                target: "/var/cache".to_owned(),
+                read_only: false,
+            }]
+        );
+        assert!(
+            planned
+                .asks_for
+                .iter()
+                .any(|ask| ask.starts_with("drives Docker")),
+            "{:?}",
+            planned.asks_for
+        );
+    }
+    for (yaml, toml, expected) in [
+        (
+            image,
+            "tmpfs = ['cache']",
+            "\"cache\" can't be memory: the place in the container is an absolute path: \
+             change `tmpfs` under [profiles.default.servers.x]",
+        ),
+        (
+            remote,
+            "tmpfs = ['/c']",
+            "x is no container, so it can be given no memory: take `tmpfs` out of [profiles.default.servers.x]",
+        ),
+        (
+            remote,
+            "capabilities = ['CHOWN']",
+            "x is no container, so it can be given no capability: \
+             take `capabilities` out of [profiles.default.servers.x]",
+        ),
+        (
+            remote,
+            "docker_socket = true",
+            "x is no container, so it can be given no Docker socket: \
+             take `docker_socket` out of [profiles.default.servers.x]",
+        ),
+    ] {
+        let lacks = plan(&entry(yaml), &setup(toml), &around()).unwrap_err();
+        assert_eq!(lines(&lacks), expected);
+    }
+    for bad in ["", "net_raw", "CAP_", "NET RAW"] {
+        let refused = toml::from_str::<catalog::Setup>(&format!("capabilities = ['{bad}']")).unwrap_err();
+        assert!(refused.to_string().contains("is not a capability"), "{refused}");
+    }
+}
+
+#[test]
 fn mounts_that_are_refused_or_changed() {
     for (volume, config, expected) in [
         ("{{x.p}}:/a", "/srv/x", "is under none of your roots"),

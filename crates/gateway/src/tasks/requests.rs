@@ -171,7 +171,7 @@ impl About<'_> {
     async fn answer(&self) -> Result<Raw, Fault> {
         let Self { core, asked, task } = self;
         let started = Instant::now();
-        let mut row = Row::new(asked.caller);
+        let mut row = Row::new(&core.screen, asked.caller);
         let what = json!({"method": asked.method, "taskId": task.handle.id});
         row.asked(&task.tool, core.screen.audited(&what));
         row.at(&task.place.upstream.name);

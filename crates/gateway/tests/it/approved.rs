@@ -3,11 +3,57 @@
 use std::sync::Arc;
 
 use gateway::{FirstSight, Gateway, Principal, Screening, Server, Sharing, Treatment, View};
+use policy::{Preset, Rules};
 use serde_json::{Value, json};
 use store::Store;
 
 use crate::bots::{Bot, Mode, call, gateway, status, tools};
 use crate::together::{DEADLINE, client_hello, marked};
+
+#[tokio::test]
+async fn what_a_server_says_it_destroys_counts_as_that() {
+    let tool = |name: &str, annotations: Value| {
+        let mut tool = json!({"name": name, "inputSchema": {"type": "object"}});
+        tool["annotations"] = annotations;
+        tool
+    };
+    let bot = Bot::new(Mode::Good);
+    bot.set_tools(&[
+        tool("silent", json!(null)),
+        tool("destroys", json!({"destructiveHint": true})),
+        tool("writes", json!({"readOnlyHint": false, "destructiveHint": true})),
+        tool("reads", json!({"readOnlyHint": true, "destructiveHint": true})),
+        tool("adds", json!({"readOnlyHint": false, "destructiveHint": false})),
+        tool("oddly", json!({"destructiveHint": "true"})),
+    ]);
+    let under = |preset: Preset| {
+        let rules = Rules {
+            preset,
+            ..Rules::default()
+        };
+        gateway(vec![marked(&bot, "bot", "1")], |parts| parts.rules = rules)
+    };
+    let careful = under(Preset::NoDestroy);
+    assert_eq!(tools(&careful).await, ["silent", "reads", "adds", "oddly"]);
+    let full = under(Preset::Full);
+    for (name, is_let) in [
+        ("silent", true),
+        ("destroys", false),
+        ("writes", false),
+        ("reads", true),
+        ("adds", true),
+        ("oddly", true),
+    ] {
+        let answer = call(&careful, "ann", name).await;
+        assert_eq!(answer.is_ok_and(|text| text == "used"), is_let, "{name}");
+        // Where all may be called, a person is asked, and here is none.
+        let answer = call(&full, "ann", name).await.unwrap_or_else(|error| error);
+        assert_eq!(!answer.contains("needs a person's yes"), is_let, "{name}: {answer}");
+    }
+    for gateway in [careful, full] {
+        assert!(gateway.shutdown(DEADLINE).await);
+    }
+}
 
 #[tokio::test]
 async fn changed_definitions_are_held_back_until_they_are_approved() {

@@ -71,6 +71,45 @@ async fn a_row_says_who_asked_what_and_how_it_ended() {
 }
 
 #[tokio::test]
+async fn a_secret_in_what_a_client_names_stands_nowhere() {
+    for (over, version) in [
+        (Over::Stdio, "2025-11-25"),
+        (Over::Http, "2025-11-25"),
+        (Over::Http, MODERN),
+    ] {
+        let rig = Rig::new();
+        let client = rig.client(over, version, json!({})).await;
+        // The last is cut off where rows are.
+        let long = format!("{}{TOKEN}", "x".repeat(195));
+        for name in [TOKEN, &format!("nonsense-{TOKEN}"), &long] {
+            let error = client.try_call(name, json!({})).await.unwrap_err();
+            assert!(!error.message.contains(&TOKEN[..8]), "{error}");
+        }
+        let of = json!({"type": "ref/prompt", "name": TOKEN});
+        let uri = format!("fake://{TOKEN}");
+        for (method, params) in [
+            ("prompts/get", json!({"name": TOKEN})),
+            ("resources/read", json!({"uri": uri})),
+            (
+                "completion/complete",
+                json!({"ref": of, "argument": {"name": "a", "value": "b"}}),
+            ),
+            (&format!("vendor/{TOKEN}"), json!({})),
+        ] {
+            let answer = client.request(method, params).await;
+            assert!(!format!("{answer:?}").contains(TOKEN), "{method}: {answer:?}");
+        }
+        for line in rig.fake.all() {
+            assert!(!line.contains(TOKEN), "the server is not told either: {line}");
+        }
+        for row in rig.rows.entries() {
+            assert!(!format!("{row:?}").contains(&TOKEN[..8]), "{row:?}");
+        }
+        assert!(rig.end().await);
+    }
+}
+
+#[tokio::test]
 async fn without_a_row_there_is_no_answer() {
     for (over, version) in [(Over::Stdio, "2025-11-25"), (Over::Http, MODERN)] {
         let rig = Rig::new();

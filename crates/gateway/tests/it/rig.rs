@@ -359,6 +359,10 @@ impl Rows {
             .collect()
     }
 
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        self.rows.lock().unwrap().clone()
+    }
+
     pub(crate) fn last(&self) -> Entry {
         self.rows
             .lock()
