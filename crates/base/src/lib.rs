@@ -7,11 +7,13 @@ pub mod clock;
 mod finder;
 pub mod names;
 pub mod redact;
+mod size;
 mod span;
 mod spotter;
 pub mod suspect;
 pub mod text;
 
 pub use redact::Secret;
+pub use size::{Size, SizeError};
 pub use span::{Span, SpanError};
 pub use spotter::{KnownSecrets, SHORTEST as SHORTEST_SPOTTED, Spotter};

@@ -35,6 +35,7 @@ pub fn fill(tool: &PerCall, arguments: &Map<String, Json>) -> Result<Container, 
     };
     let around = Around {
         roots: tool.templates.roots.clone(),
+        host: tool.templates.host.clone(),
         ..Around::default()
     };
     let mut container = tool.container.clone();

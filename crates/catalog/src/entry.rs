@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::plan::{Ecosystem, HostPort, RemoteTransport, Sharing};
+use crate::setup::Prefix;
 use crate::template::Template;
 use crate::tools::{self, Tool};
 
@@ -38,7 +39,7 @@ pub struct Entry {
     /// Who may share a running copy, if the entry says.
     pub sharing: Option<Sharing>,
     /// Before the names of its tools.
-    pub prefix: Option<String>,
+    pub prefix: Option<Prefix>,
     /// What is known of its tools without asking it.
     pub tools: Vec<ToolNote>,
     /// What was noticed on reading: fields that are not known, values that were left out.

@@ -123,18 +123,32 @@ pub(crate) fn make(
 fn outside(path: &Path, read_only: bool, around: &Around, from_user: bool) -> Lack {
     let write = if read_only { "" } else { ", write = true" };
     let who = if from_user {
-        "is configured to be mounted"
+        "is to be mounted"
     } else {
         "is what its entry wants to mount"
     };
+    let host = &around.host;
+    let (what, mend) = if (around.is_sensitive)(path) {
+        (
+            "is a folder of the system or of credentials, or holds such",
+            format!(
+                "mount another; if it has to be this one, [hosts.{host}.guard] has to name it both in `roots` and in \
+                 `allow_sensitive`"
+            ),
+        )
+    } else {
+        (
+            "is under none of your roots",
+            format!(
+                "write under [hosts.{host}.guard]: roots = [{{ path = {:?}{write} }}]",
+                path.display().to_string()
+            ),
+        )
+    };
     Lack::new(
         LackSort::Path,
-        format!("{} {who}, and is under none of your roots", path.display()),
-        format!(
-            "write under [hosts.{}.guard]: roots = [{{ path = {:?}{write} }}]",
-            around.host,
-            path.display().to_string()
-        ),
+        format!("{} {who}, and {what}", path.display()),
+        mend,
     )
 }
 

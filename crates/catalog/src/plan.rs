@@ -331,6 +331,9 @@ pub struct CallTemplates {
     pub user: Option<String>,
     /// Folders that a call may mount, with all that is below them.
     pub roots: Vec<Root>,
+    /// The host whose folders they are.
+    #[serde(default)]
+    pub host: String,
 }
 
 /// A folder of the host that containers may be given, with all that is below it. Of several the innermost decides.

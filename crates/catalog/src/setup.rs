@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use base::Span;
 use base::names::ServerName;
+use base::{Size, SizeError, Span};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -42,7 +42,7 @@ pub struct Setup {
     pub tools: Option<Vec<String>>,
     /// Before the names of its tools and prompts.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub prefix: Option<String>,
+    pub prefix: Option<Prefix>,
     /// Who may share a running copy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sharing: Option<Sharing>,
@@ -196,7 +196,33 @@ macro_rules! from_text {
     )*};
 }
 
-from_text!(Destination, MountSpec, Capability);
+from_text!(Destination, MountSpec, Capability, Prefix);
+
+/// What stands before the names of a server's tools and prompts: 1 to 32 letters, digits, `_` and `-`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Prefix(String);
+
+impl Prefix {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = SetupError;
+
+    fn from_str(text: &str) -> Result<Self, SetupError> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if !(1..=32).contains(&text.len()) || !text.bytes().all(fits) {
+            let why = "it has 1 to 32 letters, digits, '_' and '-'";
+            return Err(SetupError::new(text, "a prefix of names of tools", why));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
 
 /// A capability (capabilities(7)), without `CAP_` before it: `NET_RAW`. That the engine knows it is not checked here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -357,34 +383,7 @@ impl FromStr for Memory {
 
     fn from_str(text: &str) -> Result<Self, SetupError> {
         let fault = |why: &str| SetupError::new(text, "an amount of memory", why);
-        let lower = text.trim().to_ascii_lowercase();
-        let digits = lower
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(lower.len());
-        let (number, unit) = lower.split_at(digits);
-        let unit: u64 = match unit.trim() {
-            "" | "b" => 1,
-            "k" | "kb" | "kib" => 1 << 10,
-            "m" | "mb" | "mib" => 1 << 20,
-            "g" | "gb" | "gib" => 1 << 30,
-            "t" | "tb" | "tib" => 1 << 40,
-            _ => return Err(fault("the units are k, m, g and t")),
-        };
-        let number: f64 = number
-            .parse()
-            .map_err(|_| fault("write a number and a unit, such as 512MiB"))?;
-        // Bounded above before the conversion, so nothing is cut off.
-        #[expect(clippy::cast_precision_loss, reason = "units are powers of two")]
-        let bytes = number * unit as f64;
-        if !(0.0..1e15).contains(&bytes) {
-            return Err(fault("it is too large"));
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "checked above"
-        )]
-        let bytes = bytes as u64;
+        let Size(bytes) = text.parse().map_err(|error: SizeError| fault(error.why()))?;
         Self::checked(bytes).map_err(fault)
     }
 }

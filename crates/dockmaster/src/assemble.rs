@@ -217,6 +217,11 @@ fn with(
             answer_tokens: answer_tokens + SLACK,
             call: config.gateway.call_timeout.duration(),
             confirm: config.gateway.confirm_timeout.duration(),
+            message_bytes: bytes(config.gateway.message_size),
+            answer_bytes: bytes(config.gateway.answer_size),
+            sessions: config.gateway.sessions.get(),
+            session_idle: config.gateway.session_idle.duration(),
+            replay_events: config.gateway.events.get(),
             start: bounds.start_timeout.duration(),
             list: bounds.list_timeout.duration(),
             instances: bounds.most,
@@ -245,6 +250,11 @@ fn with(
         began: settings.config.clone(),
         holds: tokio::sync::Mutex::new(settings.config.clone()),
     })
+}
+
+/// A bound on messages.
+pub(crate) fn bytes(size: base::Size) -> usize {
+    usize::try_from(size.0).unwrap_or(usize::MAX)
 }
 
 /// Who calls from this machine without a token.

@@ -43,6 +43,8 @@ pub(crate) enum Form {
     Folders,
     /// Pages of the official registry's API.
     Registry,
+    /// The `server.json` of one server.
+    Server,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -241,52 +243,58 @@ impl Shelf {
 }
 
 impl Imported {
-    /// Reads what stands in a file or folder.
+    /// Reads what stands in a file or folder: a catalog, the folder of a server, or a folder of such.
     pub(crate) fn from_path(path: &Path) -> Result<Self> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let source = path.display().to_string();
         if fs::metadata(&path)?.is_dir() {
-            let mut texts = Vec::new();
-            let mut folders: Vec<_> = fs::read_dir(&path)?.collect::<Result<_, _>>()?;
-            folders.sort_by_key(fs::DirEntry::file_name);
-            for folder in folders {
-                let file = folder.path().join("server.yaml");
-                if !file.is_file() {
-                    continue;
-                }
-                let tools = folder.path().join("tools.json");
-                texts.push(Piece {
-                    name: folder.file_name().to_string_lossy().into_owned(),
-                    text: bounded(&file)?,
-                    tools: tools.is_file().then(|| bounded(&tools)).transpose()?,
+            let texts = folders(&path)?;
+            if !texts.is_empty() {
+                return Ok(Self {
+                    source,
+                    form: Form::Folders,
+                    texts,
                 });
             }
-            if texts.is_empty() {
-                bail!("{source} has no folder with a server.yaml in it");
+            let single = path.join("server.json");
+            if single.is_file() {
+                return Ok(Self::from_text(source, bounded(&single)?));
             }
+            bail!("{source} has no server.yaml or server.json in it, and no folder with a server.yaml");
+        }
+        if path.file_name().is_some_and(|name| name == "server.yaml")
+            && let Some(piece) = path.parent().and_then(|folder| piece(folder).transpose())
+        {
             return Ok(Self {
                 source,
                 form: Form::Folders,
-                texts,
+                texts: vec![piece?],
             });
         }
         Ok(Self::from_text(source, bounded(&path)?))
     }
 
-    /// One text: a catalog, or an answer of the official registry.
+    /// One text: a catalog, an answer of the official registry, or one server's `server.json` or `server.yaml`.
     pub(crate) fn from_text(source: String, text: String) -> Self {
-        // Both have a list `servers`; whose items can be read tells them apart.
+        let folder = source.rsplit(['/', '\\']).nth(1).unwrap_or_default();
+        // The first two have a list `servers`; whose items can be read tells them apart.
         let form = match (read::registry(&text), read::catalog(&text)) {
             (Ok(page), _) if !page.catalog.entries.is_empty() => Form::Registry,
             (_, Ok(catalog)) if !catalog.entries.is_empty() => Form::Catalog,
             (Ok(_), _) => Form::Registry,
+            (Err(_), _) if read::server_json(&text).is_ok() => Form::Server,
+            (Err(_), _) if read::folder(folder, &text, None, None).is_ok() => Form::Folders,
             (Err(_), _) => Form::Catalog,
+        };
+        let name = match form {
+            Form::Folders => folder.to_owned(),
+            Form::Catalog | Form::Registry | Form::Server => String::new(),
         };
         Self {
             source,
             form,
             texts: vec![Piece {
-                name: String::new(),
+                name,
                 text,
                 tools: None,
             }],
@@ -310,6 +318,10 @@ impl Imported {
             match self.form {
                 Form::Catalog => catalog = read::catalog(text).map_err(bad)?,
                 Form::Folders => match read::folder(name, text, tools.as_deref(), None) {
+                    Ok(entry) => catalog.entries.push(entry),
+                    Err(fault) => catalog.faults.push(fault),
+                },
+                Form::Server => match read::server_json(text) {
                     Ok(entry) => catalog.entries.push(entry),
                     Err(fault) => catalog.faults.push(fault),
                 },
@@ -340,6 +352,32 @@ impl Imported {
     pub(crate) fn forget(store: &Store, name: &str) -> Result<bool> {
         Ok(store.documents().remove(KIND, name)?)
     }
+}
+
+/// The folders of servers: this one itself, or those in it.
+fn folders(path: &Path) -> Result<Vec<Piece>> {
+    if let Some(single) = piece(path)? {
+        return Ok(vec![single]);
+    }
+    let mut inner: Vec<_> = fs::read_dir(path)?.collect::<Result<_, _>>()?;
+    inner.sort_by_key(fs::DirEntry::file_name);
+    let pieces = inner.iter().map(|folder| piece(&folder.path()));
+    pieces.filter_map(Result::transpose).collect()
+}
+
+/// The folder of a server; `None`: it has no `server.yaml`.
+fn piece(folder: &Path) -> Result<Option<Piece>> {
+    let file = folder.join("server.yaml");
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let name = folder.file_name().unwrap_or_default();
+    let tools = folder.join("tools.json");
+    Ok(Some(Piece {
+        name: name.to_string_lossy().into_owned(),
+        text: bounded(&file)?,
+        tools: tools.is_file().then(|| bounded(&tools)).transpose()?,
+    }))
 }
 
 fn bounded(path: &Path) -> Result<String> {

@@ -154,6 +154,7 @@ impl Planner<'_> {
                 self.add_mount(made, &mut container);
             } else {
                 templates.roots.clone_from(&self.around.roots);
+                templates.host.clone_from(&self.around.host);
                 templates.volumes.push(volume.clone());
             }
         }

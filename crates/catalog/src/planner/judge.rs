@@ -173,13 +173,6 @@ pub(crate) fn is_variable_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_graphic() && b != b'=')
 }
 
-pub(super) fn is_prefix(text: &str) -> bool {
-    (1..=32).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
-}
-
 pub(crate) fn is_header_name(name: &str) -> bool {
     // RFC 9110, 5.6.2: a token.
     !name.is_empty()

@@ -13,7 +13,7 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU8;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value as Json};
 
@@ -25,7 +25,7 @@ use crate::schema;
 use crate::setup::Setup;
 use crate::template::{Behind, Filled, Scope, Template};
 
-use judge::{example, is_prefix, is_usable_default, keeps_state, nested};
+use judge::{example, is_usable_default, keeps_state, nested};
 
 pub(crate) use judge::{check_url, is_header_name, is_variable_name};
 
@@ -40,6 +40,8 @@ pub struct Around {
     pub host: String,
     /// Folders of the host that may be mounted.
     pub roots: Vec<Root>,
+    /// Whether the guard refuses a folder for what it is, although a root holds it.
+    pub is_sensitive: fn(&Path) -> bool,
     /// What that host is for.
     pub labels: Vec<String>,
     /// Nothing on it may be changed.
@@ -93,6 +95,7 @@ impl Default for Around {
             profile: "default".to_owned(),
             host: "local".to_owned(),
             roots: Vec::new(),
+            is_sensitive: |_| false,
             labels: Vec::new(),
             is_read_only: false,
             others: BTreeMap::new(),
@@ -311,11 +314,7 @@ impl<'a> Planner<'a> {
                 "capabilities",
                 "no capability",
             ),
-            (
-                !may_loosen && *docker_socket,
-                "docker_socket",
-                "no Docker socket",
-            ),
+            (!may_loosen && *docker_socket, "docker_socket", "no Docker socket"),
         ] {
             if is_lost {
                 self.lacks.push(Lack::new(
@@ -370,17 +369,8 @@ impl<'a> Planner<'a> {
     }
 
     fn finish(mut self, target: Option<Target>) -> Result<Plan, Vec<Lack>> {
-        let prefix = self.setup.prefix.clone().or_else(|| self.entry.prefix.clone());
-        if let Some(prefix) = prefix.as_deref().filter(|prefix| !is_prefix(prefix)) {
-            self.lacks.push(Lack::new(
-                LackSort::Setup,
-                format!("the prefix {prefix:?} can't stand before names of tools"),
-                format!(
-                    "write under {}: prefix = \"...\", of at most 32 letters, digits, '_' and '-'",
-                    self.table()
-                ),
-            ));
-        }
+        let prefix = self.setup.prefix.as_ref().or(self.entry.prefix.as_ref());
+        let prefix = prefix.map(|prefix| prefix.as_str().to_owned());
         let Some(target) = target.filter(|_| self.lacks.is_empty()) else {
             return Err(self.lacks);
         };

@@ -8,7 +8,7 @@ use crate::entry::{Argument, Declared, Entry, Format, Image, Kind, Note, Package
 use crate::node::{self, Bad, Fields, Kind as NodeKind, Node};
 use crate::plan::{Ecosystem, RemoteTransport, Sharing};
 use crate::read::Fault;
-use crate::setup::{Capability, Destination, Memory};
+use crate::setup::{Capability, Destination, Memory, SetupError};
 use crate::template::Template;
 
 /// Reads a catalog: `registry`, a mapping of entries by name; or `servers`, a list, as catalogs in OCI registries have.
@@ -175,7 +175,10 @@ pub(crate) fn entry(name: &str, node: &Node, format: Format, image: Option<&str>
     entry.published_as = published_as;
     entry.secrets = secrets;
     entry.config = config(name, fields.list("config"))?;
-    entry.prefix = fields.text("prefix")?;
+    let prefix = fields.text("prefix")?.map(|prefix| prefix.parse());
+    entry.prefix = prefix
+        .transpose()
+        .map_err(|fault: SetupError| fields.bad("prefix", &fault.to_string()))?;
     entry.tools = tool_notes(tools)?;
     entry.sharing = match (extension.text("sharing")?, fields.flag("longLived")?) {
         (Some(text), _) => Some(

@@ -12,7 +12,7 @@ use crate::entry::{
 };
 use crate::node::Bad;
 use crate::plan::{Ecosystem, RemoteTransport, Sharing};
-use crate::setup::{Destination, Memory};
+use crate::setup::{Destination, Memory, Prefix};
 use crate::template::Template;
 use crate::tools::file::Container;
 use crate::tools::{Tool, Tools};
@@ -94,7 +94,7 @@ pub struct Own {
     pub sharing: Option<Sharing>,
     /// Before the names of its tools.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub prefix: Option<String>,
+    pub prefix: Option<Prefix>,
     /// For people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,

@@ -201,7 +201,7 @@ fn paths_outside_the_roots_name_the_line() {
     assert_eq!(lacks[0].sort, LackSort::Path);
     assert_eq!(
         lines(&lacks),
-        r#"/srv/code is configured to be mounted, and is under none of your roots: write under [hosts.local.guard]: roots = [{ path = "/srv/code", write = true }]"#
+        r#"/srv/code is to be mounted, and is under none of your roots: write under [hosts.local.guard]: roots = [{ path = "/srv/code", write = true }]"#
     );
 }
 

@@ -327,6 +327,25 @@ fn secrets_as_files() {
 }
 
 #[test]
+fn a_prefix_that_can_be_none_is_refused_where_it_is_read() {
+    for bad in ["", "a b", "a.b", "é", &"x".repeat(33)] {
+        let refused = toml::from_str::<catalog::Setup>(&format!("prefix = '{bad}'")).unwrap_err();
+        assert!(
+            refused.to_string().contains("is not a prefix of names of tools"),
+            "{refused}"
+        );
+    }
+    assert!(
+        catalog::read::own(
+            &base::names::ServerName::parse("x").unwrap(),
+            &toml::from_str("image = 'a'\nprefix = 'Gh_1-'").unwrap(),
+            None
+        )
+        .is_ok()
+    );
+}
+
+#[test]
 fn the_user_may_loosen_a_container() {
     let image = "  x:
     type: server
@@ -347,10 +366,7 @@ writable_root = true";
             target => panic!("{target:?}"),
         };
         assert_eq!(container.capabilities, capabilities);
-        assert_eq!(
-            (container.docker_socket, container.writable_root),
-            (true, true)
-        );
+        assert_eq!((container.docker_socket, container.writable_root), (true, true));
         assert_eq!(
             container.mounts,
             [catalog::plan::Mount {
@@ -735,7 +751,7 @@ fn all_lacks_come_at_once() {
         secrets: Known::These(BTreeSet::new()),
         ..around()
     };
-    let lacks = plan(&entry(yaml), &setup("prefix = 'a b'"), &around).unwrap_err();
+    let lacks = plan(&entry(yaml), &setup("tmpfs = ['a']"), &around).unwrap_err();
     let sorts: Vec<String> = lacks.iter().map(|lack| format!("{:?}", lack.sort)).collect();
-    assert_eq!(sorts, ["Config", "Secret", "Secret", "Entry", "Setup"]);
+    assert_eq!(sorts, ["Config", "Secret", "Secret", "Entry"]);
 }

@@ -46,7 +46,10 @@ fn every_field_of_a_catalog() {
         (Format::Catalog, Some(Sharing::Session))
     );
     assert_eq!(
-        (entry.prefix.as_deref(), entry.oauth_scopes.as_slice()),
+        (
+            entry.prefix.as_ref().map(catalog::setup::Prefix::as_str),
+            entry.oauth_scopes.as_slice()
+        ),
         (Some("p"), &["one".to_owned()][..])
     );
     assert_eq!(

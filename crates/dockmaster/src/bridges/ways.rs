@@ -13,6 +13,7 @@ use super::parcel::{Parcel, Served};
 use super::reach::{self, Door};
 use super::record::{self, Record};
 use super::versions;
+use crate::assemble;
 use crate::settings::Settings;
 
 /// The ways from one gateway.
@@ -139,7 +140,9 @@ impl Ways {
             transport: gateway::RemoteTransport::StreamableHttp,
             headers,
             client: way.client,
-            limits: gateway::RemoteLimits::default(),
+            limits: gateway::RemoteLimits::of_messages(assemble::bytes(
+                self.settings.config.gateway.answer_size,
+            )),
             // Whoever shares the server: what it asks or tells in a call is for the client of that call alone.
             speaks_for: Some(gateway::Namesake {
                 run: self.run.as_str().into(),

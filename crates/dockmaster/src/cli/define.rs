@@ -129,7 +129,7 @@ pub(crate) struct Given {
 pub(crate) struct Told {
     /// What stands before the names of its tools
     #[arg(long)]
-    pub(crate) prefix: Option<String>,
+    pub(crate) prefix: Option<catalog::setup::Prefix>,
     /// Its title
     #[arg(long)]
     pub(crate) title: Option<String>,

@@ -111,15 +111,20 @@ fn shown(place: &str, status: &Status) -> String {
     text
 }
 
+/// That tools of a server are held back, and what to do.
+pub(crate) fn held(tools: usize, server: &str) -> String {
+    let (tools, wait) = match tools {
+        1 => ("1 tool".to_owned(), "waits"),
+        tools => (format!("{tools} tools"), "wait"),
+    };
+    format!("{tools} {wait} for approval: dockmaster server approve {server}")
+}
+
 /// A server's instances and what happened to them.
 fn detail(server: &ServerStatus) -> String {
     let mut text = server.name.clone();
     if server.held > 0 {
-        _ = write!(
-            text,
-            "\n  {} tools wait for approval: dockmaster server approve {}",
-            server.held, server.name
-        );
+        _ = write!(text, "\n  {}", held(server.held, &server.name));
     }
     for instance in &server.instances {
         _ = write!(text, "\n  {}", instance_line(instance, server.memory_bytes));

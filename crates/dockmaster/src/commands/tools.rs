@@ -1,5 +1,6 @@
 //! `tools list`, `tools inspect` and `tools call`: the gateway's own tools, without a client in between.
 
+use std::fmt::Write as _;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -32,7 +33,8 @@ struct Tool {
 
 /// Lists what is listed to clients.
 pub(crate) async fn list(settings: &Settings, json: Json) -> Result<Exit> {
-    let (tools, _) = listed(settings, settings.config.docker.toolset).await?;
+    let listed = listed(settings, settings.config.docker.toolset).await?;
+    let tools = listed.tools;
     if json.json {
         output::json(&tools)?;
         return Ok(Exit::Done);
@@ -44,6 +46,9 @@ pub(crate) async fn list(settings: &Settings, json: Json) -> Result<Exit> {
         rows.push([tool.name, first.to_owned()]);
     }
     output::line(&output::columns(["TOOL", "WHAT IT DOES"], &rows))?;
+    for (server, tools) in listed.held {
+        output::note(&super::gateway::held(tools, &server))?;
+    }
     Ok(Exit::Done)
 }
 
@@ -183,34 +188,52 @@ async fn definition(settings: &Settings, name: &str) -> Result<(Option<Raw>, Str
     let own = docker_server::describe::canonical(name).unwrap_or_else(|| name.to_owned());
     let mut silent = String::new();
     for toolset in [Toolset::Full, Toolset::Compact] {
-        let (tools, unsaid) = listed(settings, toolset).await?;
-        for tool in tools {
+        let listed = listed(settings, toolset).await?;
+        for tool in listed.tools {
             if parse(&tool)?.name == own {
                 return Ok((Some(tool), String::new()));
             }
         }
-        silent = unsaid;
+        silent = listed.silent;
     }
     Ok((None, silent))
 }
 
-/// The tools, and which servers did not say theirs, as it is put behind an error.
-async fn listed(settings: &Settings, toolset: Toolset) -> Result<(Vec<Raw>, String)> {
+/// What is listed to clients, and what is not.
+struct Listed {
+    tools: Vec<Raw>,
+    /// Which servers did not say theirs, and where some are held back, as it is put behind an error.
+    silent: String,
+    /// By server, how many tools wait to be approved.
+    held: Vec<(String, usize)>,
+}
+
+async fn listed(settings: &Settings, toolset: Toolset) -> Result<Listed> {
     let house = open(settings, toolset).await?;
     let principal: Principal = assemble::local_principal(settings);
     let tools = house.gateway.tools(&principal).await;
-    let servers = house.gateway.status().servers.into_iter();
-    let silent = servers.filter_map(|server| {
-        let why = server.last_error.filter(|_| server.tools == 0)?;
-        let why = base::text::cut(&base::text::clean(&why), 300).to_owned();
-        Some(format!(
-            "\n  server {}, which may have it, does not work: {why}",
-            server.name
-        ))
-    });
-    let silent = silent.collect();
+    let mut silent = String::new();
+    let mut held = Vec::new();
+    for server in house.gateway.status().servers {
+        if server.held > 0 {
+            _ = write!(silent, "\n  {}", super::gateway::held(server.held, &server.name));
+            held.push((server.name, server.held));
+        } else if let Some(why) = server.last_error.filter(|_| server.tools == 0) {
+            let why = base::text::clean(&why);
+            let why = base::text::cut(&why, 300);
+            _ = write!(
+                silent,
+                "\n  server {}, which may have it, does not work: {why}",
+                server.name
+            );
+        }
+    }
     house.close().await;
-    Ok((tools.map_err(|error| anyhow::anyhow!("{error}"))?, silent))
+    Ok(Listed {
+        tools: tools.map_err(|error| anyhow::anyhow!("{error}"))?,
+        silent,
+        held,
+    })
 }
 
 async fn open(settings: &Settings, toolset: Toolset) -> Result<House> {

@@ -89,7 +89,7 @@ impl Fleet {
                     } else {
                         self.client.clone()
                     },
-                    limits: gateway::RemoteLimits::default(),
+                    limits: gateway::RemoteLimits::of_messages(self.answer_size),
                     speaks_for: None,
                 };
                 Ok(remote.link()?)

@@ -33,6 +33,7 @@ pub(crate) use self::contained::Somewhere;
 pub(crate) use self::notes::Notes;
 use self::plans::known_optional;
 pub(crate) use self::plans::{Enabled, PIN, VERSION, around, enabled, known_secrets, list};
+use crate::assemble;
 use crate::bridges::parcel::Parcel;
 use crate::bridges::ways::Ways;
 use crate::env::Var;
@@ -51,6 +52,8 @@ pub(crate) struct Fleet {
     logs: Logs,
     client: fetch::Client,
     refusals: Refusals,
+    /// Most bytes of one message from a server.
+    answer_size: usize,
     /// What is switched on and placed on other hosts, as bridges have to know it.
     placed: RwLock<Vec<(Plan, Notes)>>,
 }
@@ -164,6 +167,7 @@ impl Fleet {
                 ..fetch::Options::default()
             }),
             refusals,
+            answer_size: assemble::bytes(settings.config.gateway.answer_size),
         })
     }
 

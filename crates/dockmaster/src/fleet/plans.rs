@@ -49,6 +49,7 @@ pub(crate) fn around(settings: &Settings, store: &Store, profile: &str) -> Resul
     Ok(Around {
         profile: profile.to_owned(),
         roots: placed::roots(guard),
+        is_sensitive: engine::guard::is_sensitive,
         labels: settings.config.hosts.local.labels.clone(),
         is_read_only: settings.config.hosts.local.mode == Mode::ReadOnly,
         others: placed::others(settings),

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use base::Span;
 use base::names::ServerName;
+use base::{Size, Span};
 use catalog::Setup;
 use catalog::read::Own;
 use catalog::setup::Memory;
@@ -86,6 +87,13 @@ pub(crate) struct Gateway {
     pub(crate) profile: String,
     pub(crate) call_timeout: Span,
     pub(crate) confirm_timeout: Span,
+    #[serde(deserialize_with = "message_size")]
+    pub(crate) message_size: Size,
+    #[serde(deserialize_with = "message_size")]
+    pub(crate) answer_size: Size,
+    pub(crate) sessions: NonZeroUsize,
+    pub(crate) session_idle: Span,
+    pub(crate) events: NonZeroUsize,
 }
 
 impl Default for Gateway {
@@ -100,6 +108,11 @@ impl Default for Gateway {
             profile: "default".to_owned(),
             call_timeout: Span::seconds(15 * 60),
             confirm_timeout: Span::seconds(5 * 60),
+            message_size: Size(4 << 20),
+            answer_size: Size(64 << 20),
+            sessions: NonZeroUsize::MIN.saturating_add(999),
+            session_idle: Span::seconds(30 * 60),
+            events: NonZeroUsize::MIN.saturating_add(255),
         }
     }
 }
@@ -269,6 +282,15 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpAddr, D::Erro
             "{text:?} is not an IP address; for this machine alone write 127.0.0.1"
         ))
     })
+}
+
+/// The most bytes of a message: what no client or server gets by without, to what this process can hold several of.
+fn message_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
+    let size = Size::deserialize(deserializer)?;
+    if !(64 << 10..=1 << 30).contains(&size.0) {
+        return Err(de::Error::custom(format!("{size} is not from 64 KiB to 1 GiB")));
+    }
+    Ok(size)
 }
 
 /// Reads what is written as text, with the type's own message when it can't.

@@ -247,6 +247,9 @@ impl Walk<'_> {
     }
 }
 
+/// So many keys of a table are named beside one that is unknown.
+const SHOWN: usize = 30;
+
 fn unknown(path: &[&str], table: &[&str]) -> String {
     let name = path.last().copied().unwrap_or_default();
     let shown = path.join(".");
@@ -260,7 +263,11 @@ fn unknown(path: &[&str], table: &[&str]) -> String {
     if let Some(home) = elsewhere {
         return format!("unknown key `{shown}`; `{name}` belongs under [{home}]");
     }
-    let known: Vec<_> = table::children(table).take(12).collect();
+    let mut known: Vec<_> = table::children(table).take(SHOWN + 1).collect();
+    if known.len() > SHOWN {
+        known.truncate(SHOWN);
+        known.push("…");
+    }
     let place = if table.is_empty() {
         "the file".to_owned()
     } else {

@@ -32,7 +32,7 @@ fn unknown_keys_are_errors_with_what_was_meant() {
     insta::assert_snapshot!(faults("[audit]\nxyz = 1\n"), @"config.toml:2: unknown key `audit.xyz`; [audit] has: file");
     insta::assert_snapshot!(faults("port = 8811\n"), @"config.toml:1: unknown key `port`; `port` belongs under [gateway]");
     insta::assert_snapshot!(faults("gateway = 1\n"), @"config.toml:1: `gateway` is a table: write [gateway], and its keys below");
-    insta::assert_snapshot!(faults("[gateway]\n\"a\\u001b[31m\\n\" = 1\n"), @"config.toml:2: unknown key `gateway.a `; [gateway] has: transport, host, port, hosts, origins, sse, profile, call_timeout, confirm_timeout");
+    insta::assert_snapshot!(faults("[gateway]\n\"a\\u001b[31m\\n\" = 1\n"), @"config.toml:2: unknown key `gateway.a `; [gateway] has: transport, host, port, hosts, origins, sse, profile, call_timeout, confirm_timeout, message_size, answer_size, sessions, session_idle, events");
 }
 
 #[test]
@@ -41,6 +41,9 @@ fn wrong_values_are_errors_with_their_line() {
     insta::assert_snapshot!(faults("[gateway]\nport = 70000\n"), @"config.toml:2: `gateway.port`: invalid value: integer `70000`, expected a number up to 65535");
     insta::assert_snapshot!(faults("[gateway]\nhost = 'localhost'\n"), @r#"config.toml:2: `gateway.host`: "localhost" is not an IP address; for this machine alone write 127.0.0.1"#);
     insta::assert_snapshot!(faults("[gateway]\ncall_timeout = '5 parsecs'\n"), @r#"config.toml:2: `gateway.call_timeout`: "5 parsecs" is not a length of time; write a number of seconds, or a number with ms, s, m, h or d, such as "15m""#);
+    insta::assert_snapshot!(faults("[gateway]\nmessage_size = '1KiB'\n"), @"config.toml:2: `gateway.message_size`: 1 KiB is not from 64 KiB to 1 GiB");
+    insta::assert_snapshot!(faults("[gateway]\nanswer_size = 'much'\n"), @r#"config.toml:2: `gateway.answer_size`: "much" is no number of bytes; the units are k, m, g and t"#);
+    insta::assert_snapshot!(faults("[gateway]\nsessions = 0\n"), @"config.toml:2: `gateway.sessions`: invalid value: integer `0`, expected a nonzero usize");
     insta::assert_snapshot!(faults("[gateway]\ntransport = 'sse'\n"), @"config.toml:2: `gateway.transport`: unknown variant `sse`, expected `stdio` or `http`");
     insta::assert_snapshot!(faults("[policy]\ndeny = ['docker']\n"), @r#"config.toml:2: `policy.deny`: "docker" names no server and tool; write "server/tool", for all tools of a server "server/*""#);
     insta::assert_snapshot!(faults("[docker]\ntoolset = 'all'\n"), @r#"config.toml:2: `docker.toolset`: "all" is not a toolset: use standard, compact or full"#);

@@ -138,7 +138,7 @@ async fn a_catalog_is_taken_in_from_a_registry_and_read_again() {
             &registry,
             &["catalog", "import", &place, "--name", "team"]
         ),
-        "exit 0\n| imported team: 1 servers\n"
+        "exit 0\n| imported team: 1 server\n"
     );
     let other = format!("oci://{}/team/other:1", registry.authority());
     let wrong = dockmaster.run(&["catalog", "import", &other]);
@@ -182,7 +182,7 @@ async fn a_set_up_of_docker_mcp_knows_catalogs_of_a_registry() {
     let imported = transcript(&dockmaster, &registry, &["import", "docker-mcp", "--catalogs"]);
     assert!(
         imported.starts_with(
-            "exit 0\n| imported team: 1 servers\n| server one: switched on in the profile default\n"
+            "exit 0\n| imported team: 1 server\n| server one: switched on in the profile default\n"
         ),
         "{imported}"
     );

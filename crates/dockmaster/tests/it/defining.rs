@@ -172,9 +172,15 @@ async fn what_was_added_and_switched_on_answers() {
     assert!(
         asked
             .stderr()
-            .contains("other is defined, and nothing else was done"),
+            .contains("other was neither defined nor switched on: there is no terminal to agree at"),
         "{}",
         asked.transcript()
+    );
+    let shown = dockmaster.run(&["config", "show"]);
+    assert!(
+        !shown.stdout().contains("servers.other"),
+        "{}",
+        shown.transcript()
     );
 
     let client = dockmaster.client(&[]);

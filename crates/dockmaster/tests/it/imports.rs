@@ -116,7 +116,7 @@ fn what_a_catalog_that_comes_along_asks_for_is_agreed_to_as_well() {
     let imported = dockmaster.run(&["import", "docker-mcp", "--catalogs", "--yes"]);
     insta::assert_snapshot!(imported.transcript(), @"
     exit 0
-    | imported team: 1 servers
+    | imported team: 1 server
     | server keeper: switched on in the profile default
     ! what would be switched on asks for:
     !   keeper: keeps data in the volume kept (at /data)

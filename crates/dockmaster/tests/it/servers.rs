@@ -1,5 +1,6 @@
 //! Servers beside the built-in one: switched on by commands, run in containers, called by clients.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -287,7 +288,7 @@ async fn tools_that_are_a_container_for_each_call() {
     let imported = dockmaster.run(&["catalog", "import", path.to_str().unwrap()]);
     insta::assert_snapshot!(imported.transcript(), @"
     exit 0
-    | imported mine: 1 servers
+    | imported mine: 1 server
     ");
     let found = dockmaster.run(&["catalog", "search", "says"]);
     assert!(found.stdout().contains("shell"), "{}", found.transcript());
@@ -314,6 +315,112 @@ async fn tools_that_are_a_container_for_each_call() {
     client.close().await;
     gone("shell").await;
     folder.finish().await;
+}
+
+/// A `server.yaml`, a `server.json` and pages of a registry, each as it is found out there.
+#[test]
+fn single_servers_and_registries_are_taken_in() {
+    let dockmaster = Dockmaster::new();
+    let home = dockmaster.home();
+    let write = |path: &str, text: &str| {
+        let path = home.join(path);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let server_json = |name: &str| {
+        json!({
+            "name": format!("io.example/{name}"), "description": "Says things", "version": "1.0.0",
+            "packages": [{
+                "registryType": "oci", "identifier": "docker.io/example/says:1.0.0", "transport": {"type": "stdio"},
+            }],
+        })
+    };
+    let yaml =
+        "name: talker\nimage: example/talker:1\ntype: server\nabout:\n  title: T\n  description: Talks.\n";
+    let talker = write("talker/server.yaml", yaml);
+    let says = write("says/server.json", &server_json("says").to_string());
+    write("alone/server.json", &server_json("alone").to_string());
+    let odd = write("odd/definition.yaml", &yaml.replace("talker", "odd"));
+
+    // A registry of two pages, at an address of this machine.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let registry = format!("http://{}/v0.1/servers", listener.local_addr().unwrap());
+    let pages = [
+        ("GET /v0.1/servers ", "one", json!({"nextCursor": "a/b c"})),
+        ("GET /v0.1/servers?cursor=a%2Fb%20c ", "two", json!({})),
+    ];
+    let pages = pages.map(|(asked, name, metadata)| {
+        let page = json!({"servers": [{"server": server_json(name)}], "metadata": metadata});
+        (asked, page.to_string())
+    });
+    let served = std::thread::spawn(move || {
+        for (asked, page) in pages {
+            let (stream, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(stream);
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                reader.read_line(&mut head).unwrap();
+            }
+            assert!(head.starts_with(asked), "{head}");
+            let length = page.len();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{page}"
+            );
+            reader.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+    });
+
+    for (source, told, catalog, server) in [
+        (talker.as_str(), "imported talker: 1 server", "talker", "talker"),
+        (
+            talker.trim_end_matches("/server.yaml"),
+            "there is a catalog talker already",
+            "talker",
+            "talker",
+        ),
+        (&says, "imported says: 1 server", "says", "io.example.says"),
+        (
+            home.join("alone").to_str().unwrap(),
+            "imported alone: 1 server",
+            "alone",
+            "io.example.alone",
+        ),
+        (&odd, "imported definition: 1 server", "definition", "odd"),
+        (
+            &registry,
+            "imported servers: 2 servers",
+            "servers",
+            "io.example.two",
+        ),
+    ] {
+        let taken = dockmaster.run(&["catalog", "import", source]);
+        assert!(taken.transcript().contains(told), "{}", taken.transcript());
+        let shown = dockmaster.run(&["catalog", "show", catalog]);
+        assert!(shown.stdout().contains(server), "{}", shown.transcript());
+    }
+    served.join().unwrap();
+    let plan = dockmaster.run(&["server", "inspect", "talker", "--plan"]);
+    assert!(
+        plan.stdout().contains("example/talker:1"),
+        "{}",
+        plan.transcript()
+    );
+
+    // Read again from where they came.
+    fs_err::write(&talker, yaml.replace("talker:1", "talker:2")).unwrap();
+    let updated = dockmaster.run(&["catalog", "update", "talker"]);
+    assert!(updated.stdout().contains("~ talker"), "{}", updated.transcript());
+    let empty = home.join("empty");
+    fs_err::create_dir_all(&empty).unwrap();
+    let refused = dockmaster.run(&["catalog", "import", empty.to_str().unwrap()]);
+    assert!(
+        refused
+            .stderr()
+            .contains("has no server.yaml or server.json in it"),
+        "{}",
+        refused.transcript()
+    );
 }
 
 #[test]

@@ -329,7 +329,27 @@ async fn an_argument_of_ten_megabytes_is_an_error_and_no_more() {
     ];
     let refused = client.exchange("POST", &headers, &message).await;
     assert_eq!(refused.status, 413, "{}", refused.body);
+    assert!(
+        refused.body.contains("`gateway.message_size`"),
+        "{}",
+        refused.body
+    );
     client.call("list_containers", json!({})).await.ok();
+
+    // Where the owner wants it, it is taken.
+    let (_stdio, client, web) = both("[gateway]\nmessage_size = '16MiB'\n").await;
+    client.initialize(ELICITATION).await;
+    let of_web = web.client();
+    of_web.initialize(ELICITATION).await;
+    for client in [client, of_web] {
+        let answer = client
+            .call("list_containers", json!({"filters": "x".repeat(10 << 20)}))
+            .await;
+        assert!(
+            answer.is_error(),
+            "it reached the tool, which wants no text there"
+        );
+    }
 }
 
 /// The daemon dies while it answers: the call fails with what may have happened, and the next call is served.

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
-pub use host_path::Access;
+pub use host_path::{Access, is_sensitive};
 pub use judge::bridge::{LABEL as BRIDGE_LABEL, NAME as BRIDGE_NAME};
 pub use lookup::{Answer, Lookup, LookupError, Object};
 pub use mode::{Effect, Mode};

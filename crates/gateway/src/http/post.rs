@@ -77,7 +77,7 @@ pub(super) async fn content_of(body: Incoming, limits: &Limits) -> Result<Bytes,
     match timeout(limits.receive, receive(body, most)).await {
         Ok(Ok(Received::Whole(content))) => Ok(content),
         Ok(Ok(Received::TooLong(id))) => {
-            let reason = format!("at most {most} bytes are accepted");
+            let reason = format!("at most {most} bytes are accepted (`gateway.message_size`)");
             Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, reason).to(id))
         }
         Ok(Err(error)) => Err(Refused::new(

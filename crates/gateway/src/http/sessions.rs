@@ -104,7 +104,7 @@ impl Sessions {
             let Some(idlest) = idlest.map(|(id, _)| id.clone()) else {
                 return Err(Refused::new(
                     StatusCode::SERVICE_UNAVAILABLE,
-                    "too many sessions are open and at work; end one, or try again later",
+                    "too many sessions are open and at work; end one, try again later, or raise `gateway.sessions`",
                 ));
             };
             if let Some(ended) = open.remove(&idlest) {

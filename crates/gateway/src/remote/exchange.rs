@@ -206,7 +206,7 @@ async fn receive(shared: &Shared, post: &Post, response: Response) -> Result<Rec
                 .map_err(|error| Failure::Cut(Some(error)))?;
             if body.len() > shared.remote.limits.message_bytes {
                 return Err(Failure::Content(format!(
-                    "sends a message of {} bytes; at most {} are accepted",
+                    "sends a message of {} bytes; at most {} are accepted (`gateway.answer_size`)",
                     body.len(),
                     shared.remote.limits.message_bytes
                 )));

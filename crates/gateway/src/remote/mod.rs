@@ -107,6 +107,19 @@ pub struct RemoteLimits {
     pub goodbye: Duration,
 }
 
+impl RemoteLimits {
+    /// The usual ones, but for messages of so many bytes.
+    #[must_use]
+    pub fn of_messages(bytes: usize) -> Self {
+        let usual = Self::default();
+        Self {
+            message_bytes: bytes,
+            stream_bytes: usual.stream_bytes.max(4 * bytes as u64),
+            ..usual
+        }
+    }
+}
+
 impl Default for RemoteLimits {
     /// 64 MiB, 256 MiB, 32 requests, 30 minutes, 30 s, 2 s.
     fn default() -> Self {

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -60,6 +60,8 @@ pub(super) struct Shared {
     pub(super) asks: OpenAsks,
     given_up: GivenUp,
     pub(super) dead: CancellationToken,
+    /// Why it was given up, where it is not the server that ended it.
+    pub(super) given_up_for: OnceLock<String>,
     /// A request has its answer, or is given up.
     pub(super) changed: Notify,
     /// The server has ended a subscription.
@@ -149,6 +151,11 @@ impl Connection {
         self.shared.dead.cancelled().await;
     }
 
+    /// Why it was given up, where it is not the server that ended it.
+    pub(super) fn given_up_for(&self) -> Option<&str> {
+        self.shared.given_up_for.get().map(String::as_str)
+    }
+
     /// Ends it: what waits for an answer gets none, and the server sees the end of its input.
     pub(super) fn close(&self) {
         self.shared.dead.cancel();
@@ -205,6 +212,7 @@ impl Connection {
             asks: OpenAsks::default(),
             given_up: GivenUp::default(),
             dead: CancellationToken::new(),
+            given_up_for: OnceLock::new(),
             changed: Notify::new(),
             cut: Notify::new(),
             asked_for_roots: AtomicBool::new(false),
@@ -443,6 +451,7 @@ impl Connection {
         let died = || NoAnswer::Died {
             server: server(),
             method: method.to_owned(),
+            why: None,
         };
         tokio::select! {
             // In this order: an answer that is there counts, even if something else happened meanwhile.

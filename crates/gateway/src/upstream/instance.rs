@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +30,8 @@ pub(crate) struct Instance {
     pub(super) emptied: Notify,
     pub(super) stop: CancellationToken,
     why: Mutex<Option<String>>,
+    /// How it has ended, once it has.
+    pub(super) ended: watch::Sender<Option<String>>,
 }
 
 /// For whom an instance is.
@@ -55,6 +57,7 @@ impl Instance {
             emptied: Notify::new(),
             stop: CancellationToken::new(),
             why: Mutex::default(),
+            ended: watch::Sender::default(),
         }
     }
 

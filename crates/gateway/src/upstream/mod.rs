@@ -128,13 +128,19 @@ pub(crate) enum NoAnswer {
     #[error("server {server} can't be started: {cause}")]
     Start { server: String, cause: String },
     #[error(
-        "server {server} ended while it worked on {method}; whether that took effect is not known. \
-         It is started again with the next call"
+        "server {server} ended while it worked on {method}{}; whether that took effect is not known. It is started \
+         again with the next call, and `dockmaster server logs {server}` may say more",
+        why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default()
     )]
-    Died { server: String, method: String },
+    Died {
+        server: String,
+        method: String,
+        /// Such as by which exit code, where that is known.
+        why: Option<String>,
+    },
     #[error(
-        "server {server} did not answer {method} within {} s; it was told to stop, but whether the call took \
-         effect is not known", after.as_secs()
+        "server {server} did not answer {method} within {} s{}; it was told to stop, but whether the call took \
+         effect is not known", after.as_secs(), bound(method)
     )]
     TimedOut {
         server: String,
@@ -156,6 +162,25 @@ pub(crate) enum NoAnswer {
     Cancelled,
     #[error("the gateway is stopping")]
     Stopping,
+}
+
+/// The setting that bounds a request of that method, as it is put behind the time.
+fn bound(method: &str) -> &'static str {
+    match method {
+        method::TOOLS_LIST
+        | method::PROMPTS_LIST
+        | method::RESOURCES_LIST
+        | method::TEMPLATES_LIST
+        | method::COMPLETE
+        | method::SUBSCRIBE
+        | method::UNSUBSCRIBE
+        | method::TASKS_GET
+        | method::TASKS_LIST
+        | method::TASKS_CANCEL
+        | method::PING => ", its `list_timeout`",
+        method if method.contains('/') => ", its `call_timeout`",
+        _ => "",
+    }
 }
 
 impl From<NoAnswer> for Fault {
@@ -442,7 +467,10 @@ impl Upstream {
         params: Object<'_>,
         sending: Sending<'_>,
     ) -> Result<Result<Raw, Raw>, NoAnswer> {
-        let answer = lease.request(method, params, sending).await;
+        let mut answer = lease.request(method, params, sending).await;
+        if let Err(NoAnswer::Died { why, .. }) = &mut answer {
+            *why = lease.end().await;
+        }
         match &answer {
             Ok(_) => lock(&self.circuit).worked(),
             Err(error @ (NoAnswer::Died { .. } | NoAnswer::TimedOut { .. })) => {

@@ -105,6 +105,14 @@ impl Lease {
         lock(&self.instance.owner).clone()
     }
 
+    /// How its instance has ended, without what it said; waits a moment until that is known.
+    pub(super) async fn end(&self) -> Option<String> {
+        let mut ended = self.instance.ended.subscribe();
+        let why = timeout(FOUND_DEAD, ended.wait_for(Option::is_some)).await;
+        let why = why.ok()?.ok()?.clone()?;
+        Some(super::circuit::without_words(&why).to_owned())
+    }
+
     pub(super) fn count_call(&self) {
         self.instance.calls.fetch_add(1, Ordering::Relaxed);
     }
@@ -350,7 +358,12 @@ impl Upstream {
             let limit = self.start_limit();
             let started = timeout(limit, self.start(owner)).await;
             let instance = started
-                .unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs())))
+                .unwrap_or_else(|_| {
+                    Err(format!(
+                        "no answer within {} s, its `start_timeout`",
+                        limit.as_secs()
+                    ))
+                })
                 .map_err(|why| Some((why, true)))?;
             Ok::<_, Option<(String, bool)>>((instance, place))
         };

@@ -56,11 +56,12 @@ impl Reader {
                 Ok(Some(Line::Whole(line))) => self.take(&line, None),
                 Ok(Some(Line::TooLong(bytes))) => {
                     // Whose answer it was can't be told, so all that wait are told that none will come.
-                    tracing::warn!(
-                        server = &*self.server,
-                        bytes,
-                        "a message over the limit; the connection is closed"
+                    let why = format!(
+                        "it sent a message of {}, more than `gateway.answer_size`",
+                        base::text::bytes(bytes as u64)
                     );
+                    tracing::warn!(server = &*self.server, "{why}");
+                    drop(self.shared.given_up_for.set(why));
                     break;
                 }
                 Ok(None) => break,

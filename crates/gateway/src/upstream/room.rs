@@ -59,7 +59,7 @@ impl Room {
     pub(super) async fn take(self: &Arc<Self>, bytes: u64) -> Result<Place, String> {
         if bytes > self.most_bytes {
             return Err(format!(
-                "it may use {} of memory, and all servers together at most {}; raise the bound or lower its own",
+                "it may use {} of memory, and all servers together at most {}; raise `instances.memory` or lower its own `memory`",
                 base::text::bytes(bytes),
                 base::text::bytes(self.most_bytes)
             ));
@@ -136,7 +136,7 @@ impl Room {
         };
         format!(
             "there is no room: {} instances of servers with {} of memory are at work, the bounds are {} and {most_bytes}. \
-             Try again when one has ended, or raise the bounds",
+             Try again when one has ended, or raise `instances.most` or `instances.memory`",
             tenants.by_number.len(),
             base::text::bytes(tenants.bytes),
             self.most,

@@ -42,9 +42,10 @@ impl Upstream {
         instance.close(&why);
         instance.connection.close();
         let key = instance.key();
+        let is_ours = is_expected || instance.connection.given_up_for().is_some();
         // An error means that the driver has ended, or that there is none.
         match timeout(LEAVING, fate).await {
-            Ok(Ok(Some(end))) if !is_expected => why = end,
+            Ok(Ok(Some(end))) if !is_ours => why = end,
             Ok(_) => {}
             Err(_) => tracing::warn!(
                 server = self.name,
@@ -58,6 +59,7 @@ impl Upstream {
             }
         }
         drop(place);
+        instance.ended.send_replace(Some(why.clone()));
         self.record(&key, if is_expected { What::Stopped } else { What::Died }, &why);
         if !is_expected {
             let was_useful =
@@ -109,7 +111,10 @@ impl Upstream {
                 () = instance.stop.cancelled() => {
                     return (true, instance.why().unwrap_or_else(|| "it was told to stop".to_owned()));
                 }
-                () = instance.connection.ended() => return (false, "it ended by itself".to_owned()),
+                () = instance.connection.ended() => {
+                    let why = instance.connection.given_up_for();
+                    return (false, why.unwrap_or("it ended by itself").to_owned());
+                }
                 () = session_ended => return (true, "its session has ended".to_owned()),
                 () = self.retired.cancelled() => {
                     instance.shut();

@@ -48,7 +48,11 @@ async fn what_a_server_says_it_destroys_counts_as_that() {
         assert_eq!(answer.is_ok_and(|text| text == "used"), is_let, "{name}");
         // Where all may be called, a person is asked, and here is none.
         let answer = call(&full, "ann", name).await.unwrap_or_else(|error| error);
-        assert_eq!(!answer.contains("needs a person's yes"), is_let, "{name}: {answer}");
+        assert_eq!(
+            !answer.contains("needs a person's yes"),
+            is_let,
+            "{name}: {answer}"
+        );
     }
     for gateway in [careful, full] {
         assert!(gateway.shutdown(DEADLINE).await);

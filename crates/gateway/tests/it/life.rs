@@ -35,17 +35,21 @@ async fn a_bad_server_harms_only_itself() {
         (
             Mode::Hangs,
             false,
-            "server bad can't be started: no answer within 3 s",
+            "server bad can't be started: no answer within 3 s, its `start_timeout`",
         ),
         (Mode::Exits, false, "ended while it worked on initialize"),
-        (Mode::Floods, false, "no answer within 3 s"),
+        (Mode::Floods, false, "no answer within 3 s, its `start_timeout`"),
         (
             Mode::Mute,
             true,
             "server bad did not answer tools/call within 3 s",
         ),
         (Mode::Dies, true, "server bad ended while it worked on tools/call"),
-        (Mode::Huge, true, "server bad ended while it worked on tools/call"),
+        (
+            Mode::Huge,
+            true,
+            "server bad ended while it worked on tools/call (it sent a message of ",
+        ),
         (Mode::Twins, true, "used"),
         (Mode::Restless, true, "used"),
     ] {
@@ -128,7 +132,7 @@ async fn waiting_calls_share_a_start_and_its_error() {
     for answer in futures_util::future::join_all(calls).await {
         assert_eq!(
             answer.unwrap_err(),
-            "server bot can't be started: no answer within 3 s"
+            "server bot can't be started: no answer within 3 s, its `start_timeout`"
         );
     }
     assert_eq!(bot.starts(), 2);

@@ -225,11 +225,23 @@ fn refused(error: &EngineError) -> Answer {
             StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             message.clone(),
         ),
-        EngineError::Refused(refusal) => (StatusCode::FORBIDDEN, refusal.to_string()),
+        EngineError::Refused(refusal) => {
+            let mut refusal = refusal.clone();
+            refusal.allow = refusal.allow.filter(|line| holds_here(line));
+            (StatusCode::FORBIDDEN, refusal.to_string())
+        }
         EngineError::Request { .. } | EngineError::Name(_) => (StatusCode::BAD_REQUEST, error.to_string()),
         other => (StatusCode::BAD_GATEWAY, other.to_string()),
     };
     message(status, &text)
+}
+
+/// Whether a line of the user's policy, `[hosts.local.guard] key = value`, is among those that the guard of a socket
+/// takes over ([`guards::of_socket`](crate::guards::of_socket)). No other would help.
+fn holds_here(line: &str) -> bool {
+    let pair = line.split_once("] ").map_or(line, |(_, pair)| pair);
+    let key = pair.split_once(" =").map_or(pair, |(key, _)| key);
+    matches!(key, "mode" | "registries" | "build")
 }
 
 /// An error as the Engine API says it.
@@ -250,6 +262,21 @@ fn text(text: String) -> BoxBody<Bytes, hyper::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_keys_that_help_are_named() {
+        for (line, helps) in [
+            ("[hosts.local.guard] privileged = true", false),
+            ("[hosts.local.guard] registries = [\"a/*\"]", true),
+            ("registries = [\"a/*\"]", true),
+            ("[hosts.\"a.b\"] mode = \"guarded\"", true),
+            ("[hosts.local.guard] build = true", true),
+            ("[hosts.local.guard] build_outputs = true", false),
+            ("label = \"dockmaster.made-by=x\"", false),
+        ] {
+            assert_eq!(holds_here(line), helps, "{line}");
+        }
+    }
 
     #[test]
     fn versions_are_split_off() {

@@ -91,7 +91,9 @@ impl Arrival {
         })?;
         edit.save()?;
         self.imported.keep(store, name)?;
-        output::line(&format!("imported {name}: {} servers", catalog.entries.len()))?;
+        let servers = catalog.entries.len();
+        let plural = if servers == 1 { "" } else { "s" };
+        output::line(&format!("imported {name}: {servers} server{plural}"))?;
         for fault in &catalog.faults {
             output::note(&format!("left out: {fault}"))?;
         }
@@ -114,9 +116,17 @@ impl Arrival {
     }
 }
 
-/// The last part of a path or URL, without its extension.
+/// The last part of a path or URL, without its extension; of `weather/server.json` the part before, as every one is
+/// called so.
 fn stem(source: &str) -> String {
-    let last = source.trim_end_matches('/').rsplit('/').next().unwrap_or(source);
+    let source = source.split(['?', '#']).next().unwrap_or(source);
+    let source = source.trim_end_matches('/');
+    let own = ["/server.json", "/server.yaml"].iter();
+    let source = own
+        .filter_map(|name| source.strip_suffix(name))
+        .next()
+        .unwrap_or(source);
+    let last = source.rsplit('/').next().unwrap_or(source);
     last.split(['.', ':', '@']).next().unwrap_or(last).to_owned()
 }
 
@@ -130,8 +140,11 @@ async fn fetch_catalog(settings: &Settings, source: &str) -> Result<Imported> {
         let path = Path::new(source);
         return Imported::from_path(path).with_context(|| format!("can't read {source}"));
     }
+    // It may be on a private network, as it is the user who names it.
     let client = fetch::Client::new(fetch::Options {
         user_agent: concat!("dockmaster/", env!("CARGO_PKG_VERSION")).to_owned(),
+        addresses: fetch::Addresses::Private,
+        plain: fetch::Plain::Loopback,
         ..fetch::Options::default()
     });
     let get = async |url: &str| -> Result<String> {

@@ -11,6 +11,7 @@ use store::Store;
 
 use super::{enable, indented};
 use crate::cli::Definition;
+use crate::commands::agreement::agree;
 use crate::commands::profile::put_table;
 use crate::exit::Exit;
 use crate::settings::Settings;
@@ -45,6 +46,11 @@ pub(super) async fn add(settings: &Settings, definition: &Definition) -> Result<
     let entry = read::own(&name, &own, tools.as_ref()).map_err(|fault| wrong(&fault.what))?;
     let asks = judge(settings, &store, definition.profile.profile.as_deref(), &entry)?;
 
+    if definition.enable && !definition.yes && !output::person_can_answer() {
+        // Nobody can agree to it, which is better known before anything is written.
+        let otherwise = format!("{name} was neither defined nor switched on");
+        agree(name.as_str(), &asks, false, &otherwise)?;
+    }
     write(settings, &name, &own)?;
     let done = if is_there { "is defined anew" } else { "is defined" };
     output::line(&format!(
@@ -68,7 +74,9 @@ pub(super) async fn add(settings: &Settings, definition: &Definition) -> Result<
         let servers = [name.to_string()];
         return enable::enable(&now, &servers, &[], None, definition.yes, &definition.profile)
             .await
-            .with_context(|| format!("{name} is defined, and nothing else was done"));
+            .with_context(|| {
+                format!("{name} is defined; once what is wrong is mended: dockmaster server enable {name}")
+            });
     }
     if !asks.is_empty() {
         output::note(&format!("it will ask for:\n{}", indented(&asks.join("\n"))))?;

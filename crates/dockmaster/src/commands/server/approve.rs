@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use gateway::Held;
 use serde_json::Value;
 
+use super::trial::counted;
 use crate::assemble;
 use crate::exit::Exit;
 use crate::output;
@@ -38,7 +39,7 @@ pub(super) async fn approve(settings: &Settings, server: &str, tools: &[String],
             output::line(&difference(held))?;
         }
         if !yes {
-            match output::agree(&format!("Approve {} tools?", wanted.len()))? {
+            match output::agree(&format!("Approve {}?", counted(wanted.len())))? {
                 Some(true) => {}
                 Some(false) => return Ok(Exit::Refused),
                 None => {
@@ -50,7 +51,7 @@ pub(super) async fn approve(settings: &Settings, server: &str, tools: &[String],
         let names: Vec<_> = wanted.iter().map(|held| held.tool.clone()).collect();
         let only = (!tools.is_empty()).then_some(names.as_slice());
         house.gateway.approve(&principal, server, only).await?;
-        output::line(&format!("approved {} tools of {server}", names.len()))?;
+        output::line(&format!("approved {} of {server}", counted(names.len())))?;
         Ok::<_, anyhow::Error>(Exit::Done)
     }
     .await;

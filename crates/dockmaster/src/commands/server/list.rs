@@ -126,7 +126,13 @@ fn cells(row: &Row, live: &[(&Told, &ServerStatus)]) -> [String; 4] {
     let liveliest = order
         .into_iter()
         .find(|state| states().any(|server| server.state == *state));
-    cells(liveliest.map_or("ready", shown::word), &row.about)
+    let held = states().map(|server| server.held).max().unwrap_or_default();
+    let about = if held > 0 {
+        shown::held(held, &row.name)
+    } else {
+        row.about.clone()
+    };
+    cells(liveliest.map_or("ready", shown::word), &about)
 }
 
 fn record(row: &Row, live: &[(&Told, &ServerStatus)]) -> serde_json::Value {

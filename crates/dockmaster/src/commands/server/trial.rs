@@ -103,8 +103,13 @@ pub(super) async fn test(settings: &Settings, server: &str, profile: &InProfile,
         None => Vec::new(),
     };
     let started = std::time::Instant::now();
-    let tools = house.gateway.tools(&assemble::local_principal(settings)).await;
+    let principal = assemble::local_principal(settings);
+    let tools = house.gateway.tools(&principal).await;
     let elapsed = started.elapsed();
+    let held = match &tools {
+        Ok(_) => house.gateway.held(&principal, name.as_str()).await?,
+        Err(_) => Vec::new(),
+    };
     house.close().await;
     let tools = match tools {
         Ok(tools) => tools,
@@ -127,7 +132,9 @@ pub(super) async fn test(settings: &Settings, server: &str, profile: &InProfile,
     let exit = if fails == 0 { Exit::Done } else { Exit::Failed };
     if json.json {
         let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        let mut told = json!({"server": name.as_str(), "milliseconds": milliseconds, "tools": names});
+        let held: Vec<_> = held.iter().map(|held| &held.tool).collect();
+        let mut told =
+            json!({"server": name.as_str(), "milliseconds": milliseconds, "tools": names, "held": held});
         if !checked.is_empty() {
             let one = |(tool, found): &(Tool, Result<String, String>)| json!({"tool": tool.name, "does": tool.kind(), "works": found.is_ok(), "found": found.as_ref().unwrap_or_else(|why| why)});
             told["checked"] = checked.iter().map(one).collect();
@@ -161,11 +168,32 @@ pub(super) async fn test(settings: &Settings, server: &str, profile: &InProfile,
         }
     } else {
         output::line(&format!(
-            "{name} works: started and listed {} tools in {:.1} s",
-            names.len(),
+            "{name} works: started and listed {} in {:.1} s",
+            counted(names.len() + held.len()),
             elapsed.as_secs_f64()
         ))?;
-        output::line(&indented(&names.join("\n")))?;
+        if !names.is_empty() {
+            output::line(&indented(&names.join("\n")))?;
+        }
+        if !held.is_empty() {
+            let held: Vec<_> = held
+                .iter()
+                .map(|held| base::text::clean(&held.tool).replace('\n', " "))
+                .collect();
+            output::line(&format!(
+                "of them {} held back until approved (`dockmaster server approve {name}`):\n{}",
+                if held.len() == 1 { "one is" } else { "these are" },
+                indented(&held.join("\n"))
+            ))?;
+        }
     }
     Ok(exit)
+}
+
+/// So many tools, in words.
+pub(super) fn counted(tools: usize) -> String {
+    match tools {
+        1 => "1 tool".to_owned(),
+        tools => format!("{tools} tools"),
+    }
 }

@@ -17,6 +17,13 @@ mod sensitive;
 
 use sensitive::{CREDENTIALS, HOME_MARKS, Relation, SOCKETS, Sensitive, alike, covers};
 
+/// Whether a path is refused for what its name says it is or holds, even beneath a root: a folder of the system, or of
+/// credentials. Nothing is looked up, so a link may lead to such a folder all the same.
+#[must_use]
+pub fn is_sensitive(path: &Path) -> bool {
+    sensitive::in_names(path).next().is_some()
+}
+
 /// What is wanted of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
