@@ -311,7 +311,15 @@ impl Gateway {
             let renewed = servers.into_iter().map(|server| {
                 match before.iter().position(|upstream| upstream.is_same_as(&server)) {
                     Some(at) => before.swap_remove(at),
-                    None => Arc::new(Upstream::new(server, Arc::clone(&core.around))),
+                    None => {
+                        let new = Upstream::new(server, Arc::clone(&core.around));
+                        // What happened to it happened, whatever it is from now on.
+                        let old = before.iter().find(|upstream| upstream.name == new.name);
+                        if let Some(old) = old {
+                            new.succeeds(old);
+                        }
+                        Arc::new(new)
+                    }
                 }
             });
             let renewed: Vec<_> = renewed.collect();

@@ -192,6 +192,14 @@ impl Core {
                 .named()
                 .filter(|(_, tool)| may_use(self, &peer.principal, tool));
             let near = nearest(name, seen.map(|(name, _)| name));
+            if let Some(server) = index.off(name) {
+                let server = &server.name;
+                let message = format!(
+                    "the tool {name:?} of server {server} is switched off: it is not among the `tools` of its table. A \
+                     person can switch it on: `dockmaster tools enable {server}/{name}`"
+                );
+                return Fault::new(code::INVALID_PARAMS, message);
+            }
             let mut message = format!("there is no tool {:?}", base::text::cut(name, 100));
             if !near.is_empty() {
                 message.push_str("; near it: ");

@@ -78,6 +78,8 @@ pub(crate) struct Index {
     by_name: HashMap<String, usize>,
     /// Tools that wait to be approved, by exposed name.
     held: HashMap<String, Place>,
+    /// Tools that their server's set-up leaves out, by their own names: that server.
+    off: HashMap<String, Arc<Upstream>>,
     prompts: Vec<Raw>,
     by_prompt: HashMap<String, Place>,
     resources: Vec<Raw>,
@@ -106,6 +108,11 @@ impl Index {
     /// A tool that waits to be approved.
     pub(crate) fn held(&self, exposed: &str) -> Option<&Place> {
         self.held.get(exposed)
+    }
+
+    /// The server that has a tool of that name which its set-up leaves out.
+    pub(crate) fn off(&self, own: &str) -> Option<&Arc<Upstream>> {
+        self.off.get(own)
     }
 
     pub(crate) fn has_held(&self) -> bool {
@@ -232,6 +239,7 @@ fn make(servers: &[(Arc<Upstream>, Arc<Known>)]) -> Index {
 }
 
 fn add_tools(index: &mut Index, servers: &[(Arc<Upstream>, Arc<Known>)]) {
+    let off = &mut index.off;
     let named: Vec<Vec<(String, Option<&Raw>)>> = servers
         .iter()
         .map(|(upstream, known)| {
@@ -240,7 +248,13 @@ fn add_tools(index: &mut Index, servers: &[(Arc<Upstream>, Arc<Known>)]) {
             let listed: HashSet<String> = tools.iter().map(|(name, _)| name.clone()).collect();
             let held = known.held.keys().filter(|name| !listed.contains(*name));
             tools.extend(held.map(|name| (name.clone(), None)));
-            tools.retain(|(name, _)| upstream.permits(name));
+            tools.retain(|(name, _)| {
+                let is_permitted = upstream.permits(name);
+                if !is_permitted {
+                    off.insert(name.clone(), Arc::clone(upstream));
+                }
+                is_permitted
+            });
             tools
         })
         .collect();

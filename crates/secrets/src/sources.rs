@@ -73,6 +73,19 @@ impl Sources {
         Ok(None)
     }
 
+    /// The first source that has a value, by name: the one that counts.
+    ///
+    /// # Errors
+    /// As for [`Sources::get`].
+    pub async fn counts(&self, name: &SecretName) -> Result<Option<String>, Error> {
+        for source in &self.0 {
+            if source.get(name).await?.is_some() {
+                return Ok(Some(source.place()));
+            }
+        }
+        Ok(None)
+    }
+
     /// The value.
     ///
     /// # Errors

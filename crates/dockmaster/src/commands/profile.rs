@@ -33,7 +33,7 @@ pub(crate) async fn run(settings: &Settings, command: Profile) -> Result<Exit> {
     let used = &settings.config.gateway.profile;
     let changes = matches!(
         command,
-        Profile::Use { .. } | Profile::Remove { .. } | Profile::Pull { .. } | Profile::Import { .. }
+        Profile::Remove { .. } | Profile::Pull { .. } | Profile::Import { .. }
     );
     match command {
         Profile::List(json) => {
@@ -77,14 +77,18 @@ pub(crate) async fn run(settings: &Settings, command: Profile) -> Result<Exit> {
             let mut edit = settings.edit()?;
             edit.set(&["gateway", "profile"], name.as_str())?;
             edit.save()?;
-            output::line(&format!("{name} is used from now on"))?;
+            output::line(&format!("{name} is used by gateways that start from now on"))?;
+            output::note("one that runs keeps the profile that it was started with")?;
         }
         Profile::Remove { name } => {
             known(settings, &name)?;
             if name == *used {
-                bail!(
-                    "{name} is the profile that is used; `dockmaster profile use {DEFAULT}`, or another one, before"
-                );
+                let other = profiles.keys().find(|other| **other != name);
+                let other = other.map_or(DEFAULT, String::as_str);
+                if other == name {
+                    bail!("{name} is the profile that is used, and there is no other that could be");
+                }
+                bail!("{name} is the profile that is used; `dockmaster profile use {other}` before");
             }
             let mut edit = settings.edit()?;
             edit.remove(&["profiles", &name]);

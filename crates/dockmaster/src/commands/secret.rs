@@ -21,6 +21,15 @@ pub(crate) async fn run(settings: &Settings, command: Secret) -> Result<Exit> {
             let value = value(&name)?;
             let place = sources.set(&name, &value).await?;
             output::line(&format!("stored {name} in {place}"))?;
+            match sources.counts(&name).await {
+                Ok(Some(first)) if first != place => output::note(&format!(
+                    "{first} comes before it in `secrets.sources` and has {name} too: that value counts, not this one"
+                ))?,
+                Ok(_) => {}
+                Err(fault) => output::note(&format!(
+                    "whether a source before it has {name} too is not known: {fault}"
+                ))?,
+            }
             taken_over(settings).await?;
         }
         Secret::List(json) => {
@@ -64,7 +73,11 @@ pub(crate) async fn run(settings: &Settings, command: Secret) -> Result<Exit> {
                 None if removed.still_in.is_empty() => {
                     bail!("there is no secret {name}; `dockmaster secret list` lists them")
                 }
-                None => {}
+                None => bail!(
+                    "{name} was not removed: it is in {}, which {} only read; remove it there",
+                    removed.still_in.join(" and "),
+                    if removed.still_in.len() == 1 { "is" } else { "are" }
+                ),
             }
             for place in &removed.still_in {
                 output::note(&format!(

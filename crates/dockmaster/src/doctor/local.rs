@@ -9,6 +9,7 @@ use super::Check;
 use super::engine::space;
 use crate::clients;
 use crate::commands::status;
+use crate::keep;
 use crate::settings::Settings;
 use crate::token;
 
@@ -35,6 +36,7 @@ pub(super) fn configuration(settings: &Settings) -> Check {
 pub(super) async fn checks(settings: &Settings) -> Vec<Check> {
     let mut checks = vec![audit(settings).await];
     checks.extend(token_file(settings));
+    checks.extend(secrets(settings).await);
     checks.extend(space("state", &settings.folders.state));
     checks.push(gateway(settings).await);
     #[cfg(unix)]
@@ -91,6 +93,28 @@ fn token_file(settings: &Settings) -> Option<Check> {
         }
         Ok(Some(_)) => Some(Check::ok("token", token::place(settings))),
     }
+}
+
+/// The sources of secrets, each asked what it has.
+async fn secrets(settings: &Settings) -> Vec<Check> {
+    let sources = match keep::sources(settings) {
+        Ok(sources) => sources,
+        Err(error) => {
+            return vec![Check::fault(
+                "secrets",
+                format!("{error:#}"),
+                "mend `secrets.sources`",
+            )];
+        }
+    };
+    let faults = sources.list().await.faults;
+    if faults.is_empty() {
+        let places = sources.places().join(", then ");
+        return vec![Check::ok("secrets", format!("looked for in {places}"))];
+    }
+    let fix = "mend it, or take it out of `secrets.sources`; a server whose secret is looked for there does not start";
+    let warning = |fault: secrets::Error| Check::warning("secrets", fault.to_string(), fix);
+    faults.into_iter().map(warning).collect()
 }
 
 async fn gateway(settings: &Settings) -> Check {

@@ -19,10 +19,19 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
+    /// The table that it stands in.
+    fn table(&self) -> Option<String> {
+        table_of(&self.key).map(str::to_owned)
+    }
+
     /// Whether the value is words about it and no TOML.
     pub(crate) fn is_words(&self) -> bool {
         self.value.starts_with('(')
     }
+}
+
+fn table_of(key: &str) -> Option<&str> {
+    key.rsplit_once('.').map(|(table, _)| table)
 }
 
 /// For programs: the value as JSON has it, or `null` and words.
@@ -97,15 +106,18 @@ impl fmt::Display for Origin {
 impl Settings {
     /// Every value, in the order of the documentation; where the user chooses names, what the file has.
     pub(crate) fn shown(&self) -> Vec<Shown> {
+        let of_table = |table: &'static [Setting]| {
+            let is_of_names = table.first().is_some_and(|setting| setting.key.contains('*'));
+            if !is_of_names {
+                return table.iter().map(|setting| self.show(setting)).collect();
+            }
+            let mut shown: Vec<_> = table.iter().flat_map(|setting| self.written(setting)).collect();
+            shown.sort_by_key(Shown::table);
+            shown
+        };
         SETTINGS
-            .iter()
-            .flat_map(|setting| {
-                if setting.key.contains('*') {
-                    self.written(setting).collect()
-                } else {
-                    vec![self.show(setting)]
-                }
-            })
+            .chunk_by(|one, next| table_of(one.key) == table_of(next.key))
+            .flat_map(of_table)
             .chain(self.further_hosts())
             .collect()
     }
@@ -119,8 +131,7 @@ impl Settings {
             hosts.flat_map(|setting| self.written(setting).filter(|shown| shown.key != setting.key));
         let mut shown: Vec<_> = written.collect();
         // By table, as they would stand in a file; within one, in the order of the documentation.
-        let table = |shown: &Shown| shown.key.rsplit_once('.').map(|(table, _)| table.to_owned());
-        shown.sort_by_key(table);
+        shown.sort_by_key(Shown::table);
         shown.into_iter()
     }
 

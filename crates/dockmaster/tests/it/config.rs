@@ -30,6 +30,11 @@ fn config_show() {
     profile = "default"  # default
     call_timeout = "15m"  # default
     confirm_timeout = "5m"  # default
+    message_size = "4MiB"  # default
+    answer_size = "64MiB"  # default
+    sessions = 1000  # default
+    session_idle = "30m"  # default
+    events = 256  # default
 
     [policy]
     preset = "full"  # default
@@ -117,6 +122,25 @@ fn config_show() {
     };
     let (one, other) = (values(&configured), values(&again));
     assert_eq!(one[..one.len() - 1], other[..other.len() - 1]);
+}
+
+/// Each table stands once, however many of its kind there are.
+#[test]
+fn config_show_of_several_servers() {
+    let own = "image = 'i'\nargs = ['a']\nenv = { A = 'b' }\n";
+    let text = format!(
+        "[servers.one]\n{own}[servers.two]\n{own}[profiles.a.servers.one]\nwarm = 1\nenv = {{ A = 'b' }}\n[profiles.a]\nroots = []\n[profiles.b.servers.one]\nwarm = 1\nenv = {{ A = 'b' }}\n"
+    );
+    let shown = Dockmaster::new().configured(&text).run(&["config", "show"]);
+    let shown = shown.stdout();
+    let mut tables: Vec<_> = shown.lines().filter(|line| line.starts_with('[')).collect();
+    let all = tables.len();
+    tables.sort_unstable();
+    tables.dedup();
+    assert_eq!(tables.len(), all, "{shown}");
+    for table in ["[servers.one]", "[servers.two]", "[profiles.b.servers.one]"] {
+        assert!(tables.contains(&table), "{shown}");
+    }
 }
 
 /// For programs a value is JSON, and what is no value is words.

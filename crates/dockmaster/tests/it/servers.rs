@@ -503,6 +503,35 @@ async fn a_server_is_set_up_while_it_is_switched_on() {
 }
 
 #[test]
+fn secrets_that_an_earlier_source_hides() {
+    let dockmaster = Dockmaster::new();
+    let variable = ("DOCKMASTER_SECRET_MY_TOKEN", "from-the-environment");
+    let refused = dockmaster.run_with(&["secret", "remove", "my.token"], &[variable]);
+    assert_eq!(refused.code(), 1, "{}", refused.transcript());
+    assert!(
+        refused.stderr().contains(
+            "my.token was not removed: it is in the environment, which is only read; remove it there"
+        ),
+        "{}",
+        refused.transcript()
+    );
+    let value = dockmaster.home().join("value");
+    fs_err::write(&value, "stored-all-the-same").unwrap();
+    let stored = dockmaster
+        .command(&["secret", "set", "my.token"])
+        .env(variable.0, variable.1)
+        .stdin(fs_err::File::open(&value).unwrap().into_parts().0)
+        .output()
+        .unwrap();
+    assert!(stored.status.success(), "{stored:?}");
+    let told = String::from_utf8_lossy(&stored.stderr).into_owned();
+    assert!(
+        told.contains("comes before it in `secrets.sources` and has my.token too: that value counts"),
+        "{told}"
+    );
+}
+
+#[test]
 fn commands_that_find_nothing_say_what_to_do_next() {
     let dockmaster = Dockmaster::new().configured(
         "[servers.mine]\nimage = \"example/mine:1\"\nargs = [\"{{mine.greeting}}\"]\n\
@@ -539,6 +568,11 @@ fn commands_that_find_nothing_say_what_to_do_next() {
         // It need not be written anywhere.
         (&["profile", "use", "default"], 0, "default is used"),
         (&["profile", "remove", "work"], 0, "removed work"),
+        (
+            &["profile", "remove", "default"],
+            1,
+            "default is the profile that is used, and there is no other that could be",
+        ),
         (&["server", "test", "docker"], 1, "`dockmaster doctor`"),
         (&["server", "logs", "docker"], 1, "docker is built in"),
         (

@@ -180,6 +180,7 @@ fn doctor() {
         "clock",
         "guard",
         "audit",
+        "secrets",
         "gateway",
         "egress",
     ] {
@@ -215,6 +216,10 @@ fn doctor_finds_faults() {
     FAULT engine          DOCKER_HOST: "unix://relative" is not the address of a Docker Engine: a socket's path is absolute, with three slashes; write unix:///path/to/socket, tcp://host:port or ssh://user@host
                           -> say where it is, in DOCKER_HOST or under [hosts.local]
     "#);
+
+    let helpless = Dockmaster::new().configured("[secrets]\nsources = [\"helper:not-there\", \"file\"]\n");
+    let told = helpless.run(&["doctor"]).stdout();
+    assert!(told.contains("docker-credential-not-there"), "{told}");
 
     let loose = Dockmaster::new().configured("");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);

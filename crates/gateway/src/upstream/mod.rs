@@ -114,7 +114,7 @@ pub(crate) struct Upstream {
     asks: AtomicBool,
 }
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Record {
     starts: u64,
     calls: u64,

@@ -28,6 +28,15 @@ impl Upstream {
         tracing::debug!(server = self.name, "{key}: {what:?} {why}");
     }
 
+    /// Takes over what happened to the one in whose place it stands, but not that it failed: it is another one now.
+    pub(crate) fn succeeds(&self, before: &Self) {
+        let record = lock(&before.record).clone();
+        *lock(&self.record) = super::Record {
+            last_error: None,
+            ..record
+        };
+    }
+
     /// What went wrong last, if it did not start well since.
     pub(crate) fn last_error(&self) -> Option<String> {
         lock(&self.record).last_error.clone()

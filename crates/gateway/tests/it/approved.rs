@@ -288,12 +288,10 @@ async fn only_tools_that_the_configuration_names() {
     let gateway = gateway(vec![server], |_| {});
     assert_eq!(tools(&gateway).await, ["two"]);
     assert_eq!(call(&gateway, "ann", "two").await.as_deref(), Ok("used"));
-    assert!(
-        call(&gateway, "ann", "one")
-            .await
-            .unwrap_err()
-            .contains("there is no tool")
-    );
+    assert!(call(&gateway, "ann", "one").await.unwrap_err().contains(
+        "is switched off: it is not among the `tools` of its table. A person can switch it on: \
+                       `dockmaster tools enable bot/one`"
+    ));
     assert_eq!(bot.calls(), 1);
     assert!(gateway.shutdown(DEADLINE).await);
 }

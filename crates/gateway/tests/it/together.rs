@@ -301,6 +301,12 @@ async fn servers_come_and_go() {
         .await;
     client.notification("notifications/tools/list_changed").await;
     assert_eq!(tool_names(&client).await, ["new", "kept", "changed"]);
+    let status = gateway.status().servers;
+    let changed_one = status.iter().find(|server| server.name == "changed").unwrap();
+    assert!(
+        changed_one.starts > 0 && !changed_one.history.is_empty(),
+        "what happened to it before is not forgotten: {changed_one:?}"
+    );
     assert!(
         client
             .request("tools/call", json!({"name": "gone"}))

@@ -108,14 +108,21 @@ async fn changed(
         }
         (Change::Enable, Some(list)) => {
             let mut list = list.clone();
+            let is_new = |tool: &&&str| !list.iter().any(|known| known == **tool);
+            // Asked only where there is something to find out.
+            let all = match tools.iter().find(is_new) {
+                Some(_) => known(desk, found, setup).await.unwrap_or_default(),
+                None => Vec::new(),
+            };
             for tool in tools {
                 if list.iter().any(|known| known == tool) {
                     said.push(format!("{server}/{tool} is on already"));
                     continue;
                 }
-                if !entry.tools.is_empty() && !entry.tools.iter().any(|known| known.name == *tool) {
+                if !all.is_empty() && !all.iter().any(|known| known == tool) {
                     output::note(&format!(
-                        "note: the catalog knows of no tool {tool} of {server}; `dockmaster server test {server}` lists them"
+                        "note: {server} lists no tool {tool} now; it has {}",
+                        base::text::clean(&all.join(", "))
                     ))?;
                 }
                 list.push((*tool).to_owned());
