@@ -187,6 +187,7 @@ impl Spotter {
     /// escaped but control characters, `"`, `\`, `&` and what is not ASCII; see
     /// [`suspect::is_innocent_json`](crate::suspect::is_innocent_json).
     #[must_use]
+    #[inline(never)]
     pub fn may_be_in_json(&self, json: &str) -> bool {
         if self.is_empty() {
             return false;

@@ -71,6 +71,7 @@ fn beginnings() -> impl Iterator<Item = &'static str> {
 
 /// Whether no string of a JSON text can hold anything suspicious. `false` means: look into its strings.
 #[must_use]
+#[inline(never)]
 pub fn is_clean_json(json: &str) -> bool {
     has_plain_escapes(json) && !has_hidden(json) && !FINDER.finds(json)
 }
@@ -80,6 +81,7 @@ pub fn is_clean_json(json: &str) -> bool {
 ///
 /// [`Spotter::may_be_in_json`]: crate::Spotter::may_be_in_json
 #[must_use]
+#[inline(never)]
 pub fn is_innocent_json(json: &str) -> bool {
     has_plain_escapes(json) && !has_hidden(json) && !TRACES.detects(json)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use base::text::{cut, tokens};
 use serde_json::json;
-use wire::edit::{Object, Written, may_name};
+use wire::edit::{Object, Written, may_name, unescaped};
 use wire::{Fault, Raw, code, to_raw};
 
 use crate::caller::{Caller, Length};
@@ -28,7 +28,8 @@ pub(crate) struct Kept {
 struct Rest {
     id: String,
     owner: Principal,
-    text: String,
+    /// As it stood in JSON: it is decoded when somebody reads it, which is seldom.
+    written: String,
     until: Instant,
 }
 
@@ -77,10 +78,11 @@ impl Kept {
             .iter()
             .find(|rest| rest.id == id && rest.owner == *reader && rest.until > Instant::now())
             .ok_or_else(not_there)?;
-        let text = pages(&rest.text, self.page_bytes)
+        let whole = unescaped(&rest.written);
+        let text = pages(&whole, self.page_bytes)
             .nth(page.wrapping_sub(1))
             .ok_or_else(not_there)?;
-        let count = pages(&rest.text, self.page_bytes).count();
+        let count = pages(&whole, self.page_bytes).count();
         let text = if page < count {
             format!(
                 "{text}\n[page {page} of {count}; it goes on at {SCHEME}{id}/{}]",
@@ -107,48 +109,50 @@ impl Kept {
             .map(Written::members)
             .collect::<Result<_, _>>()
             .ok()?;
-        let texts: Vec<_> = blocks
-            .iter()
-            .map(|block| block.text("text").unwrap_or_default())
-            .collect();
-        let total: usize = texts.iter().map(|text| text.len()).sum();
-        if total <= self.page_bytes {
+        let mut left = self.page_bytes;
+        let mut rest = String::new();
+        let mut shown = Vec::with_capacity(blocks.len() + 2);
+        // Bytes of text that are shown, decoded and as they are written.
+        let (mut decoded, mut written) = (0, 0);
+        for mut block in blocks {
+            let Some(text) = block.written("text") else {
+                shown.push(block.to_raw());
+                continue;
+            };
+            let (here, behind) = text.front(left);
+            decoded += here.len();
+            written += text.length() - behind.len();
+            if behind.is_empty() {
+                left -= here.len();
+                shown.push(block.to_raw());
+                continue;
+            }
+            // All that follows is behind it.
+            left = 0;
+            rest.push_str(behind);
+            // A block of which nothing is left would only confuse.
+            if !here.is_empty() {
+                let here = here.into_owned();
+                block.set("text", &here);
+                shown.push(block.to_raw());
+            }
+        }
+        if rest.is_empty() {
             return None;
         }
-        let mut left = self.page_bytes;
-        let mut rest = String::with_capacity(total - left);
-        let mut shown = Vec::with_capacity(blocks.len() + 2);
-        for (block, text) in blocks.iter().zip(&texts) {
-            let here = if rest.is_empty() { cut(text, left) } else { "" };
-            left -= here.len();
-            rest.push_str(&text[here.len()..]);
-            let mut block = block.clone();
-            if here.len() < text.len() {
-                // A block of which nothing is left would only confuse.
-                if here.is_empty() {
-                    continue;
-                }
-                block.set("text", here);
-            }
-            shown.push(block.to_raw());
-        }
-        let shown_tokens = tokens(total - rest.len());
-        let count = pages(&rest, self.page_bytes).count();
+        let of = total(decoded, written, &rest);
+        let shown_tokens = tokens(decoded);
         let (note, link) = match self.keep(&caller.principal, rest) {
             Some(uri) => (
                 format!(
-                    "[cut: {shown_tokens} of {} tokens. The rest is at {uri} ({count} page(s), kept for {} \
-                     minutes); asking for less is cheaper]",
-                    tokens(total),
+                    "[cut: {shown_tokens} of {of} tokens. The rest is at {uri} (kept for {} minutes); asking for less \
+                     is cheaper]",
                     self.life.as_secs().div_ceil(60),
                 ),
                 Some(uri),
             ),
             None => (
-                format!(
-                    "[cut: {shown_tokens} of {} tokens; the rest is too long to keep, ask for less]",
-                    tokens(total)
-                ),
+                format!("[cut: {shown_tokens} of {of} tokens; the rest is too long to keep, ask for less]"),
                 None,
             ),
         };
@@ -164,9 +168,9 @@ impl Kept {
         Some(object.to_raw())
     }
 
-    /// Keeps `text` for its owner and gives the address of its first page; `None` if it is too long.
-    fn keep(&self, owner: &Principal, text: String) -> Option<String> {
-        if text.len() > self.most_bytes {
+    /// Keeps text, as it is written, for its owner and gives the address of its first page; `None` if it is too long.
+    fn keep(&self, owner: &Principal, written: String) -> Option<String> {
+        if written.len() > self.most_bytes {
             return None;
         }
         let id = random_id().ok()?;
@@ -174,20 +178,29 @@ impl Kept {
         let now = Instant::now();
         let mut rests = self.rests.lock().unwrap_or_else(PoisonError::into_inner);
         rests.retain(|rest| rest.until > now);
-        let mut bytes: usize = rests.iter().map(|rest| rest.text.len()).sum();
-        while bytes + text.len() > self.most_bytes
+        let mut bytes: usize = rests.iter().map(|rest| rest.written.len()).sum();
+        while bytes + written.len() > self.most_bytes
             && let Some(oldest) = rests.pop_front()
         {
-            bytes -= oldest.text.len();
+            bytes -= oldest.written.len();
         }
         rests.push_back(Rest {
             id,
             owner: owner.clone(),
-            text,
+            written,
             until: now + self.life,
         });
         Some(uri)
     }
+}
+
+/// The tokens of a text of which so many bytes are shown, for which so many were written, and this is the rest as it is
+/// written. Where that has escapes they are taken to be as many as in what is shown: the rest is not decoded for a number.
+fn total(decoded: usize, written: usize, rest: &str) -> String {
+    if !rest.contains('\\') || written == 0 {
+        return tokens(decoded + rest.len()).to_string();
+    }
+    format!("about {}", tokens(decoded + rest.len() * decoded / written))
 }
 
 /// `text` in pieces of at most `bytes`, ending after a line where one ends in the last quarter.

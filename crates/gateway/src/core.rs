@@ -309,18 +309,15 @@ impl Gateway {
                 .cloned()
                 .partition(|upstream| stays(upstream));
             let renewed = servers.into_iter().map(|server| {
-                match before.iter().position(|upstream| upstream.is_same_as(&server)) {
-                    Some(at) => before.swap_remove(at),
-                    None => {
-                        let new = Upstream::new(server, Arc::clone(&core.around));
-                        // What happened to it happened, whatever it is from now on.
-                        let old = before.iter().find(|upstream| upstream.name == new.name);
-                        if let Some(old) = old {
-                            new.succeeds(old);
-                        }
-                        Arc::new(new)
-                    }
+                if let Some(at) = before.iter().position(|upstream| upstream.is_same_as(&server)) {
+                    return before.swap_remove(at);
                 }
+                let new = Upstream::new(server, Arc::clone(&core.around));
+                // What happened to it happened, whatever it is from now on.
+                if let Some(old) = before.iter().find(|upstream| upstream.name == new.name) {
+                    new.succeeds(old);
+                }
+                Arc::new(new)
             });
             let renewed: Vec<_> = renewed.collect();
             let upstreams = kept.into_iter().chain(renewed).collect();

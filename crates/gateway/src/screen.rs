@@ -11,6 +11,7 @@ use base::{KnownSecrets, Spotter};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use wire::edit::{Object, items};
+use wire::strings::Piece;
 use wire::{Fault, Raw, strings, to_raw};
 
 use crate::parts::{Origin, Screening, Treatment};
@@ -105,7 +106,9 @@ impl Screen {
     /// secret does: a person may well want to set a password.
     pub(crate) fn arguments(&self, raw: &RawValue) -> Option<Raw> {
         let known = self.known.spotter();
-        strings::rewrite(raw, |_, text| known.replace(text))
+        strings::rewrite_all(raw, |piece| match piece {
+            Piece::Name(text) | Piece::Text { text, .. } => known.replace(text),
+        })
     }
 
     /// What a server gives, on its way out.
@@ -114,12 +117,11 @@ impl Screen {
         if holds_nothing(&known, &raw) {
             return raw;
         }
-        let screened = strings::rewrite(&raw, |name, text| {
-            if is_bytes(name, text) {
-                // No shape to tell there, and what is taken out must not spoil the rest.
-                return known.blank_in_base64(text);
-            }
-            all(&known, text)
+        let screened = strings::rewrite_all(&raw, |piece| match piece {
+            Piece::Name(name) => known.replace(name),
+            // No shape to tell there, and what is taken out must not spoil the rest.
+            Piece::Text { under, text } if is_bytes(under, text) => known.blank_in_base64(text),
+            Piece::Text { text, .. } => all(&known, text),
         });
         screened.unwrap_or(raw)
     }
@@ -146,7 +148,15 @@ impl Screen {
         let is_looked_through = (hidden, instructions) != (Treatment::Pass, Treatment::Pass)
             && !suspect::is_clean_json(raw.get());
         // One walk for everything: an answer may be long.
-        let screened = strings::rewrite(&raw, |name, text| {
+        let screened = strings::rewrite_all(&raw, |piece| {
+            let (name, text) = match piece {
+                Piece::Name(name) => {
+                    let redacted = known.replace(name);
+                    finding.secret |= redacted.is_some();
+                    return redacted;
+                }
+                Piece::Text { under, text } => (under, text),
+            };
             if is_bytes(name, text) {
                 let blanked = known.blank_in_base64(text);
                 finding.secret |= blanked.is_some();
@@ -428,7 +438,7 @@ mod tests {
                 r#"{"text":"x\nDB_PASSWORD=hunter2\n"}"#,
                 r#"{"text":"x\nDB_PASSWORD=[redacted]\n"}"#,
             ),
-            (r#"{"correct horse":"short"}"#, r#"{"correct horse":"short"}"#),
+            (r#"{"correct horse":"short"}"#, r#"{"[redacted]":"short"}"#),
             (
                 r#"["correct horse",{"a":["correct horse"]}]"#,
                 r#"["[redacted]",{"a":["[redacted]"]}]"#,

@@ -7,7 +7,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::scan::{Walk, decode, known};
+use crate::scan::{Walk, decode, front, inner, known};
 use crate::{Raw, to_raw};
 
 /// The members of a raw object, in their order.
@@ -74,6 +74,25 @@ impl<'a> Written<'a> {
     pub fn text(self) -> Option<Cow<'a, str>> {
         decode(self.0)
     }
+
+    /// Bytes of a string as it is written, without its quotes; of what is no string 0.
+    #[must_use]
+    pub fn length(self) -> usize {
+        inner(self.0).unwrap_or_default().len()
+    }
+
+    /// The front of a string, of at most so many bytes, and the rest as it is written, for [`unescaped`]. Of what is no
+    /// string both are empty.
+    #[must_use]
+    pub fn front(self, most: usize) -> (Cow<'a, str>, &'a str) {
+        front(inner(self.0).unwrap_or_default(), most)
+    }
+}
+
+/// The text that is written so between quotes; half of a surrogate pair is U+FFFD.
+#[must_use]
+pub fn unescaped(written: &str) -> Cow<'_, str> {
+    front(written, usize::MAX).0
 }
 
 /// Why a raw value can't be taken as an object.

@@ -354,50 +354,83 @@ pub(crate) fn string_end(bytes: &[u8], start: usize) -> usize {
 
 /// The text of a string literal; `None` for one that holds half of a surrogate pair, and for what is no string.
 pub(crate) fn decode(literal: &str) -> Option<Cow<'_, str>> {
-    let inner = literal.strip_prefix('"')?.strip_suffix('"')?;
-    let Some(first) = memchr::memchr(b'\\', inner.as_bytes()) else {
-        return Some(Cow::Borrowed(inner));
-    };
+    unescape(inner(literal)?, usize::MAX, None).map(|(text, _)| text)
+}
+
+/// The same with U+FFFD for half of a surrogate pair, as most who read JSON have it.
+pub(crate) fn decode_lossy(literal: &str) -> Option<Cow<'_, str>> {
+    unescape(inner(literal)?, usize::MAX, Some(char::REPLACEMENT_CHARACTER)).map(|(text, _)| text)
+}
+
+/// The first characters of what stands between the quotes of a literal, as many as have at most so many bytes, and what
+/// stands behind them, as it is written. Half of a surrogate pair is U+FFFD.
+pub(crate) fn front(inner: &str, most: usize) -> (Cow<'_, str>, &str) {
+    match unescape(inner, most, Some(char::REPLACEMENT_CHARACTER)) {
+        Some((text, end)) => (text, inner.get(end..).unwrap_or_default()),
+        None => (Cow::Borrowed(""), ""),
+    }
+}
+
+/// What stands between the quotes.
+pub(crate) fn inner(literal: &str) -> Option<&str> {
+    literal.strip_prefix('"')?.strip_suffix('"')
+}
+
+/// At most `most` bytes of the text that is written so, and where in `inner` they end. `lone` stands for half of a pair.
+fn unescape(inner: &str, most: usize, lone: Option<char>) -> Option<(Cow<'_, str>, usize)> {
     let bytes = inner.as_bytes();
-    let mut text = String::with_capacity(inner.len());
+    let up_to = |at: usize, length: usize| inner.floor_char_boundary(at.saturating_add(length));
+    let first = memchr::memchr(b'\\', bytes).unwrap_or(bytes.len());
+    if first == bytes.len() || first > most {
+        let end = up_to(0, most);
+        return Some((Cow::Borrowed(inner.get(..end)?), end));
+    }
+    let mut text = String::with_capacity(inner.len().min(most));
     text.push_str(inner.get(..first)?);
     let mut at = first;
     // Escapes come in flocks, between which it is not worth while to look far ahead.
     let mut near = 0;
     while let Some(&byte) = bytes.get(at) {
+        let room = most - text.len();
         if byte != b'\\' {
-            if byte.is_ascii() && near < NEAR {
+            if byte.is_ascii() && near < NEAR && room > 0 {
                 text.push(char::from(byte));
                 at += 1;
                 near += 1;
                 continue;
             }
             let rest = bytes.get(at..)?;
-            let end = memchr::memchr(b'\\', rest).unwrap_or(rest.len());
-            text.push_str(inner.get(at..at + end)?);
-            at += end;
+            let plain = memchr::memchr(b'\\', rest).unwrap_or(rest.len());
+            let end = up_to(at, plain.min(room));
+            text.push_str(inner.get(at..end)?);
+            let is_full = end < at + plain;
+            at = end;
+            if is_full {
+                break;
+            }
             continue;
         }
         near = 0;
-        at += 2;
-        let escaped = match *bytes.get(at - 1)? {
-            b'n' => b'\n',
-            b't' => b'\t',
-            b'r' => b'\r',
-            b'b' => 8,
-            b'f' => 12,
-            c @ (b'"' | b'\\' | b'/') => c,
-            b'u' => {
-                let (character, length) = unit_or_pair(bytes, at)?;
-                at += length;
-                text.push(character);
-                continue;
-            }
+        let (character, length) = match *bytes.get(at + 1)? {
+            b'n' => ('\n', 2),
+            b't' => ('\t', 2),
+            b'r' => ('\r', 2),
+            b'b' => ('\x08', 2),
+            b'f' => ('\x0c', 2),
+            c @ (b'"' | b'\\' | b'/') => (char::from(c), 2),
+            b'u' => match unit_or_pair(bytes, at + 2) {
+                Some((character, digits)) => (character, 2 + digits),
+                None => (unit(bytes, at + 2).and(lone)?, 6),
+            },
             _ => return None,
         };
-        text.push(char::from(escaped));
+        if character.len_utf8() > room {
+            break;
+        }
+        text.push(character);
+        at += length;
     }
-    Some(Cow::Owned(text))
+    Some((Cow::Owned(text), at))
 }
 
 /// The character that `\u` with these digits stands for, alone or with the pair's other half; and how many bytes there are.

@@ -5,12 +5,34 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::Raw;
-use crate::scan::{decode, known, string_end};
+use crate::scan::{decode_lossy, known, string_end};
+
+/// A string of a JSON text.
+#[derive(Debug, Clone, Copy)]
+pub enum Piece<'a> {
+    /// The name of a member.
+    Name(&'a str),
+    /// A value.
+    Text {
+        /// The name of the member that it stands under: that of the nearest object around it; `None` at the top.
+        under: Option<&'a str>,
+        /// What it says.
+        text: &'a str,
+    },
+}
 
 /// Gives every string value of `raw` to `replace`, with the name of the member that it stands under (that of
 /// the nearest object around it; `None` at the top). Where it returns a text, that stands there instead.
-/// Member names are left alone. `None`: nothing was replaced.
+/// Member names are left alone. Half of a surrogate pair in a value is U+FFFD. `None`: nothing was replaced.
 pub fn rewrite(raw: &RawValue, mut replace: impl FnMut(Option<&str>, &str) -> Option<String>) -> Option<Raw> {
+    rewrite_all(raw, |piece| match piece {
+        Piece::Name(_) => None,
+        Piece::Text { under, text } => replace(under, text),
+    })
+}
+
+/// As [`rewrite`], with the names of members. Nobody looks whether a new name is there already.
+pub fn rewrite_all(raw: &RawValue, mut replace: impl FnMut(Piece<'_>) -> Option<String>) -> Option<Raw> {
     let json = raw.get();
     let bytes = json.as_bytes();
     let mut out = String::new();
@@ -44,21 +66,23 @@ pub fn rewrite(raw: &RawValue, mut replace: impl FnMut(Option<&str>, &str) -> Op
             b'"' => {
                 let end = string_end(bytes, at);
                 let literal = &json[at..end];
-                match open.last_mut() {
+                let text = decode_lossy(literal).unwrap_or_default();
+                let new = match open.last_mut() {
                     Some(level) if level.wants_name => {
-                        level.name = decode(literal);
+                        let new = replace(Piece::Name(&text));
+                        level.name = Some(text);
                         level.wants_name = false;
+                        new
                     }
-                    level => {
-                        let name = level.and_then(|level| level.name.as_deref());
-                        if let Some(text) = decode(literal)
-                            && let Some(new) = replace(name, &text)
-                        {
-                            out.push_str(&json[copied..at]);
-                            out.push_str(crate::to_raw(&new).get());
-                            copied = end;
-                        }
-                    }
+                    level => replace(Piece::Text {
+                        under: level.and_then(|level| level.name.as_deref()),
+                        text: &text,
+                    }),
+                };
+                if let Some(new) = new {
+                    out.push_str(&json[copied..at]);
+                    out.push_str(crate::to_raw(&new).get());
+                    copied = end;
                 }
                 at = end;
                 continue;

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
+use super::lease::Key;
 use super::lock;
-use super::pool::Key;
 use crate::caller::{Lifeline, Principal};
 
 /// In the count of users: nobody may come in any more.

@@ -2,64 +2,24 @@
 //! running one a supervisor (`supervise.rs`).
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use wire::edit::Object;
 use wire::method;
 
 use super::circuit::Admission;
-use super::connection::Connection;
 use super::handshake::{self, Refusal};
 use super::instance::{Instance, Owner};
+use super::lease::{Key, Lease};
 use super::{NoAnswer, Upstream, lock};
 use crate::Limits;
 use crate::caller::{Lifeline, Peer, Principal};
 use crate::events::{Audience, Sink, Who};
 use crate::parts::{Link, PREPARING, Share, Sharing};
 use crate::status::What;
-
-/// Whose instance it is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Key {
-    Everyone,
-    Principal(Principal),
-    Session(u64),
-    Call(u64),
-    /// The gateway's own, to read lists from.
-    Lists,
-    /// Nobody's yet.
-    Spare(u64),
-}
-
-impl Key {
-    fn text(&self) -> String {
-        match self {
-            Self::Everyone => "all".to_owned(),
-            Self::Principal(principal) => format!("p-{}", crate::names::short_hash(principal.as_str())),
-            Self::Session(number) => format!("s-{number}"),
-            Self::Call(number) => format!("c-{number}"),
-            Self::Lists => "lists".to_owned(),
-            Self::Spare(number) => format!("w-{number}"),
-        }
-    }
-}
-
-impl std::fmt::Display for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Everyone => f.write_str("everyone"),
-            Self::Principal(principal) => write!(f, "principal {principal}"),
-            Self::Session(number) => write!(f, "session {number}"),
-            Self::Call(number) => write!(f, "call {number}"),
-            Self::Lists => f.write_str("lists"),
-            Self::Spare(_) => f.write_str("spare"),
-        }
-    }
-}
 
 type Started = Option<Result<Arc<Instance>, NoAnswer>>;
 
@@ -68,81 +28,11 @@ pub(super) enum Slot {
     Ready(Arc<Instance>),
 }
 
-/// An instance that is kept busy until this goes.
-pub(crate) struct Lease {
-    instance: Arc<Instance>,
-    /// An instance that is made for one call ends with it.
-    is_call: bool,
-}
-
-impl Lease {
-    fn of(instance: &Arc<Instance>) -> Option<Self> {
-        instance.enter().then(|| Self {
-            instance: Arc::clone(instance),
-            is_call: true,
-        })
-    }
-
-    /// The same for a question of our own, before the call that the instance is made for.
-    pub(super) fn before_calls(instance: &Arc<Instance>) -> Option<Self> {
-        let mut lease = Self::of(instance)?;
-        lease.is_call = false;
-        Some(lease)
-    }
-
-    /// An answer did not come in time; whether it is alive at all should be looked into.
-    pub(super) fn doubt(&self) {
-        self.instance.nudged.notify_one();
-    }
-
-    /// Whose instance it is.
-    pub(crate) fn key(&self) -> Key {
-        self.instance.key()
-    }
-
-    /// The same, to come back to it.
-    pub(crate) fn owner(&self) -> Owner {
-        lock(&self.instance.owner).clone()
-    }
-
-    /// How its instance has ended, without what it said; waits a moment until that is known.
-    pub(super) async fn end(&self) -> Option<String> {
-        let mut ended = self.instance.ended.subscribe();
-        let why = timeout(FOUND_DEAD, ended.wait_for(Option::is_some)).await;
-        let why = why.ok()?.ok()?.clone()?;
-        Some(super::circuit::without_words(&why).to_owned())
-    }
-
-    pub(super) fn count_call(&self) {
-        self.instance.calls.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl std::ops::Deref for Lease {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        &self.instance.connection
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        // A task that the call became keeps it too.
-        if self.instance.leave() && self.is_call && matches!(self.instance.key(), Key::Call(_)) {
-            self.instance.close("its call has ended");
-        }
-    }
-}
-
 /// Tells when an instance's driver has ended and why, if the server ended by itself. An error: there is none.
 pub(super) type Fate = oneshot::Receiver<Option<String>>;
 
-/// How long what should be warm is left alone at least when it could not be started.
-const SOON: Duration = Duration::from_secs(1);
-
 /// How long a server that ended while it was started is given to be found dead, and of what.
-const FOUND_DEAD: Duration = Duration::from_secs(2);
+pub(super) const FOUND_DEAD: Duration = Duration::from_secs(2);
 
 /// Why a server can't be talked to. Of one that has ended by itself its end says more than the broken connection.
 async fn cause(refusal: Refusal, fate: Fate) -> String {
@@ -303,37 +193,7 @@ impl Upstream {
         Ok(started)
     }
 
-    /// A spare instance if one fits, else a new one.
-    async fn adopt_or_start(self: &Arc<Self>, owner: &Owner) -> Result<Arc<Instance>, NoAnswer> {
-        if self.may_have_spares() && !matches!(owner.key, Key::Spare(_)) {
-            let spares: Vec<_> = {
-                let slots = self.read_slots();
-                let spares = slots.iter().filter(|(key, _)| matches!(key, Key::Spare(_)));
-                spares
-                    .filter_map(|(_, slot)| match slot {
-                        Slot::Ready(instance) => Some(Arc::clone(instance)),
-                        Slot::Starting(_) => None,
-                    })
-                    .collect()
-            };
-            for spare in spares {
-                // In use for the moment, so that it is not stopped while it changes hands.
-                if !spare.enter() {
-                    continue;
-                }
-                let before = std::mem::replace(&mut *lock(&spare.owner), owner.clone());
-                let had_it = self.write_slots().remove(&before.key).is_some();
-                spare.nudged.notify_one();
-                spare.leave();
-                if had_it {
-                    return Ok(spare);
-                }
-            }
-        }
-        self.start_within(owner).await
-    }
-
-    async fn start_within(self: &Arc<Self>, owner: &Owner) -> Result<Arc<Instance>, NoAnswer> {
+    pub(super) async fn start_within(self: &Arc<Self>, owner: &Owner) -> Result<Arc<Instance>, NoAnswer> {
         loop {
             let admission = lock(&self.circuit).admit(Instant::now());
             match admission {
@@ -489,63 +349,6 @@ impl Upstream {
             key: owner.key.clone(),
             ..self.everyone()
         }
-    }
-
-    fn may_have_spares(&self) -> bool {
-        self.life.warm > 0 && matches!(self.sharing, Sharing::Session | Sharing::Call)
-    }
-
-    /// Starts what should be warm and is not.
-    pub(crate) fn keep_warm(self: &Arc<Self>) {
-        if self.life.warm == 0 || self.retired.is_cancelled() || self.around.stop.is_cancelled() {
-            return;
-        }
-        let keys = match self.sharing {
-            Sharing::Everyone => vec![Key::Everyone],
-            Sharing::Principal => vec![],
-            Sharing::Session | Sharing::Call => {
-                let present = self
-                    .read_slots()
-                    .keys()
-                    .filter(|key| matches!(key, Key::Spare(_)))
-                    .count();
-                (present..self.life.warm)
-                    .map(|_| Key::Spare(self.next_number()))
-                    .collect()
-            }
-        };
-        // One that fails again and again is tried as seldom as by those who need it.
-        let is_open = lock(&self.circuit).is_open();
-        if is_open && !self.until_next_try().is_zero() {
-            return;
-        }
-        for key in keys {
-            let owner = Owner {
-                key,
-                lifeline: None,
-                principal: None,
-            };
-            drop(self.begin(&owner));
-        }
-    }
-
-    /// The same when a server that could not be started may be tried again.
-    async fn keep_warm_later(self: &Arc<Self>) {
-        if self.life.warm == 0 {
-            return;
-        }
-        let wait = self.until_next_try().max(SOON);
-        tokio::select! {
-            () = sleep(wait) => self.keep_warm(),
-            () = self.around.stop.cancelled() => {}
-            () = self.retired.cancelled() => {}
-        }
-    }
-
-    fn until_next_try(&self) -> Duration {
-        let circuit = lock(&self.circuit);
-        let trouble = circuit.trouble(Instant::now());
-        trouble.map(|(_, wait)| wait).unwrap_or_default()
     }
 
     /// What a new instance has to be told: whatever was asked of those before.

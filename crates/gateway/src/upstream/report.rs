@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::pool::Key;
+use super::lease::Key;
 use super::{HISTORY, Instance, Upstream, lock};
 use crate::status::{HistoryEntry, InstanceStatus, ServerState, ServerStatus, What};
 

@@ -11,7 +11,8 @@ use wire::edit::Object;
 use wire::{method, to_raw};
 
 use super::instance::Instance;
-use super::pool::{Fate, Key, Slot};
+use super::lease::Key;
+use super::pool::{Fate, Slot};
 use super::room::Place;
 use super::{NoAnswer, Sending, Upstream, lock};
 use crate::events::Event;

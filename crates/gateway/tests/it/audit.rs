@@ -151,6 +151,21 @@ async fn secrets_of_ours_neither_come_out_nor_go_in() {
         client.call("raw", json!({"result": leaked})).await.ok().text(),
         "x [redacted] y"
     );
+    // Beside half of a surrogate pair, which many clients read, and as the name of a member. An escape hides it on its way in.
+    let hidden = format!("\\u0074{}", &TOKEN[1..]);
+    let leaked = format!(r#"{{"content":[{{"type":"text","text":"a\ud800 {hidden}"}}]}}"#);
+    assert_eq!(
+        client.call("raw", json!({"result": leaked})).await.ok().text(),
+        "a\u{fffd} [redacted]"
+    );
+    let leaked = format!(r#"{{"content":[],"structuredContent":{{"by":{{"{hidden}":1}}}}}}"#);
+    let named = client.call("raw", json!({"result": leaked})).await.ok();
+    assert_eq!(named.0["structuredContent"], json!({"by": {"[redacted]": 1}}));
+    let echoed = client.call("echo", json!({"by": {TOKEN: 1}})).await.ok().text();
+    assert!(
+        echoed.contains("[redacted]") && !echoed.contains(TOKEN),
+        "{echoed}"
+    );
     let leaked = json!({"code": 1, "message": format!("bad {TOKEN}")}).to_string();
     assert_eq!(
         client

@@ -252,7 +252,7 @@ async fn long_answers_are_cut_and_the_rest_can_be_read() {
         assert_eq!(has_link, version >= "2025-06-18", "{version}");
         let note = blocks[1]["text"].as_str().unwrap();
         assert!(
-            note.starts_with("[cut: 1000 of 4000 tokens. The rest is at dockmaster://answer/"),
+            note.starts_with("[cut: 1000 of about 4000 tokens. The rest is at dockmaster://answer/"),
             "{note}"
         );
 
@@ -288,6 +288,53 @@ async fn long_answers_are_cut_and_the_rest_can_be_read() {
         assert!(gone.message.contains("is not kept"), "{gone}");
         assert!(rig.end().await);
     }
+}
+
+/// Escapes, several blocks, one of them too long for what is left, and half of a surrogate pair, which is no way round.
+#[tokio::test]
+async fn long_answers_full_of_escapes_are_cut_and_come_back_whole() {
+    // 100 tokens are 400 bytes.
+    let rig = Rig::within(|limits| limits.answer_tokens = 100);
+    let client = rig.client(Over::Stdio, "2025-11-25", json!({})).await;
+    let first = "\\u00e9\\n\\\"".repeat(50);
+    let second = "\\ud83d\\ude00€\\t".repeat(200);
+    let result = format!(
+        r#"{{"content":[{{"type":"text","text":"{first}"}},{{"type":"image","data":"QUJD","mimeType":"image/png"}},{{"type":"text","text":"{second}\ud800"}},{{"type":"text","text":"end"}}]}}"#
+    );
+    let answer = client.call("raw", json!({"result": result})).await.ok();
+    let blocks = answer.0["content"].as_array().unwrap();
+    let kinds: Vec<_> = blocks
+        .iter()
+        .map(|block| block["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["text", "image", "text", "text", "resource_link"]);
+    let (shown, more) = (
+        blocks[0]["text"].as_str().unwrap(),
+        blocks[2]["text"].as_str().unwrap(),
+    );
+    assert_eq!(shown, "é\n\"".repeat(50));
+    assert!(shown.len() + more.len() <= 400, "{}", more.len());
+    let note = blocks[3]["text"].as_str().unwrap();
+    // 2,150 bytes of text, of which one is cut off in the middle of a character.
+    assert!(note.starts_with("[cut: 100 of about "), "{note}");
+    let mut text = format!("{shown}{more}");
+    let mut page = blocks[4]["uri"].as_str().unwrap().to_owned();
+    loop {
+        let read = client
+            .request("resources/read", json!({"uri": page}))
+            .await
+            .unwrap();
+        let said = read["contents"][0]["text"].as_str().unwrap();
+        let Some((said, next)) = said.rsplit_once("\n[page ") else {
+            text.push_str(said);
+            break;
+        };
+        text.push_str(said);
+        page = next.rsplit_once(' ').unwrap().1.trim_end_matches(']').to_owned();
+    }
+    let whole = format!("{shown}{}\u{fffd}end", "😀€\t".repeat(200));
+    assert_eq!(text, whole);
+    assert!(rig.end().await);
 }
 
 #[tokio::test]

@@ -310,5 +310,16 @@ fn strings_by_their_names() {
     );
     assert!(strings::rewrite(&given, |_, _| None).is_none());
     // Half a surrogate pair has no text; it stays.
-    assert!(strings::rewrite(&raw(r#"["\ud800"]"#), |_, _| Some(String::new())).is_none());
+    // Whoever reads it may take half of a pair for a character, so what stands beside it is looked at.
+    let half = strings::rewrite(&raw(r#"["a\ud800b"]"#), |_, text| {
+        assert_eq!(text, "a\u{fffd}b");
+        Some("c".to_owned())
+    });
+    assert_eq!(half.unwrap().get(), r#"["c"]"#);
+    let named = strings::rewrite_all(&raw(r#"{"a":{"b":["b"]}}"#), |piece| match piece {
+        strings::Piece::Name("b") => Some("x".to_owned()),
+        strings::Piece::Name(_) => None,
+        strings::Piece::Text { under, text } => Some(format!("{under:?} {text}")),
+    });
+    assert_eq!(named.unwrap().get(), r#"{"a":{"x":["Some(\"b\") b"]}}"#);
 }

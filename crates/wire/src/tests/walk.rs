@@ -1,5 +1,7 @@
 //! The walk over a message, and what is built on it, with any input.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -288,6 +290,37 @@ proptest! {
         prop_assert_eq!(canonical(&raw(&once)), once.clone());
         if let Ok(given) = serde_json::from_str::<Value>(&text) {
             prop_assert_eq!(serde_json::from_str::<Value>(&once).unwrap(), given);
+        }
+    }
+
+    #[test]
+    fn a_front_and_its_rest_are_the_whole(
+        text in prop_oneof![any::<String>(), "[a-c\\\\\"\né€𝄞]{0,40}"],
+        escapes in prop::collection::vec(any::<bool>(), 40),
+        most in 0usize..60,
+    ) {
+        let mut literal = String::from("\"");
+        for (at, c) in text.chars().enumerate() {
+            let plain = serde_json::to_string(&c).unwrap();
+            if escapes.get(at).copied().unwrap_or_default() {
+                let mut units = [0; 2];
+                for unit in c.encode_utf16(&mut units) {
+                    write!(literal, "\\u{unit:04x}").unwrap();
+                }
+            } else {
+                literal.push_str(&plain[1..plain.len() - 1]);
+            }
+        }
+        literal.push('"');
+        let object = raw(&format!(r#"{{"a":{literal}}}"#));
+        let object = Object::parse(&object).unwrap();
+        let (front, rest) = object.written("a").unwrap().front(most);
+        let behind = crate::edit::unescaped(rest);
+        prop_assert_eq!(format!("{front}{behind}"), text);
+        prop_assert!(front.len() <= most);
+        // One more would not have fitted.
+        if let Some(next) = behind.chars().next() {
+            prop_assert!(front.len() + next.len_utf8() > most, "{front:?} {behind:?}");
         }
     }
 
