@@ -121,11 +121,9 @@ impl Arrival {
 fn stem(source: &str) -> String {
     let source = source.split(['?', '#']).next().unwrap_or(source);
     let source = source.trim_end_matches('/');
-    let own = ["/server.json", "/server.yaml"].iter();
-    let source = own
-        .filter_map(|name| source.strip_suffix(name))
-        .next()
-        .unwrap_or(source);
+    let own = ["/server.json", "/server.yaml"];
+    let folder = own.iter().find_map(|name| source.strip_suffix(name));
+    let source = folder.unwrap_or(source);
     let last = source.rsplit('/').next().unwrap_or(source);
     last.split(['.', ':', '@']).next().unwrap_or(last).to_owned()
 }
