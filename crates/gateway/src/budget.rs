@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use base::text::{cut, tokens};
 use serde_json::json;
-use wire::edit::{Object, Written, may_name, unescaped};
+use wire::edit::{Object, may_name, unescaped};
 use wire::{Fault, Raw, code, to_raw};
 
 use crate::caller::{Caller, Length};
@@ -101,14 +101,7 @@ impl Kept {
         if !may_name(result, "text") {
             return None;
         }
-        let mut object = Object::parse(result).ok()?;
-        let blocks: Vec<Object<'_>> = object
-            .written("content")?
-            .items()?
-            .into_iter()
-            .map(Written::members)
-            .collect::<Result<_, _>>()
-            .ok()?;
+        let (mut object, blocks) = Object::parse_with(result, "content")?;
         let mut left = self.page_bytes;
         let mut rest = String::new();
         let mut shown = Vec::with_capacity(blocks.len() + 2);

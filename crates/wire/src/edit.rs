@@ -53,22 +53,6 @@ impl Value<'_> {
 pub struct Written<'a>(&'a str);
 
 impl<'a> Written<'a> {
-    /// The items of an array.
-    #[must_use]
-    pub fn items(self) -> Option<Vec<Self>> {
-        let mut items = Vec::new();
-        Walk::along(self.0).items(|item| items.push(Self(item)))?;
-        Some(items)
-    }
-
-    /// The members of an object.
-    ///
-    /// # Errors
-    /// As [`Object::parse`].
-    pub fn members(self) -> Result<Object<'a>, NotAnObject> {
-        Object::of_text(self.0)
-    }
-
     /// The text of a string.
     #[must_use]
     pub fn text(self) -> Option<Cow<'a, str>> {
@@ -137,6 +121,52 @@ impl<'a> Object<'a> {
             Some(name) => Err(NotAnObject::Duplicate(name)),
             None => Ok(Self { members }),
         }
+    }
+
+    /// Reads the members of `raw`, and those of the objects that its member `list` is a list of: in one walk, as such a
+    /// list may be long. `None`: `raw` is no object, `list` is not there or no list of objects, or a name stands twice.
+    #[must_use]
+    pub fn parse_with(raw: &'a RawValue, list: &str) -> Option<(Self, Vec<Self>)> {
+        let mut walk = Walk::along(raw.get());
+        let mut members = Vec::with_capacity(8);
+        let mut objects = None;
+        walk.object(|walk, name| {
+            let name = decode(name)?;
+            let value = if name == list && walk.is_at_array() {
+                let inner = objects.insert(Vec::new());
+                walk.over(|walk| {
+                    walk.array(|walk| {
+                        inner.push(Self::below(walk)?);
+                        Some(())
+                    })
+                })?
+            } else {
+                walk.value(1)?
+            };
+            members.push(Member {
+                name,
+                value: Value::Written(value),
+            });
+            Some(())
+        })?;
+        walk.end()?;
+        match duplicate(&members) {
+            Some(_) => None,
+            None => Some((Self { members }, objects?)),
+        }
+    }
+
+    /// The object that begins here, in a list of an object.
+    fn below(walk: &mut Walk<'a>) -> Option<Self> {
+        let mut members = Vec::with_capacity(4);
+        walk.object(|walk, name| {
+            members.push(Member {
+                name: decode(name)?,
+                value: Value::Written(walk.value(3)?),
+            });
+            Some(())
+        })?;
+        duplicate(&members).is_none().then_some(Self { members })
     }
 
     /// An object without members.

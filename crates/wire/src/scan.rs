@@ -73,12 +73,22 @@ impl<'a> Walk<'a> {
     /// Gives each member of the object that the text is: its name as it is written, with quotes, and its value. `None`:
     /// it is no object, is too deep, or has something behind it; what was given until then counts for nothing.
     pub(crate) fn members(mut self, mut each: impl FnMut(&'a str, &'a str)) -> Option<()> {
+        self.object(|walk, name| {
+            each(name, walk.value(1)?);
+            Some(())
+        })?;
+        self.end()
+    }
+
+    /// Goes over the object that begins here, and has `each` go over the value of each member.
+    #[inline]
+    pub(crate) fn object(&mut self, mut each: impl FnMut(&mut Self, &'a str) -> Option<()>) -> Option<()> {
         self.blanks();
         self.expect(b'{')?;
         self.blanks();
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return self.end();
+            return Some(());
         }
         loop {
             self.blanks();
@@ -86,39 +96,53 @@ impl<'a> Walk<'a> {
             self.blanks();
             self.expect(b':')?;
             self.blanks();
-            each(name, self.value(1)?);
+            each(self, name)?;
             self.blanks();
             match self.next()? {
                 b',' => {}
-                b'}' => return self.end(),
+                b'}' => return Some(()),
                 _ => return None,
             }
         }
     }
 
-    /// Gives each item of the array that the text is; `None` as with [`Walk::members`].
-    pub(crate) fn items(mut self, mut each: impl FnMut(&'a str)) -> Option<()> {
+    /// Goes over the array that begins here, and has `each` go over each item.
+    #[inline]
+    pub(crate) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
         self.blanks();
         self.expect(b'[')?;
         self.blanks();
         if self.peek() == Some(b']') {
             self.at += 1;
-            return self.end();
+            return Some(());
         }
         loop {
             self.blanks();
-            each(self.value(1)?);
+            each(self)?;
             self.blanks();
             match self.next()? {
                 b',' => {}
-                b']' => return self.end(),
+                b']' => return Some(()),
                 _ => return None,
             }
         }
     }
 
+    /// What `over` goes over, as it is written.
+    #[inline]
+    pub(crate) fn over(&mut self, over: impl FnOnce(&mut Self) -> Option<()>) -> Option<&'a str> {
+        let start = self.at;
+        over(self)?;
+        self.text.get(start..self.at)
+    }
+
+    /// Whether an array begins here.
+    pub(crate) fn is_at_array(&self) -> bool {
+        self.peek() == Some(b'[')
+    }
+
     /// The value that begins here, below so many levels.
-    fn value(&mut self, above: usize) -> Option<&'a str> {
+    pub(crate) fn value(&mut self, above: usize) -> Option<&'a str> {
         let start = self.at;
         // Whether each open level is an object, the innermost in the lowest bit.
         let (mut levels, mut open) = (0u128, 0);
@@ -248,7 +272,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Nothing is behind it but blanks.
-    fn end(&mut self) -> Option<()> {
+    pub(crate) fn end(&mut self) -> Option<()> {
         self.blanks();
         (self.at == self.text.len()).then_some(())
     }

@@ -94,7 +94,10 @@ fn is_marked(value: &Value) -> bool {
 /// Whether the walk takes this for an object or an array, and whether `serde_json` does.
 fn walked(text: &str) -> (bool, bool) {
     let members = scan::Walk::checking(text, 100).members(|_, _| {});
-    let items = scan::Walk::checking(text, 100).items(|_| {});
+    let mut walk = scan::Walk::checking(text, 100);
+    let items = walk
+        .array(|walk| walk.value(1).map(drop))
+        .and_then(|()| walk.end());
     let is_raw = serde_json::from_str::<&RawValue>(text).is_ok();
     let is_open = text.trim_ascii_start().starts_with(['[', '{']);
     (members.or(items).is_some(), is_raw && is_open)
@@ -212,14 +215,30 @@ proptest! {
         prop_assert_eq!(found, wanted.0);
         let given = raw(&format!("{{\"items\": [{}]}}", items.join(" , ")));
         let object = Object::parse(&given).unwrap();
-        let written = object.written("items").unwrap().items().unwrap();
-        let wanted = edit::items(object.get("items").unwrap()).unwrap();
-        prop_assert_eq!(written.len(), wanted.len());
-        for (written, wanted) in written.iter().zip(wanted) {
-            let text = serde_json::from_str::<String>(wanted.get()).ok();
-            prop_assert_eq!(written.text().map(std::borrow::Cow::into_owned), text);
-            prop_assert_eq!(written.members().is_ok(), Object::parse(wanted).is_ok());
+        let items = edit::items(object.get("items").unwrap()).unwrap();
+        for item in &items {
+            prop_assert_eq!(edit::text(item).map(std::borrow::Cow::into_owned), serde_json::from_str::<String>(item.get()).ok());
         }
+        let with = Object::parse_with(&given, "items");
+        prop_assert_eq!(with.is_some(), items.iter().all(|item| Object::parse(item).is_ok()));
+    }
+
+    #[test]
+    fn a_list_of_objects_is_read_with_the_object(
+        before in json_text(), objects in prop::collection::vec(object_text(json_text()), 0..4), after in json_text(),
+    ) {
+        let given = raw(&format!("{{\"a\":{before}, \"list\" : [ {} ],\"z\":{after}}}", objects.join(" ,")));
+        let alone = Object::parse(&given).unwrap();
+        let wanted: Vec<_> = edit::items(alone.get("list").unwrap()).unwrap();
+        let (object, list) = Object::parse_with(&given, "list").unwrap();
+        let text = |object: &Object<'_>| object.to_raw().get().to_owned();
+        prop_assert_eq!(text(&object), text(&alone));
+        prop_assert_eq!(list.len(), wanted.len());
+        for (found, wanted) in list.iter().zip(wanted) {
+            prop_assert_eq!(text(found), text(&Object::parse(wanted).unwrap()));
+        }
+        prop_assert!(Object::parse_with(&given, "a").is_none() || before.trim_start().starts_with('['));
+        prop_assert!(Object::parse_with(&given, "none").is_none());
     }
 
     #[test]
