@@ -91,8 +91,10 @@ pub(crate) struct Gateway {
     pub(crate) message_size: Size,
     #[serde(deserialize_with = "message_size")]
     pub(crate) answer_size: Size,
+    #[serde(deserialize_with = "at_least_one")]
     pub(crate) sessions: NonZeroUsize,
     pub(crate) session_idle: Span,
+    #[serde(deserialize_with = "at_least_one")]
     pub(crate) events: NonZeroUsize,
 }
 
@@ -282,6 +284,11 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpAddr, D::Erro
             "{text:?} is not an IP address; for this machine alone write 127.0.0.1"
         ))
     })
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NonZeroUsize, D::Error> {
+    let number = usize::deserialize(deserializer)?;
+    NonZeroUsize::new(number).ok_or_else(|| de::Error::custom("it is at least 1"))
 }
 
 /// The most bytes of a message: what no client or server gets by without, to what this process can hold several of.

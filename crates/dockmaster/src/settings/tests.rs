@@ -43,7 +43,7 @@ fn wrong_values_are_errors_with_their_line() {
     insta::assert_snapshot!(faults("[gateway]\ncall_timeout = '5 parsecs'\n"), @r#"config.toml:2: `gateway.call_timeout`: "5 parsecs" is not a length of time; write a number of seconds, or a number with ms, s, m, h or d, such as "15m""#);
     insta::assert_snapshot!(faults("[gateway]\nmessage_size = '1KiB'\n"), @"config.toml:2: `gateway.message_size`: 1 KiB is not from 64 KiB to 1 GiB");
     insta::assert_snapshot!(faults("[gateway]\nanswer_size = 'much'\n"), @r#"config.toml:2: `gateway.answer_size`: "much" is no number of bytes; the units are k, m, g and t"#);
-    insta::assert_snapshot!(faults("[gateway]\nsessions = 0\n"), @"config.toml:2: `gateway.sessions`: invalid value: integer `0`, expected a nonzero usize");
+    insta::assert_snapshot!(faults("[gateway]\nsessions = 0\n"), @"config.toml:2: `gateway.sessions`: it is at least 1");
     insta::assert_snapshot!(faults("[gateway]\ntransport = 'sse'\n"), @"config.toml:2: `gateway.transport`: unknown variant `sse`, expected `stdio` or `http`");
     insta::assert_snapshot!(faults("[policy]\ndeny = ['docker']\n"), @r#"config.toml:2: `policy.deny`: "docker" names no server and tool; write "server/tool", for all tools of a server "server/*""#);
     insta::assert_snapshot!(faults("[docker]\ntoolset = 'all'\n"), @r#"config.toml:2: `docker.toolset`: "all" is not a toolset: use standard, compact or full"#);

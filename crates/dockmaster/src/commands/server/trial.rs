@@ -107,8 +107,8 @@ pub(super) async fn test(settings: &Settings, server: &str, profile: &InProfile,
     let tools = house.gateway.tools(&principal).await;
     let elapsed = started.elapsed();
     let held = match &tools {
-        Ok(_) => house.gateway.held(&principal, name.as_str()).await?,
-        Err(_) => Vec::new(),
+        Ok(_) => house.gateway.held(&principal, name.as_str()).await,
+        Err(_) => Ok(Vec::new()),
     };
     house.close().await;
     let tools = match tools {
@@ -127,7 +127,7 @@ pub(super) async fn test(settings: &Settings, server: &str, profile: &InProfile,
             bail!("{name} does not work: {error}{log}");
         }
     };
-    let names = names(&tools);
+    let (names, held) = (names(&tools), held?);
     let fails = checked.iter().filter(|(_, found)| found.is_err()).count();
     let exit = if fails == 0 { Exit::Done } else { Exit::Failed };
     if json.json {
