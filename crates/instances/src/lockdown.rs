@@ -134,8 +134,8 @@ pub(crate) fn body(
 ///
 /// The plan's word counts first, then the image's. Where neither says (which means root), it is nobody in particular,
 /// unless it has to write where only root may: a new volume, and what lies in an old one, belongs to the image's
-/// user. Root without capabilities has no power over files of others, and no way to get it. For a folder of the
-/// user's it is the folder's owner, so that files there stay his.
+/// user; or has to use a capability. Root without capabilities has no power over files of others, and no way to get
+/// it. For a folder of the user's it is the folder's owner, so that files there stay his.
 fn user(container: &Container, facts: &Facts<'_>) -> Option<String> {
     if container.user.is_some() {
         return container.user.clone();
@@ -149,7 +149,8 @@ fn user(container: &Container, facts: &Facts<'_>) -> Option<String> {
         .mounts
         .iter()
         .any(|mount| !mount.read_only && matches!(mount.source, Source::Volume(_)));
-    if writes_volume || container.writable_root {
+    // Capabilities that are added count for root alone.
+    if writes_volume || container.writable_root || !container.capabilities.is_empty() {
         return is_made_here.then(|| ROOT.to_owned());
     }
     Some(facts.owner.clone().unwrap_or_else(|| NOBODY.to_owned()))

@@ -195,6 +195,12 @@ async fn what_is_asked_for_is_given() {
             "grep CapBnd /proc/self/status; id -u; touch /bin/x && pwd; cat kept 2>/dev/null; echo kept > kept",
         )
     };
+    let alone = Container {
+        capabilities: vec!["NET_BIND_SERVICE".to_owned()],
+        ..shell("grep CapEff /proc/self/status; id -u")
+    };
+    let used = printed(&rig, &alone).await;
+    assert_eq!(used, "CapEff:\t0000000000000400\n0\n", "one that counts");
     let first = printed(&rig, &container).await;
     assert_eq!(first, "CapBnd:\t0000000000080400\n0\n/data\n");
     let again = printed(&rig, &container).await;
