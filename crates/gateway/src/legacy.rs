@@ -72,72 +72,63 @@ pub(crate) async fn answer(
     outlet: Option<&Outlet>,
     cancel: &CancellationToken,
 ) -> Result<Raw, Fault> {
-    let answered = answered(core, session, request, params, outlet, cancel).await;
-    answered.map_err(|fault| core.screen.fault(fault))
-}
-
-async fn answered(
-    core: &Core,
-    session: &Arc<Session>,
-    request: &Request,
-    params: Result<Object<'_>, Fault>,
-    outlet: Option<&Outlet>,
-    cancel: &CancellationToken,
-) -> Result<Raw, Fault> {
-    let nothing = || Ok(to_raw(&json!({})));
-    if request.method == method::PING {
-        return nothing();
-    }
-    let Some(hello) = session.hello() else {
-        return Err(Fault::new(code::INVALID_REQUEST, "send `initialize` first"));
+    let work = async {
+        let nothing = || Ok(to_raw(&json!({})));
+        if request.method == method::PING {
+            return nothing();
+        }
+        let Some(hello) = session.hello() else {
+            return Err(Fault::new(code::INVALID_REQUEST, "send `initialize` first"));
+        };
+        let params = params?;
+        match request.method.as_str() {
+            method::SET_LEVEL => {
+                let text = params.text("level");
+                let level = text.as_deref().and_then(Level::parse).ok_or_else(|| {
+                    Fault::new(code::INVALID_PARAMS, "params.level has to be debug, info, notice, warning, error, critical, alert or emergency")
+                })?;
+                session.set_level(level);
+                set_level(core, session.peer(), level);
+                nothing()
+            }
+            method::SUBSCRIBE => {
+                let uri = uri_of(&params)?;
+                if session.watches(&uri) {
+                    return nothing();
+                }
+                if session.watching() >= core.limits.watched {
+                    return Err(Fault::new(
+                        code::INVALID_REQUEST,
+                        format!(
+                            "at most {} resources can be watched by one client",
+                            core.limits.watched
+                        ),
+                    ));
+                }
+                session.watch(&uri, watch(core, session.peer(), &uri).await?);
+                nothing()
+            }
+            method::UNSUBSCRIBE => {
+                session.unwatch(&uri_of(&params)?);
+                nothing()
+            }
+            method => {
+                let caller = session.caller(hello, outlet.is_some());
+                dispatch::answer(
+                    core,
+                    Asked {
+                        caller: &caller,
+                        method,
+                        params,
+                        outlet,
+                        cancel,
+                    },
+                )
+                .await
+            }
+        }
     };
-    let params = params?;
-    match request.method.as_str() {
-        method::SET_LEVEL => {
-            let text = params.text("level");
-            let level = text.as_deref().and_then(Level::parse).ok_or_else(|| {
-                Fault::new(code::INVALID_PARAMS, "params.level has to be debug, info, notice, warning, error, critical, alert or emergency")
-            })?;
-            session.set_level(level);
-            set_level(core, session.peer(), level);
-            nothing()
-        }
-        method::SUBSCRIBE => {
-            let uri = uri_of(&params)?;
-            if session.watches(&uri) {
-                return nothing();
-            }
-            if session.watching() >= core.limits.watched {
-                return Err(Fault::new(
-                    code::INVALID_REQUEST,
-                    format!(
-                        "at most {} resources can be watched by one client",
-                        core.limits.watched
-                    ),
-                ));
-            }
-            session.watch(&uri, watch(core, session.peer(), &uri).await?);
-            nothing()
-        }
-        method::UNSUBSCRIBE => {
-            session.unwatch(&uri_of(&params)?);
-            nothing()
-        }
-        method => {
-            let caller = session.caller(hello, outlet.is_some());
-            dispatch::answer(
-                core,
-                Asked {
-                    caller: &caller,
-                    method,
-                    params,
-                    outlet,
-                    cancel,
-                },
-            )
-            .await
-        }
-    }
+    work.await.map_err(|fault| core.screen.fault(fault))
 }
 
 /// Begins to watch a resource for one client.

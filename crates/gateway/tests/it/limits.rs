@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway::{CancellationToken, Principal};
 use serde_json::{Value, json};
-use testkit::eventually;
+use testkit::{McpClient, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::rig::{LEGACY, MODERN, Over, Rig};
@@ -234,6 +234,28 @@ async fn a_client_that_does_not_read_holds_up_nobody() {
     assert!(rig.end().await);
 }
 
+/// All pages of the rest of an answer, from that one on.
+async fn rest(client: &McpClient, first: &str) -> String {
+    let (mut text, mut uri) = (String::new(), first.to_owned());
+    loop {
+        let read = client
+            .request("resources/read", json!({"uri": uri}))
+            .await
+            .unwrap();
+        let page = read["contents"][0]["text"].as_str().unwrap();
+        let Some((page, next)) = page.rsplit_once("\n[page ") else {
+            text.push_str(page);
+            return text;
+        };
+        text.push_str(page);
+        next.rsplit_once(' ')
+            .unwrap()
+            .1
+            .trim_end_matches(']')
+            .clone_into(&mut uri);
+    }
+}
+
 #[tokio::test]
 async fn long_answers_are_cut_and_the_rest_can_be_read() {
     let whole = "0123456789 word\n".repeat(1_000);
@@ -256,25 +278,15 @@ async fn long_answers_are_cut_and_the_rest_can_be_read() {
             "{note}"
         );
 
-        let mut text = blocks[0]["text"].as_str().unwrap().to_owned();
-        let mut uri = note
+        let first = note
             .split(' ')
             .find(|word| word.starts_with("dockmaster://"))
-            .unwrap()
-            .to_owned();
-        loop {
-            let read = client
-                .request("resources/read", json!({"uri": uri}))
-                .await
-                .unwrap();
-            let page = read["contents"][0]["text"].as_str().unwrap();
-            let Some((page, next)) = page.rsplit_once("\n[page ") else {
-                text.push_str(page);
-                break;
-            };
-            text.push_str(page);
-            uri = next.rsplit_once(' ').unwrap().1.trim_end_matches(']').to_owned();
-        }
+            .unwrap();
+        let text = format!(
+            "{}{}",
+            blocks[0]["text"].as_str().unwrap(),
+            rest(&client, first).await
+        );
         assert!(
             text == whole,
             "{version}: {} of {} bytes",
@@ -317,21 +329,8 @@ async fn long_answers_full_of_escapes_are_cut_and_come_back_whole() {
     let note = blocks[3]["text"].as_str().unwrap();
     // 2,150 bytes of text, of which one is cut off in the middle of a character.
     assert!(note.starts_with("[cut: 100 of about "), "{note}");
-    let mut text = format!("{shown}{more}");
-    let mut page = blocks[4]["uri"].as_str().unwrap().to_owned();
-    loop {
-        let read = client
-            .request("resources/read", json!({"uri": page}))
-            .await
-            .unwrap();
-        let said = read["contents"][0]["text"].as_str().unwrap();
-        let Some((said, next)) = said.rsplit_once("\n[page ") else {
-            text.push_str(said);
-            break;
-        };
-        text.push_str(said);
-        page = next.rsplit_once(' ').unwrap().1.trim_end_matches(']').to_owned();
-    }
+    let first = blocks[4]["uri"].as_str().unwrap();
+    let text = format!("{shown}{more}{}", rest(&client, first).await);
     let whole = format!("{shown}{}\u{fffd}end", "😀€\t".repeat(200));
     assert_eq!(text, whole);
     assert!(rig.end().await);
