@@ -76,6 +76,8 @@ struct Target {
     /// What the server calls it.
     subject: String,
     effect: Effect,
+    /// The same without what its server alone says.
+    described: Effect,
 }
 
 /// Ends the way before its end.
@@ -321,10 +323,11 @@ async fn resolve(core: &Core, caller: &Caller, call: &Call<'_>) -> Result<Target
     match call.incoming.kind {
         Kind::Tool => {
             let found = core.find_tool(&peer, &call.subject).await?;
-            let effect = found.upstream.describe.effect(&found.name, &call.arguments);
+            let described = found.upstream.describe.effect(&found.name, &call.arguments);
             Ok(Target {
                 server_name: found.upstream.name.clone(),
-                effect: effect.max(found.at_least),
+                effect: described.max(found.at_least),
+                described,
                 subject: found.name.clone(),
                 tool: found.name.clone(),
                 server: Some(found),
@@ -336,6 +339,7 @@ async fn resolve(core: &Core, caller: &Caller, call: &Call<'_>) -> Result<Target
             tool: "resources.read".to_owned(),
             subject: call.subject.clone(),
             effect: Effect::Read,
+            described: Effect::Read,
         }),
         Kind::Resource | Kind::Prompt => {
             let (found, tool) = match call.incoming.kind {
@@ -348,6 +352,7 @@ async fn resolve(core: &Core, caller: &Caller, call: &Call<'_>) -> Result<Target
                 subject: found.name.clone(),
                 server: Some(found),
                 effect: Effect::Read,
+                described: Effect::Read,
             })
         }
     }
@@ -355,12 +360,20 @@ async fn resolve(core: &Core, caller: &Caller, call: &Call<'_>) -> Result<Target
 
 /// What the rules say now. Lists hide what is denied, but that is a courtesy; this is the boundary.
 fn decide(core: &Core, caller: &Caller, target: &Target) -> Decision {
-    core.rules().decide(&Ask {
-        principal: caller.principal.as_str(),
-        server: &target.server_name,
-        tool: &target.tool,
-        effect: target.effect,
-    })
+    let decide = |effect| {
+        core.rules().decide(&Ask {
+            principal: caller.principal.as_str(),
+            server: &target.server_name,
+            tool: &target.tool,
+            effect,
+        })
+    };
+    match decide(target.effect) {
+        // A server's own word that a tool destroys denies it, but nobody is asked for that alone: servers say it of every
+        // file that they write.
+        Decision::Ask { .. } if target.described < target.effect => decide(target.described),
+        decision => decision,
+    }
 }
 
 /// Asks the person. Returns only when the call may be made.

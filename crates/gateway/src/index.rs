@@ -28,7 +28,7 @@ pub(crate) struct Tool {
     pub(crate) mirrored: Vec<Mirrored>,
     /// Its calls have to be tasks, it says (2025-11-25).
     pub(crate) must_be_task: bool,
-    /// The server says itself that the tool destroys. Believed, since it makes nothing more lenient.
+    /// The server says itself that the tool destroys, which is believed where that is denied.
     pub(crate) says_it_destroys: bool,
     /// The mildest that it can do; found when somebody wants to know.
     mildest: OnceLock<Effect>,

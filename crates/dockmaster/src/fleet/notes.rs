@@ -7,7 +7,7 @@ use gateway::Describe;
 use policy::Effect;
 use serde_json::Value;
 
-/// What a catalog knows of a server's tools. Of a server's own hints the gateway believes only what is stricter.
+/// What a catalog knows of a server's tools. Of a server's own hints the gateway believes only what denies more.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Notes {
     effects: BTreeMap<String, Effect>,

@@ -11,7 +11,7 @@ use crate::bots::{Bot, Mode, call, gateway, status, tools};
 use crate::together::{DEADLINE, client_hello, marked};
 
 #[tokio::test]
-async fn what_a_server_says_it_destroys_counts_as_that() {
+async fn what_a_server_says_that_it_destroys_is_denied_where_that_is() {
     let tool = |name: &str, annotations: Value| {
         let mut tool = json!({"name": name, "inputSchema": {"type": "object"}});
         tool["annotations"] = annotations;
@@ -46,13 +46,8 @@ async fn what_a_server_says_it_destroys_counts_as_that() {
     ] {
         let answer = call(&careful, "ann", name).await;
         assert_eq!(answer.is_ok_and(|text| text == "used"), is_let, "{name}");
-        // Where all may be called, a person is asked, and here is none.
-        let answer = call(&full, "ann", name).await.unwrap_or_else(|error| error);
-        assert_eq!(
-            !answer.contains("needs a person's yes"),
-            is_let,
-            "{name}: {answer}"
-        );
+        // Where all may be called, nobody is asked for the server's word alone.
+        assert_eq!(call(&full, "ann", name).await.as_deref(), Ok("used"), "{name}");
     }
     for gateway in [careful, full] {
         assert!(gateway.shutdown(DEADLINE).await);
